@@ -1,0 +1,185 @@
+"""Requests and responses: what a ``Client`` takes and gives.
+
+They are frozen and JSON-able, so that a request can be hashed, journaled and replayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+from pydantic import Field, JsonValue
+
+from agentopt.core.values import Frozen, digest
+
+__all__ = ["Address", "Client", "Image", "Message", "Request", "Response", "Role", "Text", "Tool", "ToolCall", "Usage"]
+
+Role = Literal["agent", "optimizer", "judge"]
+
+
+class Text(Frozen):
+    """A piece of text in a message."""
+
+    type: Literal["text"] = "text"
+    text: str
+    """The text."""
+
+
+class Image(Frozen):
+    """A picture in a message."""
+
+    type: Literal["image"] = "image"
+    url: str
+    """An https URL or a ``data:image/png;base64,...`` URL."""
+
+
+class ToolCall(Frozen):
+    """A model's wish to call a tool."""
+
+    id: str
+    """The provider's id of this call; the tool's answer repeats it."""
+    name: str
+    """The tool's name."""
+    arguments: str
+    """The arguments, as the JSON text that the model wrote."""
+
+
+class Message(Frozen):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    """Who speaks."""
+    content: str | tuple[Text | Image, ...] = ""
+    """What is said."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Of an assistant's turn: the tools that it wants called."""
+    tool_call_id: str | None = None
+    """Of a tool's turn: which call it answers."""
+
+
+class Tool(Frozen):
+    """A function that a model may ask for."""
+
+    name: str
+    """Its name."""
+    description: str = ""
+    """What it does, for the model."""
+    parameters: dict[str, JsonValue] = Field(default_factory=lambda: {"type": "object", "properties": {}})
+    """JSON schema of its arguments."""
+
+
+class Address(Frozen):
+    """Where in a run a call stands: never when it came. Equal addresses are the same call.
+
+    >>> str(Address(scope="cell/3f2a/ex7/0", path="solve/draft:0", ordinal=1))
+    'cell/3f2a/ex7/0|solve/draft:0|1'
+    """
+
+    scope: str
+    """``cell/<candidate>/<example>/<repeat>`` or ``ask/<step>``."""
+    path: str = ""
+    """Path of node calls, each with its ordinal within its parent."""
+    ordinal: int = 0
+    """0 for the first call within that path, 1 for the second, ..."""
+
+    def __str__(self) -> str:
+        return f"{self.scope}|{self.path}|{self.ordinal}"
+
+
+class Request(Frozen):
+    """One call of a model."""
+
+    model: str
+    """``local/...``, ``openai/...``, any litellm name, or ``http://host:port/v1[#name]``."""
+    messages: tuple[Message, ...]
+    """The conversation so far."""
+    role: Role = "agent"
+    """On whose account it is."""
+    max_tokens: int = Field(512, gt=0)
+    """Cap of the answer. Always a value: a budget reserves it."""
+    temperature: float | None = None
+    """None leaves it to the server."""
+    top_p: float | None = None
+    """Nucleus sampling; None leaves it to the server."""
+    seed: int | None = None
+    """Seed of the sampling, where the server has one."""
+    stop: tuple[str, ...] = ()
+    """Texts that end the answer."""
+    tools: tuple[Tool, ...] = ()
+    """Functions that the model may ask for."""
+    tool_choice: str | None = None
+    """auto, none, required, or a tool's name."""
+    json_schema: dict[str, JsonValue] | None = None
+    """The answer must be JSON of this schema (constrained by the server where it can)."""
+    extra: dict[str, JsonValue] = {}
+    """Further fields, passed on as they are (``extra_body`` of the openai client)."""
+    repeat: int = 0
+    """Which of several equal calls this is: the cache gives each its own answer."""
+    timeout: float | None = None
+    """Seconds for one attempt; None is the client's default."""
+    address: Address | None = Field(None, exclude=True)
+    """Where in the run it stands; not part of what is asked."""
+    on_text: Callable[[str], None] | None = Field(None, exclude=True)
+    """Called with each piece of the answer as it arrives: asks for streaming. Not part of what is asked."""
+
+    def payload(self) -> dict[str, Any]:
+        """What is asked, as JSON: everything but address, listener, role and timeout."""
+        return self.model_dump(mode="json", exclude={"address", "on_text", "role", "timeout"})
+
+    @property
+    def hash(self) -> str:
+        """sha256 of the payload."""
+        return digest(self.payload())
+
+
+class Usage(Frozen):
+    """What a call used. ``reported`` False: the server did not say, and a budget counts the reservation."""
+
+    input_tokens: int = 0
+    """Tokens read, cached ones included."""
+    output_tokens: int = 0
+    """Tokens written, hidden reasoning included."""
+    cached_tokens: int = 0
+    """Of the input: tokens that the server's prefix cache had."""
+    reasoning_tokens: int = 0
+    """Of the output: hidden reasoning."""
+    reported: bool = True
+    """Whether the server gave these numbers."""
+
+
+class Response(Frozen):
+    """What a model answered."""
+
+    text: str = ""
+    """The answer."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Tools that it wants called."""
+    finish: Literal["stop", "length", "tool_calls", "content_filter", "unknown"] = "stop"
+    """Why it ended; ``length`` means cut by the cap."""
+    usage: Usage = Usage(reported=False)
+    """Tokens."""
+    usd: float | None = None
+    """Price; None is unknown, which is not 0 (a local model costs 0.0)."""
+    endpoint: str = ""
+    """Identity of what answered: provider and model, or weights sha256 + engine + version. Never a port."""
+    seconds: float = 0.0
+    """Time of the attempt that succeeded."""
+    cached: bool = False
+    """Whether it came from the response cache."""
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the cap cut the answer."""
+        return self.finish == "length"
+
+
+class Client(Protocol):
+    """Something that answers requests. Providers and wrappers (journal, cache, budget, ...) have this one shape.
+
+    ``complete`` may be called from many tasks of one event loop at once. It raises ``TransientLLMError`` for what may
+    be tried again and ``LLMError`` for what may not; it never returns half an answer without ``finish="length"``.
+    """
+
+    async def complete(self, request: Request) -> Response:
+        """Answer one request."""
+        ...
