@@ -119,12 +119,14 @@ class Request(Frozen):
     """Seconds for one attempt; None is the client's default."""
     address: Address | None = Field(None, exclude=True)
     """Where in the run it stands; not part of what is asked."""
+    idempotency_key: str | None = Field(None, exclude=True)
+    """Sent as ``Idempotency-Key``: the same for a call that is sent again after a crash. Not part of what is asked."""
     on_text: Callable[[str], None] | None = Field(None, exclude=True)
     """Called with each piece of the answer as it arrives: asks for streaming. Not part of what is asked."""
 
     def payload(self) -> dict[str, Any]:
         """What is asked, as JSON: everything but address, listener, role and timeout."""
-        return self.model_dump(mode="json", exclude={"address", "on_text", "role", "timeout"})
+        return self.model_dump(mode="json", exclude={"address", "idempotency_key", "on_text", "role", "timeout"})
 
     @property
     def hash(self) -> str:

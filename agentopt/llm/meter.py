@@ -1,0 +1,136 @@
+"""One attempt at a call, on the books: reserved, journaled as sent, asked, settled, journaled as received."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from agentopt.core.values import canonical
+from agentopt.errors import BudgetExhausted, LLMError, TransientLLMError, UsageError
+from agentopt.llm.ledger import Amounts, Ledger
+from agentopt.llm.types import Address, Client, Request, Response
+
+__all__ = ["CallLog", "Metered", "Price", "bound"]
+
+Price = Callable[[str], "tuple[float, float] | None"]
+"""Model name to USD per input token and per output token; None when it is not known."""
+
+
+class CallLog(Protocol):
+    """Where calls are journaled. Every method but ``lookup`` returns after what it was told is on disk."""
+
+    def lookup(self, address: Address) -> tuple[str, Response] | None:
+        """Payload hash and answer of a call that has been answered before, or None."""
+        ...
+
+    def attempt(self, address: Address) -> tuple[int, str]:
+        """Number of the next attempt at a call, and its idempotency key (the same for a call cut off by a crash)."""
+        ...
+
+    async def sent(
+        self, request: Request, attempt: int, key: str, reserved: Mapping[str, float], endpoint: str
+    ) -> None:
+        """A call is about to leave."""
+        ...
+
+    async def received(self, request: Request, attempt: int, response: Response, settled: Mapping[str, float]) -> None:
+        """An answer came."""
+        ...
+
+    async def failed(self, request: Request, attempt: int, error: str, settled: Mapping[str, float]) -> None:
+        """An attempt failed, or was given up."""
+        ...
+
+
+def bound(request: Request, price: tuple[float, float] | None) -> Amounts:
+    """The most that one attempt may use: what is reserved for it.
+
+    Input tokens are bounded by the UTF-8 bytes of messages, tools and schema (no tokenizer makes more tokens than
+    bytes) plus a margin for the chat template; output tokens by ``max_tokens``.
+
+    >>> from agentopt.llm.types import Message
+    >>> request = Request(model="m", messages=(Message(role="user", content="hello"),), max_tokens=10)
+    >>> bound(request, (1e-6, 2e-6))["tokens"]
+    175.0
+    """
+    size = sum(_size(m.content) + sum(len(c.arguments) + len(c.name) for c in m.tool_calls) for m in request.messages)
+    asked: Sequence[Any] = ([t.model_dump(mode="json") for t in request.tools], request.json_schema, request.extra)
+    size += sum(len(canonical(part).encode()) for part in asked if part)
+    inputs = float(size + 128 + 32 * len(request.messages))
+    amounts = {"calls": 1.0, "tokens": inputs + request.max_tokens}
+    if price is not None:
+        amounts["usd"] = inputs * price[0] + request.max_tokens * price[1]
+    return amounts
+
+
+def _size(content: str | tuple[Any, ...]) -> int:
+    if isinstance(content, str):
+        return len(content.encode())
+    return sum(len(part.text.encode()) if part.type == "text" else _IMAGE_TOKENS for part in content)
+
+
+_IMAGE_TOKENS = 4096
+
+
+class Metered:
+    """Wraps a provider: each attempt reserves first, is journaled before it leaves, and settles with its answer.
+
+    Args:
+        inner: the provider.
+        ledger: the account.
+        log: the journal; None keeps none.
+        price: what a model costs.
+        endpoint: identity of the provider, for the journal.
+    """
+
+    def __init__(
+        self, inner: Client, ledger: Ledger, log: CallLog | None = None, price: Price | None = None, endpoint: str = ""
+    ) -> None:
+        self._inner, self._ledger, self._log, self._endpoint = inner, ledger, log, endpoint
+        self._price = price or (lambda model: None)
+
+    async def complete(self, request: Request) -> Response:
+        """Answer one request; raises ``BudgetExhausted`` before anything is sent when the budget cannot bear it."""
+        price = self._price(request.model)
+        if price is None and self._ledger.budget.usd is not None:
+            raise UsageError(
+                f"the price of {request.model} is not known, so a budget in usd cannot be kept: set a price "
+                "(`prices` in agentopt.toml) or use a budget in calls or tokens"
+            )
+        amounts = bound(request, price)
+        reservation = await self._ledger.reserve(request.role, amounts)
+        log = self._log if request.address is not None else None
+        attempt, key = (0, "") if log is None or request.address is None else log.attempt(request.address)
+        settled: Amounts = {"calls": 1.0, **{a: v for a, v in amounts.items() if a != "calls"}}
+        try:
+            if log is not None:
+                await log.sent(request, attempt, key, amounts, self._endpoint)
+            response = await self._inner.complete(
+                request.model_copy(update={"idempotency_key": key}) if key else request
+            )
+        except BaseException as error:
+            if isinstance(error, TransientLLMError) and not error.billed:
+                settled = {"calls": 1.0}
+            elif isinstance(error, LLMError | UsageError | BudgetExhausted) and not isinstance(
+                error, TransientLLMError
+            ):
+                settled = {"calls": 1.0}
+            self._ledger.settle(reservation, settled)
+            if log is not None:
+                reason = f"{type(error).__name__}: {error}"
+                await asyncio.shield(log.failed(request, attempt, reason, settled))
+            raise
+        if response.usd is None and price is not None and response.usage.reported:
+            usage = response.usage
+            response = response.model_copy(
+                update={"usd": usage.input_tokens * price[0] + usage.output_tokens * price[1]}
+            )
+        if response.usage.reported:
+            settled["tokens"] = float(response.usage.input_tokens + response.usage.output_tokens)
+            if response.usd is not None:
+                settled["usd"] = response.usd
+        self._ledger.settle(reservation, settled)
+        if log is not None:
+            await asyncio.shield(log.received(request, attempt, response, settled))
+        return response

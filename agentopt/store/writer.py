@@ -1,0 +1,146 @@
+"""The one writer of a run file: a thread that commits what is waiting in groups.
+
+An append is acknowledged after its transaction is on disk (``synchronous=FULL``), and many appends that wait at once
+share one transaction, so that durability costs one disk flush a group and not one an event.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import sqlite3
+import threading
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from agentopt.errors import StoreError
+from agentopt.store.events import Event, project
+
+__all__ = ["RESERVE_BYTES", "Writer"]
+
+RESERVE_BYTES = 4 << 20
+_GROUP = 256
+_Item = tuple[str, Mapping[str, Any], Sequence[tuple[str, bytes]], "Future[Event]"]
+
+
+class Writer:
+    """Appends events. ``append`` may be called from any thread; it returns a future of the committed event."""
+
+    def __init__(self, path: Path, connect: Callable[[], sqlite3.Connection]) -> None:
+        self.full = False
+        """Set when the disk was full and the reserve has been used: the run should stop now."""
+        self._path, self._connect = path, connect
+        self._reserve = path.with_name("reserve")
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._closed = False
+        self._gate = threading.Lock()
+        self._keep_reserve()
+        self._thread = threading.Thread(target=self._work, name=f"store {path.parent.name}", daemon=True)
+        self._thread.start()
+
+    def append(self, type: str, data: Mapping[str, Any], blobs: Sequence[tuple[str, bytes]] = ()) -> Future[Event]:
+        """Queue one event with the blobs it names; the future resolves after the commit, or carries ``StoreError``."""
+        future: Future[Event] = Future()
+        with self._gate:
+            if self._closed:
+                raise StoreError(f"{self._path} is closed: nothing more can be written to this run")
+            self._queue.put((type, data, blobs, future))
+        return future
+
+    def close(self) -> None:
+        """Commit what is waiting and end the thread. Safe to call twice."""
+        with self._gate:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
+        self._thread.join()
+        self._reserve.unlink(missing_ok=True)
+
+    def _keep_reserve(self) -> None:
+        """A file to delete when the disk is full, so that the last events still fit."""
+        try:
+            if not self._reserve.exists() or self._reserve.stat().st_size < RESERVE_BYTES:
+                with self._reserve.open("wb") as file:
+                    for _ in range(RESERVE_BYTES // 65536):
+                        file.write(b"\1" * 65536)
+        except OSError:
+            self._reserve.unlink(missing_ok=True)
+            self.full = True
+
+    def _work(self) -> None:
+        db = self._connect()
+        last = int(db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
+        ended = False
+        while not ended:
+            group = self._take()
+            ended = group[-1] is None
+            items = [item for item in group if item is not None]
+            if items:
+                last = self._commit(db, items, last)
+        db.close()
+
+    def _take(self) -> list[_Item | None]:
+        group = [self._queue.get()]
+        while group[-1] is not None and len(group) < _GROUP:
+            try:
+                group.append(self._queue.get_nowait())
+            except queue.Empty:
+                break
+        return group
+
+    def _commit(self, db: sqlite3.Connection, items: Sequence[_Item], last: int) -> int:
+        """One transaction for the group; on a full disk the reserve is given up and it is tried again."""
+        for attempt in range(2):
+            try:
+                events = self._transaction(db, items, last)
+            except sqlite3.Error as error:
+                if db.in_transaction:
+                    db.rollback()
+                if attempt == 0 and _is_full(error) and self._reserve.exists():
+                    self._reserve.unlink(missing_ok=True)
+                    self.full = True
+                    continue
+                if len(items) > 1:  # one bad event must not take its neighbours with it
+                    for item in items:
+                        last = self._commit(db, [item], last)
+                    return last
+                reason = "the disk is full: free some space, then `agentopt resume`" if _is_full(error) else str(error)
+                items[0][3].set_exception(StoreError(f"could not write {items[0][0]!r} to {self._path}: {reason}"))
+                return last
+            except (TypeError, ValueError, KeyError) as error:
+                if db.in_transaction:
+                    db.rollback()
+                if len(items) > 1:
+                    for item in items:
+                        last = self._commit(db, [item], last)
+                    return last
+                items[0][3].set_exception(error)
+                return last
+            for event, item in zip(events, items, strict=True):
+                item[3].set_result(event)
+            return last + len(items)
+        return last
+
+    def _transaction(self, db: sqlite3.Connection, items: Sequence[_Item], last: int) -> list[Event]:
+        events = []
+        db.execute("BEGIN IMMEDIATE")
+        for type_, data, blobs, _ in items:
+            last += 1
+            event = Event(seq=last, time=time.time(), type=type_, data=dict(data))
+            for id_, content in blobs:
+                db.execute("INSERT OR IGNORE INTO blobs VALUES (?,?,?)", (id_, len(content), zlib.compress(content, 3)))
+            text = json.dumps(event.data, ensure_ascii=False, allow_nan=False)
+            db.execute("INSERT INTO events VALUES (?,?,?,?)", (event.seq, event.time, type_, text))
+            project(db, event.seq, type_, event.data)
+            events.append(event)
+        db.execute("COMMIT")
+        return events
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    return "disk is full" in str(error) or "disk I/O error" in str(error)
