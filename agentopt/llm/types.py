@@ -5,14 +5,30 @@ They are frozen and JSON-able, so that a request can be hashed, journaled and re
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
+from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue
 
 from agentopt.core.values import Frozen, digest
 
-__all__ = ["Address", "Client", "Image", "Message", "Request", "Response", "Role", "Text", "Tool", "ToolCall", "Usage"]
+__all__ = [
+    "Address",
+    "Client",
+    "Image",
+    "Message",
+    "Request",
+    "Response",
+    "Role",
+    "Text",
+    "Tool",
+    "ToolCall",
+    "Usage",
+    "is_loopback",
+    "model_identity",
+]
 
 Role = Literal["agent", "optimizer", "judge"]
 
@@ -173,6 +189,34 @@ class Response(Frozen):
     def truncated(self) -> bool:
         """Whether the cap cut the answer."""
         return self.finish == "length"
+
+
+def model_identity(model: str) -> str:
+    """What a model string says of identity: never a port, a loopback address, or a user name or key in a URL.
+
+    >>> model_identity("http://127.0.0.1:8123/v1#qwen"), model_identity("https://key@llm.example.org/v1#qwen")
+    ('loopback/qwen', 'llm.example.org/qwen')
+    >>> model_identity("openai/gpt-5-mini")
+    'openai/gpt-5-mini'
+    """
+    if not model.startswith(("http://", "https://")):
+        return model
+    parts = urlsplit(model)
+    host = parts.hostname or ""
+    return f"{'loopback' if is_loopback(host) else host}/{parts.fragment}".rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine itself.
+
+    >>> is_loopback("localhost"), is_loopback("::1"), is_loopback("127.0.0.53"), is_loopback("10.0.0.1")
+    (True, True, True, False)
+    """
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified
 
 
 class Client(Protocol):

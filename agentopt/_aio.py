@@ -1,0 +1,144 @@
+"""Event loops: one background loop for the sync face, and objects that are kept one per loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import os
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+from agentopt.errors import UsageError
+
+__all__ = ["PerLoop", "background_loop", "run_sync"]
+
+T = TypeVar("T")
+
+
+@functools.cache
+def background_loop() -> asyncio.AbstractEventLoop:
+    """The loop of a daemon thread of this process: made when first needed, made anew after a fork."""
+    loop = asyncio.new_event_loop()
+    started = threading.Event()
+
+    def serve() -> None:
+        asyncio.set_event_loop(loop)
+        loop.call_soon(started.set)
+        loop.run_forever()
+
+    threading.Thread(target=serve, name="agentopt-loop", daemon=True).start()
+    started.wait()
+    return loop
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=background_loop.cache_clear)
+
+
+def _running() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def run_sync(work: Coroutine[Any, Any, T], *, loop: asyncio.AbstractEventLoop | None = None) -> T:
+    """Run a coroutine to its end from plain code, also where an event loop is already running (Jupyter).
+
+    It runs on ``loop`` (default: the background loop) with a copy of the caller's context, so it sees the caller's
+    ``ContextVar`` values. An interrupt (Ctrl-C) cancels it and waits until it has cleaned up.
+
+    Raises:
+        UsageError: called from a coroutine of that very loop, which would wait for itself.
+
+    >>> async def double(x: int) -> int:
+    ...     return 2 * x
+    >>> run_sync(double(21))
+    42
+    """
+    target = background_loop() if loop is None else loop
+    if _running() is target:
+        work.close()
+        raise UsageError("a sync call was made from a coroutine of the loop that would have to serve it; await instead")
+    context = contextvars.copy_context()
+    result: Future[T] = Future()
+    task: asyncio.Task[T] | None = None
+
+    def finish(done: asyncio.Task[T]) -> None:
+        if done.cancelled():
+            result.cancel()
+            result.set_running_or_notify_cancel()
+        elif (error := done.exception()) is not None:
+            result.set_exception(error)
+        else:
+            result.set_result(done.result())
+
+    def start() -> None:
+        nonlocal task
+        task = target.create_task(work, context=context)
+        task.add_done_callback(finish)
+
+    def cancel() -> None:
+        if task is not None:
+            task.cancel()
+
+    target.call_soon_threadsafe(start)
+    try:
+        return result.result()
+    except (KeyboardInterrupt, SystemExit):
+        target.call_soon_threadsafe(cancel)
+        try:
+            result.exception(timeout=10)
+        except BaseException:  # noqa: B036,S110 - the interrupt is what is told
+            pass
+        raise
+
+
+class PerLoop(Generic[T]):
+    """One object for each event loop that asks: for things that are bound to the loop they were first used on.
+
+    Args:
+        make: makes the object; called on the loop that asks.
+        close: closes it; run on the loop it belongs to, when that loop still runs.
+
+    >>> held = PerLoop(object, lambda _: asyncio.sleep(0))
+    >>> async def same() -> bool:
+    ...     return held.get() is held.get()
+    >>> run_sync(same())
+    True
+    """
+
+    def __init__(self, make: Callable[[], T], close: Callable[[T], Awaitable[Any]]) -> None:
+        self._make, self._close = make, close
+        self._held: WeakKeyDictionary[asyncio.AbstractEventLoop, T] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    def get(self) -> T:
+        """The object of the running loop."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            for old in [old for old in self._held if old.is_closed()]:
+                del self._held[old]
+            if loop not in self._held:
+                self._held[loop] = self._make()
+            return self._held[loop]
+
+    async def aclose(self) -> None:
+        """Close the objects of all loops: here, on their own running loop, or by dropping them where that has ended."""
+        with self._lock:
+            held = list(self._held.items())
+            self._held.clear()
+        here = asyncio.get_running_loop()
+        for loop, item in held:
+            if loop is here:
+                await self._close(item)
+            elif loop.is_running():
+                closing = asyncio.run_coroutine_threadsafe(self._closing(item), loop)
+                await asyncio.wrap_future(closing)
+
+    async def _closing(self, item: T) -> None:
+        await self._close(item)
