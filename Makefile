@@ -1,0 +1,77 @@
+# Everything a newcomer needs: `make demo` and `make test`. Both work on a bare machine with Python 3.11 or newer.
+# The environment is .venv; a stamp for each set of packages makes the second run quick.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.agentopt
+AGENT  ?= qwen2.5-coder-0.5b
+JOBS   ?= auto
+
+.PHONY: help test lint types layers pytest test-model test-slow demo bench bench-full docs wheel clean
+
+help:  ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV) || { echo "Python 3.11 with its venv module is needed (Debian: apt-get install python3-venv)"; exit 1; }
+
+# uv resolves in a second what pip resolves in a minute; where uv cannot reach the index, pip does the work.
+define install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv || true
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[$(1)]' 2>/dev/null \
+		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(1)]'
+	@mkdir -p $(STAMP) && touch $(STAMP)/$(2)
+endef
+
+$(STAMP)/dev: pyproject.toml hatch_build.py | $(BIN)/python
+	$(call install,dev$(comma)local,dev)
+	@touch $(STAMP)/local
+
+$(STAMP)/local: pyproject.toml hatch_build.py | $(BIN)/python
+	$(call install,local,local)
+
+comma := ,
+
+test: lint types layers pytest  ## Lint, types, layers, and the tests
+
+lint: $(STAMP)/dev  ## Ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)/dev  ## mypy --strict on the library
+	$(BIN)/mypy
+
+layers: $(STAMP)/dev  ## Imports go downward only
+	$(BIN)/lint-imports
+
+pytest: $(STAMP)/dev  ## The tests (those of a real model are skipped where its weights are missing)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+test-model: $(STAMP)/dev  ## Only the tests on a real small model; its weights are pulled first
+	$(BIN)/agentopt models pull $(AGENT)
+	AGENTOPT_REQUIRE_MODEL=1 $(BIN)/python -m pytest -m model
+
+test-slow: $(STAMP)/dev  ## All tests, the slow ones too
+	$(BIN)/python -m pytest --slow -n $(JOBS) --dist loadfile
+
+demo: $(STAMP)/local  ## Optimize a prompt of a real local model, and show what it brought
+	$(BIN)/agentopt models pull $(AGENT)
+	$(BIN)/agentopt optimize zero_shot --task labels --model local/$(AGENT) --budget calls=600 --seed 0
+	$(BIN)/agentopt show
+	$(BIN)/agentopt apply --dry-run
+
+bench: $(STAMP)/dev  ## The kernel beside other tracers
+	$(BIN)/python tests/benchmarks/kernel.py
+
+bench-full: bench  ## The kernel, and OptoPrime on numerical problems with a real model
+	$(BIN)/python tests/benchmarks/numerical.py
+
+docs: $(STAMP)/dev  ## The API reference, from the docstrings
+	$(BIN)/python docs/make_api.py
+
+wheel: $(STAMP)/dev  ## Build the sdist and the wheel
+	$(BIN)/python -m build
+
+clean:  ## Remove what was built (runs and the environment stay)
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,55 @@
+"""``agentopt list``"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from agentopt.cli.console import console, print_json, short, table
+from agentopt.errors import UnknownName
+
+__all__ = ["list_"]
+
+
+def list_(
+    kind: Annotated[str, typer.Argument(help="graphs, tasks, prompts, evals or optimizers; default all.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List what can be named: where it comes from, and what it shadows. Nothing is imported."""
+    from agentopt import workspace
+    from agentopt.workspace.items import KINDS
+
+    wanted = {folder: key for key, folder in KINDS.items()}
+    if kind and kind not in {*wanted, *wanted.values(), "optimizers", "optimizer"}:
+        raise UnknownName("kind", kind, [*wanted, "optimizers"], "kinds are graphs, tasks, prompts, evals, optimizers")
+    rows: list[dict[str, str]] = []
+    for key in KINDS:
+        if kind in ("", key, KINDS[key]):
+            first: dict[str, str] = {}
+            for item in workspace.names(key):
+                place = f"{item.workspace.source}: {item.ref}"
+                row = {"kind": key, "name": item.name, "source": item.workspace.source, "ref": item.ref}
+                rows.append({**row, "about": item.about, "shadowed_by": first.get(item.name, "")})
+                first.setdefault(item.name, place)
+    if kind in ("", "optimizer", "optimizers"):
+        rows += [
+            {"kind": "optimizer", "name": name, "source": "built-in", "ref": "", "about": about, "shadowed_by": ""}
+            for name, about in _optimizers()
+        ]
+    if as_json:
+        print_json(rows)
+        return
+    shown = table("kind", "name", "from", "about")
+    for row in rows:
+        about = f"(shadowed by {row['shadowed_by']})" if row["shadowed_by"] else short(row["about"])
+        shown.add_row(row["kind"], row["name"], row["source"], about)
+    console().print(shown)
+
+
+def _optimizers() -> list[tuple[str, str]]:
+    try:
+        from agentopt.optim import registry
+    except ImportError:
+        return []
+    return [(name, "") for name in registry.names()]

@@ -1,0 +1,121 @@
+"""``agentopt check``: import and validate everything that a workspace holds, before a run does."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agentopt.errors import AgentOptError, UsageError
+from agentopt.workspace.items import KINDS, Item, items
+from agentopt.workspace.loader import load_file
+from agentopt.workspace.prompts import read_prompt
+from agentopt.workspace.resolve import load_item
+from agentopt.workspace.roots import Workspace
+from agentopt.workspace.scripted import FILE
+from agentopt.workspace.settings import run_defaults
+
+__all__ = ["Problem", "check"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that would make a run fail. ``where`` is a file (with a line) relative to the workspace."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+def check(workspace: Workspace, *, run_fields: tuple[str, ...] = ()) -> list[Problem]:
+    """Every problem of a workspace; an empty list when all is well.
+
+    Every Python file is imported, prompts are parsed, tasks are made with their defaults and split, the parameters of
+    graphs are listed, and the fields of ``[run]`` are compared with ``run_fields`` where those are given. No model is
+    called.
+    """
+    found = list(_folders(workspace))
+    for kind in KINDS:
+        seen: dict[str, Item] = {}
+        for item in items(workspace, kind):
+            if item.name in seen:
+                found.append(Problem(item.ref, f"the {kind} {item.name!r} is also defined in {seen[item.name].ref}"))
+            seen.setdefault(item.name, item)
+            found += _attempt(workspace, item)
+    for path in _files(workspace):
+        found += _imports(workspace, path)
+    if run_fields:
+        try:
+            run_defaults(run_fields, start=workspace.root, environ={})
+        except UsageError as problem:
+            found.append(Problem("agentopt.toml", str(problem)))
+    return list(dict.fromkeys(found))
+
+
+def _folders(workspace: Workspace) -> Iterator[Problem]:
+    for folder in KINDS.values():
+        for path in sorted((workspace.root / folder).rglob("__init__.py")):
+            yield Problem(workspace.relative(path), "a workspace folder is not a package; remove this file")
+
+
+def _files(workspace: Workspace) -> list[Path]:
+    paths = [p for f in KINDS.values() for p in sorted((workspace.root / f).rglob("*.py")) if p.name != "__init__.py"]
+    return [*paths, *(p for p in [workspace.root / FILE] if p.is_file())]
+
+
+def _imports(workspace: Workspace, path: Path) -> Iterator[Problem]:
+    try:
+        load_file(workspace, path)
+    except AgentOptError as problem:
+        yield Problem(workspace.relative(path), _without(str(problem), workspace.relative(path)))
+
+
+def _without(text: str, place: str) -> str:
+    return text.removeprefix(f"{place}: ")
+
+
+def _attempt(workspace: Workspace, item: Item) -> Iterator[Problem]:
+    try:
+        if item.kind == "prompt":
+            read_prompt(item.path)
+        elif item.path.suffix in (".yaml", ".yml"):
+            _yaml(item.path)
+        elif item.kind == "graph":
+            _graph(load_item(item))
+        elif item.kind == "task":
+            _task(load_item(item))
+    except UsageError as problem:
+        yield Problem(item.ref, _without(str(problem), workspace.relative(item.path)))
+    except Exception as problem:
+        yield Problem(item.ref, f"{type(problem).__name__}: {problem}")
+
+
+def _yaml(path: Path) -> None:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as problem:
+        raise UsageError(f"not valid YAML: {' '.join(str(problem).split())}") from None
+    if not isinstance(content, dict):
+        raise UsageError("must hold fields, such as `task: arithmetic`")
+
+
+def _graph(made: Any) -> None:
+    from agentopt.core import parameters
+
+    if inspect.isclass(made):
+        made = made()
+    if not callable(made):
+        raise UsageError(f"is {type(made).__name__}, not something that can be called")
+    parameters(made)
+
+
+def _task(made: Any) -> None:
+    task = made if hasattr(made, "splits") and not inspect.isclass(made) else made()
+    if hasattr(task, "splits"):
+        task.splits()

@@ -1,0 +1,148 @@
+"""From names to objects: ``load_graph``, ``load_task``, ``load_optimizer``."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.metadata
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from agentopt.errors import UnknownName, UsageError
+from agentopt.workspace.items import KINDS, Item, in_file, items
+from agentopt.workspace.loader import load_file
+from agentopt.workspace.roots import Workspace, find_root, search_path
+
+__all__ = ["find", "load_graph", "load_item", "load_optimizer", "load_task", "names"]
+
+
+def names(kind: str, path: Sequence[Workspace] | None = None) -> list[Item]:
+    """Everything of a kind on the search path, shadowed ones included, in the order of lookup."""
+    return [item for workspace in (search_path() if path is None else path) for item in items(workspace, kind)]
+
+
+def find(kind: str, name: str, path: Sequence[Workspace] | None = None) -> Item:
+    """The item that a name means: ``NAME``, ``FILE@NAME`` (below the kind's folder) or ``./any/file.py[@NAME]``.
+
+    Raises ``UnknownName`` with a suggestion, or ``UsageError`` for a file that is not there.
+    """
+    place, at, wanted = name.partition("@")
+    if place.endswith((".py", ".md", ".yaml", ".yml")) or (not at and place.startswith((".", "/"))):
+        return _explicit(kind, place, wanted)
+    everything = names(kind, path)
+    if at:
+        for item in everything:
+            file = item.path.relative_to(item.workspace.root / KINDS[kind]).with_suffix("").as_posix()
+            if (file, item.name) == (place, wanted):
+                return item
+        raise UnknownName(kind, name, [f"{item.path.stem}@{item.name}" for item in everything])
+    for item in everything:
+        if item.name == name:
+            return item
+    if kind == "prompt":
+        for item in everything:
+            if item.name == f"agents/{name}":
+                return item
+    raise UnknownName(kind, name, dict.fromkeys(item.name for item in everything))
+
+
+def _explicit(kind: str, place: str, wanted: str) -> Item:
+    path = Path(place).expanduser().absolute().resolve()
+    if not path.is_file() and not Path(place).is_absolute():
+        path = next((f for w in search_path() if (f := (w.root / place).resolve()).is_file()), path)
+    if not path.is_file():
+        raise UsageError(f"no file {place!r} for the {kind} (looked in {Path.cwd()})")
+    root = find_root(path)
+    workspace = Workspace(root if root is not None else path.parent)
+    if path.suffix != ".py":
+        return Item(kind, path.stem, path, workspace)
+    if kind == "optimizer":
+        return Item(kind, wanted, path, workspace)
+    if wanted:
+        return Item(kind, wanted, path, workspace)
+    found = list(in_file(workspace, path, kind))
+    if len(found) != 1:
+        listed = ", ".join(f"{place}@{item.name}" for item in found) or f"none decorated with @{kind}"
+        raise UsageError(f"{place} does not say which {kind}: use {place}@NAME (there: {listed})")
+    return found[0]
+
+
+def load_item(item: Item) -> Any:
+    """Import the file of an item and return the object of its name."""
+    module = load_file(item.workspace, item.path)
+    try:
+        return getattr(module, item.name)
+    except AttributeError:
+        public = [n for n in vars(module) if not n.startswith("_")]
+        close = difflib.get_close_matches(item.name, public, n=1)
+        guess = f"; did you mean {close[0]!r}?" if close else ""
+        raise UsageError(f"{item.workspace.relative(item.path)} defines no {item.name!r}{guess}") from None
+
+
+def load_graph(name: str) -> Any:
+    """The graph of that name: a decorated function, or an instance when the name is a class.
+
+    Args:
+        name: ``NAME``, ``FILE@NAME`` or ``./file.py@NAME``.
+
+    Raises:
+        UnknownName: nothing is called so; the message has a suggestion.
+        UsageError: its file cannot be imported, or it is not callable.
+    """
+    item = find("graph", name)
+    made = load_item(item)
+    if inspect.isclass(made):
+        made = _call(made, {}, item)
+    if not callable(made):
+        raise UsageError(f"{item.ref} is {type(made).__name__}, not something that can be called")
+    return made
+
+
+def load_task(name: str, **args: Any) -> Any:
+    """The task of that name, made with ``args`` (such as ``n=50, seed=1``).
+
+    Raises:
+        UnknownName: nothing is called so; the message has a suggestion.
+        UsageError: its file cannot be imported, or it takes no such argument.
+    """
+    item = find("task", name)
+    made = load_item(item)
+    if hasattr(made, "splits") and not inspect.isclass(made):
+        if args:
+            raise UsageError(f"task {name!r} takes no arguments, but got {', '.join(sorted(args))}")
+        return made
+    if not callable(made):
+        raise UsageError(f"{item.ref} is {type(made).__name__}, not a task")
+    return _call(made, args, item)
+
+
+def load_optimizer(name: str, **options: Any) -> Any:
+    """An optimizer from a file (``./mine.py@Shorten``) or from an installed package (group ``agentopt.optimizers``).
+
+    The built-in ones are known to ``agentopt.optim.registry.make``.
+    """
+    if ".py" in name:
+        item = _explicit("optimizer", *name.partition("@")[::2])
+        if not item.name:
+            raise UsageError(f"{name!r} does not say which class: use {name}@NAME")
+        return _call(load_item(item), options, item)
+    plugins = {entry.name: entry for entry in importlib.metadata.entry_points(group="agentopt.optimizers")}
+    if name not in plugins:
+        raise UnknownName("optimizer", name, plugins)
+    return plugins[name].load()(**options)
+
+
+def _call(made: Any, args: dict[str, Any], item: Item) -> Any:
+    try:
+        inspect.signature(made).bind(**args)
+    except TypeError as problem:
+        known = list(inspect.signature(made).parameters)
+        close = [m for a in args if a not in known for m in difflib.get_close_matches(a, known, n=1)]
+        guess = f"; did you mean {close[0]!r}?" if close else ""
+        raise UsageError(
+            f"{item.kind} {item.name!r}: {problem}{guess} (it takes: {', '.join(known) or 'nothing'})"
+        ) from None
+    except ValueError:
+        pass
+    return made(**args)
