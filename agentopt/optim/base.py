@@ -60,7 +60,7 @@ class OptimizerLLM(Protocol):
     model: str
 
     async def complete(self, request: Request) -> Response:
-        """Answer one request; ``model``, ``role`` and ``address`` are filled in by the run when left at their defaults."""
+        """Answer one request; the run fills in ``model``, ``role`` and ``address`` when left at their defaults."""
         ...
 
 
@@ -85,7 +85,7 @@ class View(Protocol):
     """Random numbers of this ask: a function of the run's seed and the step, so that a resumed run draws the same."""
 
     def example(self, id: str) -> tuple[Any, Any]:
-        """Input and target of an example of the search split. Others raise ``UsageError``: they are not for searching."""
+        """Input and target of an example of the search split; others raise ``UsageError``: not for searching."""
         ...
 
     def graph(self, outcome: Outcome) -> Any:

@@ -1,0 +1,245 @@
+"""Building meta-prompts and parsing their answers: the pieces that all optimizers share.
+
+A meta-prompt is a file (``prompts/meta/*.md``) with ``{{name}}`` placeholders. A *block* is text between blank lines;
+a block whose placeholders are all empty is left out, so that one file serves a problem with and without, say, memory.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from agentopt.core.values import canonical
+from agentopt.errors import BudgetExhausted, LLMError, UsageError
+from agentopt.llm.types import Address, Message, Request
+from agentopt.optim.base import OptimizerLLM, ParameterSpec, View
+
+__all__ = [
+    "Answer",
+    "ask_json",
+    "clip",
+    "estimate_tokens",
+    "fill",
+    "parse_object",
+    "section",
+    "show",
+    "usable_text",
+    "value_schema",
+]
+
+_PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+_FRONT = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+_FENCE = re.compile(r"```[a-zA-Z]*\n(.*?)```", re.DOTALL)
+
+
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """Fill ``{{name}}`` placeholders in one pass; a block whose placeholders are all empty is left out.
+
+    Args:
+        template: text of a prompt file; a YAML front matter is dropped.
+        values: text of each placeholder; what they contain is never filled in turn.
+
+    Raises:
+        UsageError: the template names a placeholder that ``values`` lacks.
+
+    >>> fill("Hi {{who}}.\\n\\n# Memory\\n{{memory}}\\n\\nBye", {"who": "Ann", "memory": ""})
+    'Hi Ann.\\n\\nBye'
+    """
+    blocks = []
+    for block in re.split(r"\n\s*\n", _FRONT.sub("", template).strip()):
+        names = _PLACEHOLDER.findall(block)
+        missing = [name for name in names if name not in values]
+        if missing:
+            raise UsageError(
+                f"the meta-prompt has the placeholder {{{{{missing[0]}}}}}, which is not filled here; "
+                f"it may use {', '.join(sorted(values))}"
+            )
+        if not names or any(values[name].strip() for name in names):
+            blocks.append(_PLACEHOLDER.sub(lambda m: values[m.group(1)].rstrip("\n"), block))
+    return "\n\n".join(blocks)
+
+
+def section(text: str, name: str) -> str:
+    """The part of a prompt file under the line ``=== name``; the whole file when it has no such lines.
+
+    >>> section("=== system\\nYou are.\\n=== user\\nDo {{x}}.", "user")
+    'Do {{x}}.'
+    """
+    parts = re.split(r"^=== *(\w+) *$", _FRONT.sub("", text), flags=re.MULTILINE)
+    found = {parts[i]: parts[i + 1].strip() for i in range(1, len(parts) - 1, 2)}
+    if not found:
+        return parts[0].strip()
+    if name not in found:
+        raise UsageError(f"the meta-prompt has no part '=== {name}'; it has {sorted(found)}")
+    return found[name]
+
+
+def estimate_tokens(text: str) -> int:
+    """Tokens of a text, rounded up: UTF-8 bytes / 3, a little more than what tokenizers make of English or code."""
+    return math.ceil(len(text.encode()) / 3)
+
+
+def clip(text: str, tokens: int) -> str:
+    """The text, or its beginning and end with the number of characters left out between them.
+
+    >>> clip("abcdefghij" * 30, 20)
+    'abcdefghijabcdefghijabcdef ...[260 characters left out]... ghijabcdefghij'
+    """
+    if estimate_tokens(text) <= tokens:
+        return text
+    keep = max(3 * tokens - 20, 8)
+    head, tail = keep * 2 // 3, keep - keep * 2 // 3
+    while head > 4 and estimate_tokens(text[:head] + text[len(text) - tail :]) > tokens:
+        head, tail = head * 3 // 4, max(tail * 3 // 4, 1)
+    left = len(text) - head - tail
+    return f"{text[:head]} ...[{left} characters left out]... {text[len(text) - tail :]}" if left > 0 else text
+
+
+def show(value: object, tokens: int = 200) -> str:
+    """A value as an optimizer's model reads it: JSON, numbers with at most 6 significant digits, long texts clipped.
+
+    >>> show({"a": 0.30000000000000004, "b": "x"})
+    '{"a": 0.3, "b": "x"}'
+    """
+    if isinstance(value, str):
+        return json.dumps(clip(value, tokens), ensure_ascii=False)
+    try:
+        return clip(json.dumps(_rounded(value), ensure_ascii=False), tokens)
+    except (TypeError, ValueError):
+        return clip(repr(value), tokens)
+
+
+def _rounded(value: object) -> object:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return value
+        short = float(f"{value:.6g}")
+        return int(short) if short.is_integer() and abs(short) < 1e15 else short
+    if isinstance(value, Mapping):
+        return {str(k): _rounded(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(v) for v in value]
+    return value
+
+
+def value_schema(spec: ParameterSpec) -> dict[str, JsonValue]:
+    """JSON schema of a parameter's value: type, bounds, the choices, or the parameter's own schema.
+
+    >>> value_schema(ParameterSpec("n", "number", 3, low=0, integer=True))
+    {'type': 'integer', 'minimum': 0}
+    """
+    if spec.kind == "number":
+        schema: dict[str, JsonValue] = {"type": "integer" if spec.integer else "number"}
+        if spec.low is not None and math.isfinite(spec.low):
+            schema["minimum"] = math.ceil(spec.low) if spec.integer else spec.low
+        if spec.high is not None and math.isfinite(spec.high):
+            schema["maximum"] = math.floor(spec.high) if spec.integer else spec.high
+        return schema
+    if spec.kind == "choice":
+        return {"enum": list(spec.choices)}
+    if spec.kind == "json":
+        return dict(spec.json_schema) if spec.json_schema else {}
+    if spec.kind == "demos":
+        return {"type": "array", "items": {"type": "object"}}
+    return {"type": "string"}
+
+
+def parse_object(text: str) -> dict[str, JsonValue] | None:
+    """The JSON object in an answer, also inside a code fence or prose; None when there is no complete one.
+
+    >>> parse_object('Sure! ```json\\n{"a": 1}\\n``` Good luck {x}')
+    {'a': 1}
+    """
+    decoder = json.JSONDecoder(strict=False)
+    for piece in [*_FENCE.findall(text), text]:
+        for match in re.finditer(r"\{", piece):
+            try:
+                value, _ = decoder.raw_decode(piece, match.start())
+            except ValueError:
+                continue
+            if isinstance(value, dict) and _finite(value):
+                return value
+            break
+    return None
+
+
+def _finite(value: JsonValue) -> bool:
+    try:
+        canonical(value)
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one request: ``data`` or the reason why there is none. ``text`` is what the model wrote."""
+
+    data: dict[str, JsonValue] | None
+    text: str = ""
+    problem: str = ""
+    exhausted: BudgetExhausted | None = None
+
+
+async def ask_json(
+    view: View,
+    messages: Sequence[Message],
+    schema: Mapping[str, JsonValue],
+    *,
+    path: str,
+    ordinal: int = 0,
+    temperature: float | None,
+    seed: int,
+    max_tokens: int,
+) -> Answer:
+    """Ask the optimizer's model for a JSON object. Never raises for what a model or the budget does.
+
+    The address (the ask's scope, ``path``, ``ordinal``) is fixed by the caller, so that requests sent side by side keep
+    the same addresses in a resumed run. A truncated answer is dropped, not repaired.
+    """
+    llm: OptimizerLLM = view.llm
+    request = Request(
+        model=llm.model,
+        messages=tuple(messages),
+        role="optimizer",
+        max_tokens=max_tokens,
+        temperature=temperature,
+        seed=seed,
+        json_schema=dict(schema),
+        address=Address(scope=f"ask/{view.step}", path=path, ordinal=ordinal),
+    )
+    try:
+        response = await llm.complete(request)
+    except BudgetExhausted as error:
+        return Answer(None, problem=f"budget: {error}", exhausted=error)
+    except LLMError as error:
+        return Answer(None, problem=f"the call failed: {error}")
+    if response.truncated:
+        return Answer(None, response.text, "the answer was cut off by its token cap")
+    data = parse_object(response.text)
+    if data is None:
+        return Answer(None, response.text, "the answer has no complete JSON object")
+    return Answer(data, response.text)
+
+
+def usable_text(value: JsonValue) -> str:
+    """A text that a model wrote for a text parameter, without the wrapping that small models add.
+
+    Fences and quotes around the whole are taken off; nothing else is changed.
+
+    >>> usable_text('"Answer with a number."')
+    'Answer with a number.'
+    """
+    text = value.strip() if isinstance(value, str) else ""
+    fence = re.fullmatch(r"```[a-zA-Z]*\n(.*?)\n?```", text, re.DOTALL)
+    text = fence.group(1).strip() if fence else text
+    for quote in ('"', "'", "“”"):
+        inner = text[1:-1]
+        if len(text) > 2 and text[0] == quote[0] and text[-1] == quote[-1] and not set(inner) & set(quote):
+            text = inner.strip()
+    return text

@@ -1,0 +1,188 @@
+"""The OptoPrime report: what ran, on what, with which result, and what was said of it, within a token limit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import JsonValue
+
+from agentopt.core.values import Outcome
+from agentopt.optim.base import ParameterSpec
+from agentopt.optim.meta import clip, show
+from agentopt.optim.optoprime.program import Line, Program, arithmetic, folded_away, read_program
+
+__all__ = ["Caps", "Run", "report"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One traced run of the current values: its program (None without a trace) and what was said of its output."""
+
+    program: Program | None
+    output: JsonValue
+    score: float | None
+    feedback: str
+    example: str | None = None
+    error: str | None = None
+    weight: float = 1.0
+
+    @classmethod
+    def of(cls, outcome: Outcome, graph: Any, parameters: Mapping[str, ParameterSpec], input: Any = None) -> Run:
+        """The run that an outcome tells of."""
+        said = outcome.feedback
+        return cls(
+            program=None if graph is None else read_program(graph, parameters),
+            output=outcome.output,
+            score=outcome.score,
+            feedback="" if said is None else said.text,
+            example=None if input is None else show(input, 400),
+            error=outcome.error,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How long the pieces of a report may be, in tokens."""
+
+    value: int = 150
+    document: int = 60
+    feedback: int = 200
+    lines: int = 120
+    """Most code lines of one program; the middle ones are left out beyond it."""
+
+    def smaller(self) -> Caps:
+        """Half of everything."""
+        return Caps(
+            max(self.value // 2, 8), max(self.document // 2, 8), max(self.feedback // 2, 16), max(self.lines // 2, 6)
+        )
+
+
+def report(
+    runs: Sequence[Run],
+    specs: Sequence[ParameterSpec],
+    current: Mapping[str, JsonValue],
+    caps: Caps,
+    *,
+    mask_graph: bool = False,
+) -> dict[str, str]:
+    """The sections of the report, by placeholder name; an empty text is a section that has nothing to say.
+
+    Args:
+        runs: what happened with the current values; runs of one and the same program share its code.
+        specs: the variables that may be changed.
+        current: their values.
+        caps: how long the pieces may be.
+        mask_graph: leave out code, documentation, inputs and intermediate values (for ablations): what is left is the
+            variables, each example's input and output, and the feedback.
+
+    Returns:
+        ``code, documentation, variables, constraints, inputs, others, outputs, feedback``.
+    """
+    programs = [run.program for run in runs if run.program is not None and not mask_graph]
+    single = len(runs) == 1
+    sections = dict.fromkeys(("code", "documentation", "inputs", "others"), "")
+    if programs:
+        sections["code"] = _code(runs, caps)
+        docs: dict[str, str] = {}
+        for program in programs:
+            docs |= program.documentation(caps.document)
+        sections["documentation"] = "\n".join(f"{op}: {text}" for op, text in docs.items())
+    sections["variables"] = "\n".join(_variable(spec, current[spec.name], caps) for spec in specs)
+    sections["constraints"] = "\n".join(f"{spec.name}: {spec.constraint}" for spec in specs if spec.constraint)
+    sections["inputs"] = _per_run(runs, single, lambda run: _inputs(run, mask_graph, caps))
+    sections["others"] = "" if mask_graph else _per_run(runs, single, lambda run: _others(run, caps))
+    sections["outputs"] = _per_run(runs, single, lambda run: _output(run, mask_graph, caps))
+    sections["feedback"] = _per_run(runs, single, lambda run: _feedback(run, caps))
+    return sections
+
+
+def _per_run(runs: Sequence[Run], single: bool, text: Any) -> str:
+    parts = [(i, text(run)) for i, run in enumerate(runs, 1)]
+    if single:
+        return parts[0][1] if parts else ""
+    return "\n".join(_labelled(i, part) for i, part in parts if part)
+
+
+def _labelled(i: int, part: str) -> str:
+    return f"[run {i}]\n{part}" if "\n" in part else f"[run {i}] {part}"
+
+
+def _code(runs: Sequence[Run], caps: Caps) -> str:
+    same: dict[str, list[int]] = {}
+    for i, run in enumerate(runs, 1):
+        if run.program is not None and run.program.lines:
+            same.setdefault("\n".join(_middle_out(run.program.code(), caps.lines)), []).append(i)
+    if len(same) == 1:
+        return next(iter(same))
+    return "\n".join(f"[run {', '.join(map(str, which))}]\n{code}" for code, which in same.items())
+
+
+def _middle_out(lines: Sequence[str], most: int) -> list[str]:
+    if len(lines) <= most:
+        return list(lines)
+    head = most // 2
+    tail = most - head
+    return [*lines[:head], f"... ({len(lines) - most} lines left out) ...", *lines[-tail:]]
+
+
+def _variable(spec: ParameterSpec, value: JsonValue, caps: Caps) -> str:
+    about = [spec.kind if not spec.integer else "whole number"]
+    if spec.low is not None and spec.high is not None:
+        about.append(f"{show(spec.low)} to {show(spec.high)}")
+    elif spec.low is not None:
+        about.append(f"at least {show(spec.low)}")
+    elif spec.high is not None:
+        about.append(f"at most {show(spec.high)}")
+    if spec.choices:
+        about.append("one of " + ", ".join(show(choice, 20) for choice in spec.choices))
+    tail = f"  # {' '.join(spec.description.split())}" if spec.description else ""
+    # What is to be changed is shown as whole as can be: four times the cap of other values.
+    cap = 4 * caps.value
+    if isinstance(value, str) and "\n" in value:
+        return f"{spec.name} ({'; '.join(about)}):{tail}\n<<<\n{clip(value, cap)}\n>>>"
+    return f"{spec.name} ({'; '.join(about)}) = {show(value, cap)}{tail}"
+
+
+def _inputs(run: Run, mask_graph: bool, caps: Caps) -> str:
+    if run.program is None or mask_graph:
+        return clip(run.example or "", caps.value)
+    used = {name for line in run.program.lines for _, name in line.inputs}
+    return "\n".join(f"{i.name} = {show(i.value, caps.value)}" for i in run.program.inputs if i.name in used)
+
+
+def _others(run: Run, caps: Caps) -> str:
+    if run.program is None:
+        return ""
+    hidden = folded_away(run.program.lines)
+    values = {line.name: line.value for line in (*run.program.lines, *run.program.inputs, *run.program.parameters)}
+    shown = [line for line in run.program.lines if line.name not in hidden and not _is_output(line, run.program)]
+    return "\n".join(_middle_out([f"{line.name} = {_value(line, values, caps)}" for line in shown], caps.lines))
+
+
+def _output(run: Run, mask_graph: bool, caps: Caps) -> str:
+    output = run.program.output if run.program is not None and not mask_graph else None
+    if output is None or run.program is None:
+        return f"error: {clip(run.error, caps.feedback)}" if run.error else show(run.output, caps.value)
+    values = {line.name: line.value for line in (*run.program.lines, *run.program.inputs, *run.program.parameters)}
+    return f"{output.name} = {_value(output, values, caps)}"
+
+
+def _value(line: Line, values: dict[str, Any], caps: Caps) -> str:
+    return f"error: {clip(line.error, caps.feedback)}" if line.error else arithmetic(line, values, caps.value)
+
+
+def _is_output(line: Line, program: Program) -> bool:
+    return program.output is not None and line.name == program.output.name
+
+
+def _feedback(run: Run, caps: Caps) -> str:
+    score = "" if run.score is None else f"score {show(run.score)}"
+    weight = "" if run.weight == 1 else f"weight {show(run.weight)}"
+    text = clip(
+        " ".join(run.feedback.split()) if "\n" not in run.feedback.strip() else run.feedback.strip(), caps.feedback
+    )
+    if run.error and run.program is not None and not text:
+        text = "the program failed: " + clip(run.error.strip().splitlines()[-1], caps.feedback)
+    return "; ".join(filter(None, (weight, score, text)))

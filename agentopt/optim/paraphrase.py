@@ -1,0 +1,77 @@
+"""Paraphrase and keep the best: the baseline that sees scores only through what was kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+
+from pydantic import JsonValue
+
+from agentopt.core.values import Outcome, Proposal
+from agentopt.optim.base import ParameterSpec, View
+from agentopt.optim.operators import jitter, rewrite, tunable
+from agentopt.optim.suggest import Sampling, Suggestion
+
+__all__ = ["ParaphraseBest"]
+
+_KINDS = ("text", "number", "choice", "demos")
+
+
+class ParaphraseBest:
+    """Changes one parameter of the incumbent a proposal: a text is reworded, a number or choice jittered.
+
+    The model that rewords sees the incumbent's text and nothing else: no score, feedback or trace. With hill-climbing
+    by the run this is the plain loop that prompt optimizers are to be measured against (the resampling step of APE,
+    Zhou et al. 2022, section 3.2, without its proposal step).
+
+    Args:
+        scale: standard deviation of a number's step, as a share of its range.
+        temperature: of the model that rewords; spread over the proposals of a step from half of it to all of it.
+        max_tokens: cap of its answers.
+        off: invariants that are switched off.
+    """
+
+    name = "paraphrase"
+
+    def __init__(
+        self, *, scale: float = 0.1, temperature: float = 1.0, max_tokens: int = 400, off: Collection[str] = ()
+    ) -> None:
+        self.scale, self.temperature, self.max_tokens, self.off = scale, temperature, max_tokens, off
+        self._turn = 0
+
+    async def ask(self, view: View, n: int) -> list[Proposal]:
+        """Up to ``n`` neighbours of the incumbent, the parameters in turn; one model call for each reworded text."""
+        specs = tunable(view, _KINDS)
+        if not specs:
+            return []
+        plans: list[tuple[ParameterSpec, JsonValue, Sampling]] = []
+        for i in range(n):
+            spec = specs[(self._turn + i) % len(specs)]
+            value = view.best.candidate.values[spec.name]
+            near = value if spec.kind == "text" else jitter(spec, value, view.rng, self.scale)
+            warmth = self.temperature * (0.5 + 0.5 * (i + 1) / n)
+            plans.append(
+                (spec, near, Sampling(f"paraphrase/{i}", view.rng.randrange(2**31 - 1), warmth, self.max_tokens))
+            )
+        self._turn += n
+        return list(await asyncio.gather(*(self._proposal(view, *plan) for plan in plans)))
+
+    async def _proposal(self, view: View, spec: ParameterSpec, near: JsonValue, sampling: Sampling) -> Proposal:
+        found = Suggestion({spec.name: near})
+        if spec.kind == "text":
+            found = await rewrite(view, spec, near, "meta/paraphrase", sampling, off=self.off)
+        candidate = view.best.candidate.change(found.values, origin=self.name)
+        why = f"{spec.name} reworded" if spec.kind == "text" else f"{spec.name} moved"
+        return Proposal(candidate=candidate, why=why, operator=self.name, rejected=found.rejected)
+
+    def tell(self, outcomes: Sequence[Outcome]) -> None:
+        """Nothing is learned beyond the incumbent, which the run keeps."""
+
+    def state(self) -> dict[str, JsonValue]:
+        """Whose turn it is."""
+        return {"turn": self._turn}
+
+    def load(self, state: Mapping[str, JsonValue]) -> None:
+        """Take a state that ``state`` gave."""
+        turn = state.get("turn", 0)
+        self._turn = turn if isinstance(turn, int) else 0
