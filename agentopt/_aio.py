@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import functools
 import os
@@ -91,10 +92,8 @@ def run_sync(work: Coroutine[Any, Any, T], *, loop: asyncio.AbstractEventLoop | 
         return result.result()
     except (KeyboardInterrupt, SystemExit):
         target.call_soon_threadsafe(cancel)
-        try:
+        with contextlib.suppress(BaseException):  # the interrupt is what is told
             result.exception(timeout=10)
-        except BaseException:  # noqa: B036,S110 - the interrupt is what is told
-            pass
         raise
 
 

@@ -5,14 +5,18 @@ They are frozen and JSON-able, so that a request can be hashed, journaled and re
 
 from __future__ import annotations
 
+import base64
 import ipaddress
+import re
 from collections.abc import Callable
+from pathlib import Path, PurePath
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue
 
 from agentopt.core.values import Frozen, digest
+from agentopt.errors import UsageError
 
 __all__ = [
     "Address",
@@ -32,6 +36,9 @@ __all__ = [
 
 Role = Literal["agent", "optimizer", "judge"]
 
+_NO_ARGUMENTS: dict[str, JsonValue] = {"type": "object", "properties": {}}
+_PICTURES = {rb"\x89PNG": "png", rb"\xff\xd8\xff": "jpeg", rb"GIF8": "gif", rb"RIFF....WEBP": "webp"}
+
 
 class Text(Frozen):
     """A piece of text in a message."""
@@ -47,6 +54,30 @@ class Image(Frozen):
     type: Literal["image"] = "image"
     url: str
     """An https URL or a ``data:image/png;base64,...`` URL."""
+
+    @classmethod
+    def of(cls, picture: Image | str | bytes | PurePath) -> Image:
+        """A picture from an https or ``data:`` URL, the path of a file, or the bytes of a PNG, JPEG, GIF or WebP.
+
+        Raises:
+            UsageError: the file is missing, or is none of these formats.
+
+        >>> Image.of(bytes.fromhex("89504e470d0a1a0a")).url
+        'data:image/png;base64,iVBORw0KGgo='
+        """
+        if isinstance(picture, Image):
+            return picture
+        if isinstance(picture, str) and picture.startswith(("https://", "http://", "data:")):
+            return cls(url=picture)
+        where = "these bytes" if isinstance(picture, bytes) else str(picture)
+        try:
+            data = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
+        except OSError as error:
+            raise UsageError(f"image {where} cannot be read: {error.strerror}") from None
+        for magic, kind in _PICTURES.items():
+            if re.match(magic, data, re.DOTALL):
+                return cls(url=f"data:image/{kind};base64,{base64.b64encode(data).decode()}")
+        raise UsageError(f"{where} hold no PNG, JPEG, GIF or WebP picture")
 
 
 class ToolCall(Frozen):
@@ -80,7 +111,7 @@ class Tool(Frozen):
     """Its name."""
     description: str = ""
     """What it does, for the model."""
-    parameters: dict[str, JsonValue] = Field(default_factory=lambda: {"type": "object", "properties": {}})
+    parameters: dict[str, JsonValue] = Field(default_factory=lambda: dict(_NO_ARGUMENTS))
     """JSON schema of its arguments."""
 
 
@@ -127,7 +158,7 @@ class Request(Frozen):
     """auto, none, required, or a tool's name."""
     json_schema: dict[str, JsonValue] | None = None
     """The answer must be JSON of this schema (constrained by the server where it can)."""
-    extra: dict[str, JsonValue] = {}
+    extra: dict[str, JsonValue] = Field(default_factory=dict)
     """Further fields, passed on as they are (``extra_body`` of the openai client)."""
     repeat: int = 0
     """Which of several equal calls this is: the cache gives each its own answer."""

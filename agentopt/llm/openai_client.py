@@ -1,0 +1,186 @@
+"""OpenAI-compatible endpoints (OpenAI itself, vLLM, llama.cpp, ``agentopt serve``) through the ``openai`` package.
+
+Works with openai 2 and 3: only ``AsyncOpenAI`` and ``chat.completions.create`` are used, never the transport below.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import SecretStr
+
+from agentopt._aio import PerLoop
+from agentopt.core.values import digest
+from agentopt.errors import AgentOptError, MissingDependency
+from agentopt.llm.failures import failure
+from agentopt.llm.types import Request, Response, Usage, is_loopback
+from agentopt.llm.wire import Pieces, chat_fields, read_completion
+
+__all__ = ["OpenAIClient"]
+
+
+class OpenAIClient:
+    """A client of one model at one OpenAI-compatible endpoint.
+
+    Args:
+        model: the model's name there; empty asks the server, which must then serve exactly one.
+        base_url: URL that ends in ``/v1``; None is OpenAI's own.
+        api_key: the key; it appears in no message, representation or hash.
+        key_name: the environment variable that holds the key, for error messages.
+        provider: the word for the provider in ``endpoint``.
+        price: gives the price in USD of a usage, or None where it is not known.
+        timeout: seconds for one attempt, where a request does not say.
+
+    Retries are not made here: a failure worth another try raises ``TransientLLMError``.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        key_name: str = "AGENTOPT_API_KEY",
+        provider: str = "openai",
+        price: Callable[[Usage], float | None] | None = None,
+        timeout: float = 600.0,
+    ) -> None:
+        self._model, self._base_url, self._provider = model, base_url, provider
+        self._key, self._key_name = SecretStr(api_key or ""), key_name
+        self._price = price or (lambda usage: None)
+        self._timeout = timeout
+        self._clients: PerLoop[Any] = PerLoop(self._connect, lambda client: client.close())
+        self._cap = "max_completion_tokens" if base_url is None else "max_tokens"
+        self._schemas = True
+
+    def __repr__(self) -> str:
+        return f"OpenAIClient({self._provider}/{self._model})"
+
+    @property
+    def model(self) -> str:
+        """The model's name at the endpoint; asks the server (once, blocking) when none was given.
+
+        Raises:
+            MissingDependency: no server answers, or it serves more than one model.
+        """
+        if not self._model:
+            self._model = self._only_model()
+        return self._model
+
+    @property
+    def endpoint(self) -> str:
+        """Provider and model: the same on every port and machine."""
+        name = self.model
+        return f"{self._provider}/{name.rstrip('/').rpartition('/')[2] if name.startswith('/') else name}"
+
+    async def complete(self, request: Request) -> Response:
+        """Answer one request with one attempt."""
+        if not self._model:
+            await asyncio.to_thread(lambda: self.model)
+        start = time.perf_counter()
+        try:
+            response = await self._attempt(request)
+        except Exception as error:
+            failed = self._failure(error)
+        else:
+            seconds = time.perf_counter() - start
+            usd = self._price(response.usage) if response.usage.reported else None
+            return response.model_copy(update={"endpoint": self.endpoint, "seconds": seconds, "usd": usd})
+        raise failed  # outside of the handler: the library's own exception holds the request's headers
+
+    async def aclose(self) -> None:
+        """Close the connections of every loop."""
+        await self._clients.aclose()
+
+    async def _attempt(self, request: Request) -> Response:
+        try:
+            return await self._send(request)
+        except Exception as error:
+            if getattr(error, "status_code", None) not in (400, 422) or not self._adapt(request, str(error)):
+                raise
+        return await self._send(request)
+
+    async def _send(self, request: Request) -> Response:
+        fields = chat_fields(request, self.model)
+        fields[self._cap] = request.max_tokens
+        if not self._schemas:
+            fields.pop("response_format", None)
+        if request.extra:
+            fields["extra_body"] = dict(request.extra)
+        key = request.idempotency_key
+        if key is None and request.address is not None:
+            key = digest([str(request.address), request.hash])
+        if key:
+            fields["extra_headers"] = {"Idempotency-Key": key}
+        fields["timeout"] = request.timeout or self._timeout
+        create = self._clients.get().chat.completions.create
+        if request.on_text is None:
+            return read_completion(await create(**fields))
+        stream = await create(**fields, stream=True, stream_options={"include_usage": True})
+        try:
+            return await Pieces(request.on_text).read(stream)
+        finally:
+            await stream.close()
+
+    def _adapt(self, request: Request, said: str) -> bool:
+        """Take note of what a server that refused (at once, unbilled) cannot do; True when asking again is worth it."""
+        if self._cap == "max_tokens" and "max_completion_tokens" in said:
+            self._cap = "max_completion_tokens"
+        elif self._cap == "max_completion_tokens" and "max_completion_tokens" in said:
+            self._cap = "max_tokens"
+        elif request.json_schema is not None and self._schemas and ("response_format" in said or "json_schema" in said):
+            self._schemas = False
+        else:
+            return False
+        return True
+
+    def _connect(self) -> Any:
+        from openai import AsyncOpenAI, Omit
+
+        headers: Any = None
+        if self._base_url is not None:  # OPENAI_ORG_ID and OPENAI_PROJECT_ID are for OpenAI alone
+            headers = {"OpenAI-Organization": Omit(), "OpenAI-Project": Omit()}
+        return AsyncOpenAI(
+            api_key=self._key.get_secret_value() or "none",
+            base_url=self._base_url or "https://api.openai.com/v1",
+            max_retries=0,
+            timeout=self._timeout,
+            default_headers=headers,
+        )
+
+    def _failure(self, error: Exception) -> AgentOptError:
+        where = f"{self._provider}/{self._model}" if self._model else self._provider
+        return failure(error, where, self._key.get_secret_value(), hint=f"check {self._key_name}")
+
+    def _only_model(self) -> str:
+        url = f"{(self._base_url or '').rstrip('/')}/models"
+        headers = {"Authorization": f"Bearer {self._key.get_secret_value()}"} if self._key else {}
+        failed: MissingDependency | None = None
+        names: list[str] = []
+        try:
+            opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if self._here else []))
+            with opener.open(urllib.request.Request(url, headers=headers), timeout=10) as answer:
+                names = [str(entry["id"]) for entry in json.load(answer)["data"]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            said = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else str(error)
+            failed = MissingDependency(
+                f"no OpenAI-compatible server answers at {self._base_url} ({said}); `agentopt serve MODEL` starts one"
+            )
+        if failed is not None:
+            raise failed
+        if len(names) != 1:
+            told = ", ".join(sorted(names)[:10]) or "no model"
+            raise MissingDependency(f"{self._base_url} serves {told}: name one, as in {self._base_url}#NAME")
+        return names[0]
+
+    @property
+    def _here(self) -> bool:
+        from urllib.parse import urlsplit
+
+        return is_loopback(urlsplit(self._base_url or "").hostname or "")
