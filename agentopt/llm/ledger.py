@@ -211,14 +211,14 @@ class Ledger:
             for axis, value in reservation.amounts.items():
                 self._outstanding[axis] += value
             return True
-        axis = self._blocked_axis(reservation.amounts, dict.fromkeys(_COUNTED, 0.0))
-        if axis is not None:
-            wanted = reservation.amounts[axis]
-            left = max(0.0, self._limits[axis] - self._settled[axis] - self._held[axis])
-            held = f" ({self._held[axis]:g} are held for the final test)" if self._held[axis] else ""
+        short = self._blocked_axis(reservation.amounts, dict.fromkeys(_COUNTED, 0.0))
+        if short is not None:
+            wanted = reservation.amounts[short]
+            left = max(0.0, self._limits[short] - self._settled[short] - self._held[short])
+            held = f" ({self._held[short]:g} are held for the final test)" if self._held[short] else ""
             raise BudgetExhausted(
-                axis,
-                f"the budget of {self._limits[axis]:g} {axis} has {left:g} left{held}; the next {reservation.role} "
+                short,
+                f"the budget of {self._limits[short]:g} {short} has {left:g} left{held}; the next {reservation.role} "
                 f"call needs {wanted:g}",
             )
         return False

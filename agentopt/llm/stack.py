@@ -1,0 +1,111 @@
+"""The clients of a run, put together: journal, cache, retry, limit, meter, provider.
+
+A request passes, outermost first: the journal (an answered call is not asked again), the cache (an equal call is not
+paid again), retries, the limiter of its endpoint, the meter (each attempt reserves, is journaled, settles), and the
+provider. Models are told apart by name; each has its own limiter.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+
+from agentopt.errors import UsageError
+from agentopt.llm.cache import Cache, ResponseCache
+from agentopt.llm.journal import Journal
+from agentopt.llm.ledger import Ledger
+from agentopt.llm.limits import Limited
+from agentopt.llm.meter import CallLog, Metered, Price
+from agentopt.llm.prices import price_of
+from agentopt.llm.providers import resolve
+from agentopt.llm.retry import Retrying
+from agentopt.llm.types import Client, Request, Response
+
+__all__ = ["Stack"]
+
+
+class Stack:
+    """One client for every model of a run.
+
+    Args:
+        ledger: the run's account.
+        log: the run's journal; None keeps none.
+        cache: the workspace's response cache; None asks always.
+        clients: ready clients by model name (a scripted model, a test server); others are resolved by name.
+        max_connections: requests in flight at once, for each model.
+        price: what a model costs per token.
+        attempts: tries of one call.
+        on_divergence: called when a journaled call is made again with another payload.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        log: CallLog | None = None,
+        cache: ResponseCache | None = None,
+        *,
+        clients: Mapping[str, Client] | None = None,
+        max_connections: int = 16,
+        price: Price = price_of,
+        attempts: int = 5,
+        on_divergence: Callable[[Request, str], None] | None = None,
+    ) -> None:
+        self._ledger, self._log, self._cache, self._price, self._attempts = ledger, log, cache, price, attempts
+        self._ready, self._max_connections = dict(clients or {}), max_connections
+        self._lanes: dict[str, Client] = {}
+        self._endpoints: dict[str, str] = {}
+        self._providers: list[Client] = []
+        self._entry: Client = _ByModel(self._lane)
+        if log is not None:
+            self._entry = Journal(self._entry, log, on_divergence)
+
+    async def complete(self, request: Request) -> Response:
+        """Answer one request."""
+        return await self._entry.complete(request)
+
+    def endpoint(self, model: str) -> str:
+        """Identity of what answers for a model. Raises ``UsageError`` for a model that cannot be had."""
+        self._lane(model)
+        return self._endpoints[model]
+
+    async def aclose(self) -> None:
+        """Close the providers that were made here."""
+        for provider in self._providers:
+            close = getattr(provider, "aclose", None)
+            if close is not None:
+                done = close()
+                if inspect.isawaitable(done):
+                    await done
+        self._providers.clear()
+        self._lanes.clear()
+
+    def _lane(self, model: str) -> Client:
+        if model in self._lanes:
+            return self._lanes[model]
+        if not model:
+            raise UsageError("no model is named: give one with --model, AGENTOPT_MODEL or `model` in agentopt.toml")
+        provider = self._ready.get(model)
+        if provider is None:
+            provider = resolve(model)
+            self._providers.append(provider)
+        endpoint = str(getattr(provider, "endpoint", model))
+        metered = Metered(provider, self._ledger, self._log, self._price_of(model, provider), endpoint)
+        lane: Client = Retrying(Limited(metered, self._max_connections), self._attempts)
+        if self._cache is not None and model not in self._ready:
+            lane = Cache(lane, self._cache, endpoint)
+        self._endpoints[model] = endpoint
+        self._lanes[model] = lane
+        return lane
+
+    def _price_of(self, model: str, provider: Client) -> Price:
+        """A provider that knows its own price (a local model costs nothing) says so by ``price``."""
+        own: tuple[float, float] | None = getattr(provider, "price", None)
+        return (lambda name: own) if own is not None else self._price
+
+
+class _ByModel:
+    def __init__(self, lane: Callable[[str], Client]) -> None:
+        self._lane = lane
+
+    async def complete(self, request: Request) -> Response:
+        return await self._lane(request.model).complete(request)

@@ -1,0 +1,72 @@
+"""What a run knows: candidates in the order they came, and their outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from agentopt.core.values import Candidate, Outcome
+from agentopt.evaluate import summarize
+from agentopt.optim.base import Scored
+
+__all__ = ["Archive", "Entry"]
+
+
+@dataclass(slots=True)
+class Entry:
+    """A candidate with its outcomes, by (example, repeat)."""
+
+    candidate: Candidate
+    step: int
+    operator: str
+    outcomes: dict[tuple[str, int], Outcome] = field(default_factory=dict)
+
+
+class Archive:
+    """Candidates and outcomes of one run, in memory. The store is the truth; this is its fold.
+
+    Args:
+        score_range: lowest and highest score of the task.
+    """
+
+    def __init__(self, score_range: tuple[float, float]) -> None:
+        self._entries: dict[str, Entry] = {}
+        self._range = score_range
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._entries
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+    def add(self, candidate: Candidate, step: int, operator: str) -> Entry:
+        """Take a candidate in; one that is already here keeps its first step and operator."""
+        return self._entries.setdefault(candidate.id, Entry(candidate, step, operator))
+
+    def put(self, outcome: Outcome) -> None:
+        """Take an outcome in."""
+        self._entries[outcome.candidate].outcomes[outcome.example, outcome.repeat] = outcome
+
+    def __getitem__(self, id: str) -> Entry:
+        return self._entries[id]
+
+    def outcomes(self, id: str, split: str) -> list[Outcome]:
+        """A candidate's outcomes on a split."""
+        return [o for o in self._entries[id].outcomes.values() if o.split == split]
+
+    def means(self, id: str, split: str, examples: Iterable[str] | None = None) -> dict[str, float]:
+        """Mean score over repeats for each example of a split; examples with infrastructure errors alone are absent."""
+        wanted = None if examples is None else set(examples)
+        outcomes = [o for o in self.outcomes(id, split) if wanted is None or o.example in wanted]
+        return summarize(outcomes, self._range).by_example
+
+    def scored(self, id: str, split: str = "search") -> Scored:
+        """The candidate with mean, n and interval on a split."""
+        entry = self._entries[id]
+        outcomes = tuple(self.outcomes(id, split))
+        s = summarize(outcomes, self._range)
+        return Scored(entry.candidate, s.mean, s.n, s.low, s.high, outcomes, entry.step, entry.operator)
+
+    def before(self, step: int) -> Sequence[Scored]:
+        """Everything evaluated on the search split before a step, in order."""
+        return [s for e in self if e.step < step and (s := self.scored(e.candidate.id)).outcomes]

@@ -1,0 +1,222 @@
+"""Cells: one candidate on one example, once. Each is run in a context of its own and committed before it is used."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agentopt.core import NodeError, Override, Trace, open_run
+from agentopt.core.values import Candidate, Outcome, Status
+from agentopt.errors import AgentOptError, BudgetExhausted, LLMError, StoreError, TransientLLMError, UsageError
+from agentopt.evaluate import Example, Task
+from agentopt.evaluate.scoring import ScorerError
+from agentopt.llm.context import Session, use_session
+from agentopt.llm.ledger import Ledger
+from agentopt.llm.types import Client, Request, Response
+from agentopt.run.target import Target, jsonable
+from agentopt.store import Store, blob_id
+
+__all__ = ["Cell", "Cells", "scope_of"]
+
+_INFRA = (LLMError, StoreError, ConnectionError)
+TRIES = 2
+"""How often a cell is run when the world fails (model server gone, scorer broken), before that is recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What is to be evaluated."""
+
+    candidate: Candidate
+    example: Example
+    split: str
+    repeat: int = 0
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """Identity within a run."""
+        return self.candidate.id, self.example.id, self.repeat
+
+
+def scope_of(cell: Cell) -> str:
+    """The scope of the addresses of a cell's calls."""
+    return f"cell/{cell.candidate.id}/{cell.example.id}/{cell.repeat}"
+
+
+class Cells:
+    """Evaluates cells that the store does not have yet, many at once.
+
+    Args:
+        target: the graph.
+        task: examples and scorer.
+        store: where outcomes are committed.
+        ledger: counts evaluations.
+        client: what the graph's model calls go to.
+        session: makes the session of a scope: models by role and defaults.
+        concurrency: cells in flight.
+        timeout: seconds for one cell.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        task: Task,
+        store: Store,
+        ledger: Ledger,
+        client: Client,
+        session: Callable[[Client, str, int], Session],
+        *,
+        concurrency: int,
+        timeout: float,
+    ) -> None:
+        self._target, self._task, self._store, self._ledger = target, task, store, ledger
+        self._client, self._session, self._timeout = client, session, timeout
+        self._slots = asyncio.Semaphore(concurrency)
+        self._done = {(o.candidate, o.example, o.repeat): o for o in store.cells() if o.status != "infra_error"}
+        self.stopping = False
+        """Set to end early: cells in flight are finished and committed, no new one is begun."""
+
+    async def run(self, cells: Sequence[Cell]) -> list[Outcome]:
+        """Outcomes of the cells, in their order; those that are committed already cost nothing.
+
+        Raises ``BudgetExhausted`` when the budget ends on the way, after everything in flight is committed.
+        """
+        tasks = [asyncio.ensure_future(self._one(cell)) for cell in cells]
+        try:
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
+        for error in (r for r in results if isinstance(r, BaseException) and not isinstance(r, _Stopped)):
+            raise error
+        if any(isinstance(r, _Stopped) for r in results):
+            raise asyncio.CancelledError("the run was asked to stop")
+        return [r for r in results if isinstance(r, Outcome)]
+
+    def committed(self, cells: Sequence[Cell]) -> list[Outcome]:
+        """Those of the cells that have an outcome."""
+        return [self._done[c.key] for c in cells if c.key in self._done]
+
+    async def _one(self, cell: Cell) -> Outcome:
+        known = self._done.get(cell.key)
+        if known is not None:
+            return known
+        async with self._slots:
+            if self.stopping or self._store.full:
+                raise _Stopped
+            reservation = await self._ledger.reserve("agent", {"evaluations": 1})
+            try:
+                outcome, blobs = await self._evaluate(cell)
+            except BaseException:
+                self._ledger.release(reservation)
+                raise
+            self._ledger.settle(reservation, {"evaluations": 1})
+            data = {"outcome": outcome.model_dump(mode="json")}
+            await asyncio.shield(self._store.append("cell", data, blobs))
+            self._done[cell.key] = outcome
+            return outcome
+
+    async def _evaluate(self, cell: Cell) -> tuple[Outcome, list[bytes]]:
+        for left in reversed(range(TRIES)):
+            outcome, blobs = await self._try(cell)
+            if outcome.status != "infra_error" or not left:
+                break
+        return outcome, blobs
+
+    async def _try(self, cell: Cell) -> tuple[Outcome, list[bytes]]:
+        """Run the graph once under the candidate, score what came, and say how it went."""
+        meter = _CellClient(self._client)
+        begin = time.monotonic()
+        status: Status = "ok"
+        output: Any = None
+        error: str | None = None
+        feedback = None
+        with (
+            open_run(),
+            Override(cell.candidate.values),
+            Trace() as trace,
+            use_session(self._session(meter, scope_of(cell), cell.repeat)),
+        ):
+            try:
+                async with asyncio.timeout(self._timeout):
+                    output = await self._target.call(cell.example.input)
+                trace.output = output
+            except TimeoutError:
+                status, error = "timeout", f"no answer within {self._timeout:g} seconds"
+            except Exception as problem:
+                status, error = _blame(problem)
+            finally:
+                meter.closed = True
+        if status == "ok":
+            feedback = await self._task.ascore(cell.example, _plain(output), trace)
+            if isinstance(feedback, ScorerError):
+                status, error, feedback = "infra_error", feedback.text, None
+        graph = json.dumps(trace.graph.to_json(), ensure_ascii=False, default=repr).encode()
+        metrics = {"seconds": time.monotonic() - begin, **meter.metrics()}
+        outcome = Outcome(
+            candidate=cell.candidate.id,
+            example=cell.example.id,
+            repeat=cell.repeat,
+            split=cell.split,
+            status=status,
+            output=jsonable(output),
+            feedback=feedback,
+            metrics=metrics,
+            trace=blob_id(graph),
+            error=error,
+        )
+        return outcome, [graph]
+
+
+class _Stopped(Exception):
+    """A cell that was not begun, because the run is stopping."""
+
+
+class _CellClient:
+    """The client of one cell: counts what the cell uses, and refuses calls of a graph that goes on after its timeout."""
+
+    def __init__(self, inner: Client) -> None:
+        self._inner = inner
+        self.closed = False
+        self._sums = {"calls": 0.0, "input_tokens": 0.0, "output_tokens": 0.0}
+        self._usd: float | None = 0.0
+
+    async def complete(self, request: Request) -> Response:
+        if self.closed:
+            raise LLMError("this cell has ended (timeout); its late call is not sent")
+        response = await self._inner.complete(request)
+        self._sums["calls"] += 1
+        self._sums["input_tokens"] += response.usage.input_tokens
+        self._sums["output_tokens"] += response.usage.output_tokens
+        self._usd = None if self._usd is None or response.usd is None else self._usd + response.usd
+        return response
+
+    def metrics(self) -> dict[str, float]:
+        return self._sums if self._usd is None else {**self._sums, "usd": self._usd}
+
+
+def _plain(output: Any) -> Any:
+    value = getattr(output, "value", output) if type(output).__name__ == "Node" else output
+    return value
+
+
+def _blame(problem: Exception) -> tuple[Status, str]:
+    """Whose fault an exception is. The end of a budget and a caller's mistake are nobody's: they go up."""
+    cause: BaseException | None = problem
+    while cause is not None:
+        if isinstance(cause, BudgetExhausted | UsageError):
+            raise cause
+        if isinstance(cause, TransientLLMError | StoreError):
+            return "infra_error", f"{type(cause).__name__}: {cause}"
+        if isinstance(cause, _INFRA):
+            return "infra_error", f"{type(cause).__name__}: {cause}"
+        cause = cause.__cause__ if isinstance(cause, NodeError | AgentOptError) else None
+    original = problem.__cause__ if isinstance(problem, NodeError) and problem.__cause__ is not None else problem
+    return "agent_error", "".join(traceback.format_exception(original)).strip()

@@ -1,0 +1,72 @@
+"""``RunConfig``: the one spelling of every option of a run.
+
+Command-line flags, ``AGENTOPT_*`` variables, the ``[run]`` table of ``agentopt.toml`` and the keywords of
+``agentopt.optimize`` are all made from it.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field, JsonValue
+
+from agentopt.core.values import Budget, Frozen
+
+__all__ = ["RunConfig"]
+
+
+class RunConfig(Frozen):
+    """Everything that decides how a run goes."""
+
+    graph: str
+    """The graph to run or improve: a name, or ``./file.py@name``."""
+    task: str
+    """The task that it is judged on: a name, or ``./file.py@name``."""
+    task_args: dict[str, JsonValue] = {}
+    """Arguments of the task, such as its number of examples."""
+    optimizer: str = "optoprime"
+    """Who proposes: a name (`agentopt list optimizers`)."""
+    optimizer_args: dict[str, JsonValue] = {}
+    """Options of the optimizer."""
+    budget: Budget = Budget()
+    """What may be spent: ``calls=400,tokens=2e6,usd=2,evaluations=300,seconds=600``."""
+    model: str | None = None
+    """The agent's model: ``local/NAME``, ``openai/NAME``, any litellm name, or ``http://host:port/v1``."""
+    optimizer_model: str | None = None
+    """The optimizer's model; the agent's when not given."""
+    judge_model: str | None = None
+    """The judge's model; the agent's when not given."""
+    limit: int | None = Field(None, gt=0)
+    """Use at most this many examples of each split."""
+    repeats: int = Field(1, gt=0)
+    """Evaluate each example this many times; repeats average within the example."""
+    seed: int = 0
+    """Seed of splits, minibatches and proposals."""
+    max_connections: int = Field(16, gt=0)
+    """Cells and requests in flight at once."""
+    timeout: float = Field(120.0, gt=0)
+    """Seconds for one cell."""
+    proposals: int = Field(4, gt=0)
+    """Candidates a step."""
+    steps: int | None = Field(None, ge=0)
+    """Stop after this many steps; without it, the budget and the patience decide."""
+    patience: int = Field(4, gt=0)
+    """Stop after this many steps in a row without a new incumbent."""
+    minibatch: int | None = Field(None, gt=0)
+    """Examples on which new candidates race first; without it, a quarter of the search split, at least 8."""
+    finalists: int = Field(3, gt=0)
+    """Candidates that meet the baseline on the validation split."""
+    max_tokens: int = Field(512, gt=0)
+    """Output cap of an agent's or judge's call that sets none."""
+    optimizer_max_tokens: int = Field(1024, gt=0)
+    """Output cap of an optimizer's call that sets none."""
+    temperature: float | None = Field(0.0, ge=0)
+    """Sampling temperature of an agent's call that sets none; ``none`` leaves it to the server."""
+    cache: bool = True
+    """Use the workspace's response cache."""
+    runs_dir: str = "runs"
+    """Folder of the runs."""
+    name: str | None = None
+    """Name of the run's folder; made from time, graph and task when not given."""
+
+    def model_of(self, role: str) -> str | None:
+        """The model of a role: agent, optimizer or judge."""
+        return {"optimizer": self.optimizer_model, "judge": self.judge_model}.get(role) or self.model

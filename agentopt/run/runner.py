@@ -1,0 +1,348 @@
+"""The loop of a run: baseline, noise, steps of ask, race and tell, validation, and one test.
+
+Every phase looks first at what the log already has, so that a resumed run is the same program on a longer log.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agentopt.core.values import Candidate, Outcome, Proposal, digest
+from agentopt.errors import BudgetExhausted, LLMError
+from agentopt.evaluate import Example, SplitLedger, Splits, Task, aa_summary, claim
+from agentopt.llm.ledger import Ledger
+from agentopt.llm.types import Client
+from agentopt.optim.base import Optimizer
+from agentopt.optim.invariants import check as check_invariants
+from agentopt.run.cells import Cell, Cells
+from agentopt.run.config import RunConfig
+from agentopt.run.forecast import NOISE_EXAMPLES, CallCost, forecast, measured
+from agentopt.run.race import Heat, race
+from agentopt.run.state import State
+from agentopt.run.target import Target
+from agentopt.run.view import RunView
+from agentopt.store import Store
+
+__all__ = ["Parts", "Runner"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a runner works with; ``run.api`` puts it together."""
+
+    config: RunConfig
+    target: Target
+    task: Task
+    splits: Splits
+    optimizer: Optimizer
+    store: Store
+    ledger: Ledger
+    client: Client
+    cells: Cells
+    splits_ledger: SplitLedger | None
+    prompt: Callable[[str], str]
+    cost: CallCost
+
+
+class Runner:
+    """Runs the phases that the state has not been through yet.
+
+    Args:
+        parts: what it works with.
+        state: the fold of the log so far.
+    """
+
+    def __init__(self, parts: Parts, state: State) -> None:
+        self._p, self._s = parts, state
+        self._config, self._store, self._ledger = parts.config, parts.store, parts.ledger
+        self._search = {e.id: e for e in parts.splits.search}
+        self.stopping = False
+
+    def stop(self) -> None:
+        """End early: what is in flight is finished and committed, nothing new is begun."""
+        self.stopping = self._p.cells.stopping = True
+
+    async def run(self) -> str:
+        """Go through the phases; returns the run's status: ``finished`` or ``budget``.
+
+        Raises ``BudgetTooSmall`` before the first call, ``LLMError`` when the model cannot be reached at all, and
+        ``asyncio.CancelledError`` when it was stopped.
+        """
+        state = self._s
+        if state.claim is not None or state.finished == "finished":
+            return "finished"
+        status = "finished"
+        try:
+            await self._baseline()
+            await self._noise()
+            if state.ended is None:
+                await self._search_phase()
+            self._ledger.hold({})
+            await self._validate()
+            await self._test()
+        except BudgetExhausted as end:
+            status = "budget"
+            await self._store.append("budget.exhausted", {"axis": end.axis, "message": str(end)})
+        await self._store.append("run.finished", {"status": status, "spend": self._spend()})
+        return status
+
+    # -- the phases ----------------------------------------------------------------------------------------------
+
+    async def _baseline(self) -> None:
+        state = self._s
+        plan = forecast(self._config, self._sizes, self._p.cost)
+        if state.baseline is None:
+            await self._store.append("forecast", {"lines": list(plan.lines())})
+            baseline = self._p.target.baseline()
+            await self._store.append("baseline", {"candidate": baseline.model_dump(mode="json")})
+            state.baseline, state.incumbent = baseline, baseline.id
+            state.archive.add(baseline, -1, "baseline")
+        self._ledger.hold(plan.held)
+        new = state.step == 0 and state.noise is None
+        outcomes = await self._evaluate([state.baseline], list(self._search.values()), "search")
+        failed = [o for o in outcomes if o.status == "infra_error"]
+        if len(failed) * 2 > len(outcomes):
+            raise LLMError(
+                f"{len(failed)} of {len(outcomes)} baseline evaluations failed outside the program; the first: "
+                f"{failed[0].error}. Nothing was scored. Mend it, then `agentopt resume {self._store.folder}`"
+            )
+        cost = measured([o.metrics for o in outcomes], self._p.cost.most_tokens) or self._p.cost
+        scored = state.archive.scored(state.baseline.id)
+        if new:
+            await self._store.append(
+                "baseline.done",
+                {
+                    "id": state.baseline.id, "mean": scored.mean, "n": scored.n, "low": scored.low, "high": scored.high,
+                    "infra_errors": len(failed), "calls_per_cell": cost.calls, "tokens_per_cell": cost.tokens,
+                },
+            )  # fmt: skip
+        if state.ended is None and state.step == 0 and state.asked is None:
+            plan = forecast(self._config, self._sizes, cost, remaining=self._free())
+        self._ledger.hold(plan.held)
+
+    async def _noise(self) -> None:
+        state = self._s
+        assert state.baseline is not None
+        if state.noise is not None:
+            return
+        examples = list(self._search.values())[:NOISE_EXAMPLES]
+        again = await self._evaluate([state.baseline], examples, "noise", repeats=[self._config.repeats])
+        first = [state.archive[state.baseline.id].outcomes.get((e.id, 0)) for e in examples]
+        summary = aa_summary(
+            [(a, b) for a, b in zip(first, again, strict=True) if a is not None], self._p.task.score_range
+        )
+        state.noise = summary.model_dump(mode="json")
+        await self._store.append("noise.done", state.noise)
+
+    async def _search_phase(self) -> None:
+        state = self._s
+        if state.optimizer is not None:
+            self._p.optimizer.load(state.optimizer)
+        reason = ""
+        while not (reason := self._enough()):
+            try:
+                await self._step()
+            except BudgetExhausted as end:
+                reason = f"the search budget ended ({end})"
+                await self._store.append("budget.exhausted", {"axis": end.axis, "message": str(end)})
+                break
+        state.ended = reason
+        await self._store.append("search.ended", {"reason": reason})
+
+    def _enough(self) -> str:
+        """Why the search is over; empty while it is not."""
+        state, config = self._s, self._config
+        if config.steps is not None and state.step >= config.steps:
+            return f"{config.steps} steps are done"
+        if state.stale >= config.patience:
+            return f"{state.stale} steps in a row brought no new incumbent"
+        assert state.incumbent is not None
+        best = state.archive.scored(state.incumbent)
+        if best.mean is not None and best.mean >= self._p.task.score_range[1]:
+            return "the incumbent has full marks on the search split"
+        return ""
+
+    async def _step(self) -> None:
+        """Ask, admit, race, tell: one step, committed piece by piece."""
+        state, step = self._s, self._s.step
+        assert state.incumbent is not None and state.baseline is not None
+        view = self._view(step)
+        if state.asked is None:
+            await self._store.append("step.started", {"step": step, "incumbent": state.incumbent})
+            state.asked = await self._p.optimizer.ask(view, self._config.proposals)
+            dumped = [p.model_dump(mode="json") for p in state.asked]
+            await self._store.append("step.asked", {"step": step, "proposals": dumped})
+        admitted = await self._admit(step, view, state.asked)
+        heats = await self._race(step, admitted) if admitted else []
+        best = state.archive.scored(state.incumbent)
+        for heat in heats:
+            scored = state.archive.scored(heat.id)
+            if heat.complete and scored.mean is not None and (best.mean is None or scored.mean > best.mean):
+                best = scored
+        if best.candidate.id != state.incumbent:
+            await self._store.append("incumbent", {"step": step, "id": best.candidate.id, **_numbers(best)})
+        new = [o for id_ in admitted for o in state.archive.outcomes(id_, "search")]
+        self._p.optimizer.tell(new)
+        state.stale = state.stale + 1 if best.candidate.id == state.incumbent else 0
+        state.incumbent, state.step, state.asked, state.judged = best.candidate.id, step + 1, None, False
+        await self._store.append(
+            "step.done",
+            {
+                "step": step, "incumbent": best.candidate.id, **_numbers(best),
+                "heats": [{"id": h.id, "n": h.n, "difference": h.difference if h.n else None, "complete": h.complete,
+                           "ended": h.ended} for h in heats],
+                "optimizer": self._p.optimizer.state(), "spend": self._spend(),
+            },
+        )  # fmt: skip
+
+    async def _admit(self, step: int, view: RunView, proposals: Sequence[Proposal]) -> list[str]:
+        """Check proposals before anything is paid for them; returns the ids of those that may be evaluated."""
+        state = self._s
+        if state.judged:
+            return [e.candidate.id for e in state.archive if e.step == step]
+        admitted: list[str] = []
+        for number, proposal in enumerate(proposals):
+            candidate = proposal.candidate
+            reasons = [str(v) for v in check_invariants(proposal, view)]
+            if candidate.id in admitted or (candidate.id in state.archive and state.archive[candidate.id].step != step):
+                reasons.append("duplicate: these values have been evaluated already")
+            note = {"step": step, "number": number, "id": candidate.id, "operator": proposal.operator,
+                    "why": proposal.why, "rejected": list(proposal.rejected)}  # fmt: skip
+            if reasons:
+                await self._store.append(
+                    "proposal.rejected", note | {"reasons": reasons, "values": dict(candidate.values)}
+                )
+                continue
+            await self._store.append(
+                "candidate",
+                {"candidate": candidate.model_dump(mode="json"), "step": step, "operator": proposal.operator},
+            )
+            await self._store.append("proposal.accepted", note)
+            state.archive.add(candidate, step, proposal.operator)
+            admitted.append(candidate.id)
+        state.judged = True
+        await self._store.append("step.admitted", {"step": step, "ids": list(admitted)})
+        return admitted
+
+    async def _race(self, step: int, ids: list[str]) -> list[Heat]:
+        state = self._s
+        assert state.incumbent is not None
+        order = list(self._search)
+        size = self._config.minibatch or max(8, len(order) // 4)
+        rng = random.Random(int(digest([self._config.seed, "minibatch", step])[:16], 16))
+        minibatch = rng.sample(order, min(size, len(order)))
+
+        async def evaluate(who: Sequence[str], on: Sequence[str]) -> Mapping[str, Mapping[str, float]]:
+            candidates = [state.archive[id_].candidate for id_ in who]
+            await self._evaluate(candidates, [self._search[e] for e in on], "search")
+            return {id_: state.archive.means(id_, "search", on) for id_ in who}
+
+        incumbent = state.archive.means(state.incumbent, "search")
+        return await race(ids, incumbent, minibatch, order, evaluate, self._p.task.score_range)
+
+    async def _validate(self) -> None:
+        """The finalists and the baseline on the validation split; the best there goes to the test."""
+        state = self._s
+        assert state.baseline is not None
+        if state.chosen is not None:
+            return
+        n = len(self._search)
+        full = [s for s in state.archive.before(state.step + 1) if s.n >= n * 0.9 and s.mean is not None]
+        full.sort(key=lambda s: (-(s.mean or 0.0), s.step))
+        base = state.archive.scored(state.baseline.id)
+        finalists = [s for s in full if s.candidate.id != state.baseline.id and (s.mean or 0) > (base.mean or 0)]
+        finalists = finalists[: self._config.finalists]
+        scores: dict[str, dict[str, Any]] = {}
+        chosen = state.baseline.id
+        if finalists:
+            pool = [state.baseline, *(s.candidate for s in finalists)]
+            await self._evaluate(pool, list(self._p.splits.validation), "validation")
+            ranked = [(state.archive.scored(c.id, "validation"), state.archive.scored(c.id)) for c in pool]
+            scores = {v.candidate.id: _numbers(v) for v, _ in ranked}
+            # On equal validation scores the search score decides; the baseline stands first among equals.
+            chosen = max(ranked, key=lambda pair: (pair[0].mean or 0.0, pair[1].mean or 0.0))[0].candidate.id
+        state.chosen = chosen
+        await self._store.append("validation.done", {"chosen": chosen, "scores": scores})
+
+    async def _test(self) -> None:
+        """The chosen candidate against the baseline on the test split, once, with one exact test."""
+        state = self._s
+        assert state.baseline is not None and state.chosen is not None
+        if state.claim is not None or state.chosen == state.baseline.id:
+            return
+        touched: list[str] = []
+        if self._p.splits_ledger is not None:
+            earlier = self._p.splits_ledger.touch(self._p.splits.test_hash, self._store.folder.name, "claim")
+            touched = [str(t.run) for t in earlier if t.run != self._store.folder.name]
+        pair = [state.baseline, state.archive[state.chosen].candidate]
+        outcomes = await self._evaluate(pair, list(self._p.splits.test), "test")
+        excluded = len({o.example for o in outcomes if o.status == "infra_error"})
+        low_high = self._p.task.score_range
+        result = claim(
+            state.archive.means(pair[0].id, "test"),
+            state.archive.means(pair[1].id, "test"),
+            n_excluded=excluded,
+            score_range=low_high,
+            touched_before=len(touched),
+        )
+        state.claim = result
+        await self._store.append("claim", {"claim": result.model_dump(mode="json"), "touched_by": touched})
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    @property
+    def _sizes(self) -> tuple[int, int, int]:
+        s = self._p.splits
+        return len(s.search), len(s.validation), len(s.test)
+
+    async def _evaluate(
+        self, candidates: Sequence[Candidate], examples: Sequence[Example], split: str, repeats: Sequence[int] = ()
+    ) -> list[Outcome]:
+        """Run what is missing of candidates × examples × repeats, a candidate's examples together."""
+        cells = [
+            Cell(candidate, example, split, repeat)
+            for candidate in candidates
+            for example in examples
+            for repeat in (repeats or range(self._config.repeats))
+        ]
+        try:
+            outcomes = await self._p.cells.run(cells)
+        finally:
+            for outcome in self._p.cells.committed(cells):
+                self._s.archive.put(outcome)
+        return outcomes
+
+    def _view(self, step: int) -> RunView:
+        state = self._s
+        assert state.baseline is not None and state.incumbent is not None
+        return RunView(
+            step=step,
+            objective=self._p.task.objective,
+            parameters=self._p.target.specs,
+            baseline=state.baseline,
+            best=state.archive.scored(state.incumbent),
+            archive=state.archive.before(step),
+            examples=self._search,
+            store=self._store,
+            client=self._p.client,
+            config=self._config,
+            prompt=self._p.prompt,
+        )
+
+    def _free(self) -> Any:
+        """What is left of the budget, the hold for the end not taken off."""
+        self._ledger.hold({})
+        return self._ledger.remaining()
+
+    def _spend(self) -> dict[str, Any]:
+        spend: dict[str, Any] = self._ledger.by_role()
+        return spend | {"run": {"seconds": round(self._ledger.elapsed, 3)}}
+
+
+def _numbers(scored: Any) -> dict[str, Any]:
+    return {"mean": scored.mean, "n": scored.n, "low": scored.low, "high": scored.high}
+
+

@@ -1,0 +1,77 @@
+"""The window that the run gives to its optimizer."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from agentopt.core import Graph
+from agentopt.core.values import Candidate, Outcome, digest
+from agentopt.errors import UsageError
+from agentopt.evaluate import Example
+from agentopt.llm.types import Address, Client, Request, Response
+from agentopt.optim.base import ParameterSpec, Scored
+from agentopt.run.config import RunConfig
+from agentopt.store import Store
+
+__all__ = ["RunView"]
+
+
+class RunView:
+    """What an optimizer sees at one step; see ``agentopt.optim.base.View`` for its members."""
+
+    def __init__(
+        self,
+        *,
+        step: int,
+        objective: str,
+        parameters: Mapping[str, ParameterSpec],
+        baseline: Candidate,
+        best: Scored,
+        archive: Sequence[Scored],
+        examples: Mapping[str, Example],
+        store: Store,
+        client: Client,
+        config: RunConfig,
+        prompt: Callable[[str], str],
+    ) -> None:
+        self.step, self.objective, self.parameters = step, objective, parameters
+        self.baseline, self.best, self.archive = baseline, best, archive
+        self.rng = random.Random(int(digest([config.seed, "ask", step])[:16], 16))
+        self.llm = _OptimizerLLM(client, config, f"ask/{step}")
+        self._examples, self._store, self._prompt = examples, store, prompt
+
+    def example(self, id: str) -> tuple[Any, Any]:
+        """Input and target of an example of the search split."""
+        if id not in self._examples:
+            raise UsageError(f"example {id} is not in the search split: optimizers see no other")
+        return self._examples[id].input, self._examples[id].target
+
+    def graph(self, outcome: Outcome) -> Graph | None:
+        """The traced graph of an outcome, or None."""
+        return None if outcome.trace is None else Graph.from_json(json.loads(self._store.blob(outcome.trace)))
+
+    def prompt(self, name: str) -> str:
+        """The text of a prompt file."""
+        return self._prompt(name)
+
+
+class _OptimizerLLM:
+    """Fills in the optimizer's model, role, output cap and address."""
+
+    def __init__(self, client: Client, config: RunConfig, scope: str) -> None:
+        self.model = config.model_of("optimizer") or ""
+        self._client, self._config, self._scope, self._calls = client, config, scope, 0
+
+    async def complete(self, request: Request) -> Response:
+        update: dict[str, Any] = {"role": "optimizer"}
+        if not request.model:
+            update["model"] = self.model
+        if "max_tokens" not in request.model_fields_set:
+            update["max_tokens"] = self._config.optimizer_max_tokens
+        if request.address is None:
+            update["address"] = Address(scope=self._scope, ordinal=self._calls)
+            self._calls += 1
+        return await self._client.complete(request.model_copy(update=update))
