@@ -1,0 +1,78 @@
+"""Evaluation: tasks, scorers, splits, and what may be claimed from outcomes.
+
+Statistics are loaded when they are first used. The package is callable, because ``agentopt.evaluate(graph, task=...)``
+has the same name: the call goes to ``agentopt.run.api.evaluate``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from agentopt.evaluate.task import Example, Task, TaskFactory, task
+
+if TYPE_CHECKING:
+    from agentopt.evaluate.claims import Claim, claim, compare
+    from agentopt.evaluate.json_scorer import json_fields
+    from agentopt.evaluate.scorers import boolean, choice, contains, exact, numeric, regex
+    from agentopt.evaluate.scoring import ScorerError, normalise
+    from agentopt.evaluate.splits import Splits, SplitSpec
+    from agentopt.evaluate.stats import holm, interval
+    from agentopt.evaluate.summary import Summary, example_scores, summarize
+
+_WHERE = {
+    "claims": ("Claim", "claim", "compare"),
+    "json_scorer": ("json_fields",),
+    "scorers": ("boolean", "choice", "contains", "exact", "numeric", "regex"),
+    "scoring": ("ScorerError", "normalise"),
+    "splits": ("SplitSpec", "Splits"),
+    "stats": ("holm", "interval"),
+    "summary": ("Summary", "example_scores", "summarize"),
+}
+
+__all__ = [
+    "Claim",
+    "Example",
+    "ScorerError",
+    "SplitSpec",
+    "Splits",
+    "Summary",
+    "Task",
+    "TaskFactory",
+    "boolean",
+    "choice",
+    "claim",
+    "compare",
+    "contains",
+    "exact",
+    "example_scores",
+    "holm",
+    "interval",
+    "json_fields",
+    "normalise",
+    "numeric",
+    "regex",
+    "summarize",
+    "task",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _WHERE.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+class _Package(ModuleType):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return importlib.import_module("agentopt.run.api").evaluate(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _Package

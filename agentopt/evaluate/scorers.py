@@ -1,0 +1,339 @@
+"""Strict, typed scorers with feedback in words.
+
+Each is a frozen dataclass, so it can be compared, printed and hashed; called with an example and an output it returns
+a ``Feedback`` with score 1 or 0 (``json_fields``: the share of fields that are right). What counts as the answer in a
+free text is fixed in ``agentopt.evaluate.answers``.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from agentopt.core.values import Feedback
+from agentopt.errors import UsageError
+from agentopt.evaluate.answers import Unreadable, numbers_in, one_number, stated_answer
+from agentopt.evaluate.task import Example
+
+__all__ = ["boolean", "choice", "contains", "exact", "numeric", "regex"]
+
+_HOW_NUMBER = "end with one line such as 'Answer: 42'"
+
+
+def _wrong(text: str) -> Feedback:
+    return Feedback(score=0.0, text=text)
+
+
+def _right(text: str = "correct") -> Feedback:
+    return Feedback(score=1.0, text=text)
+
+
+def _short(value: Any, length: int = 120) -> str:
+    text = repr(value)
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+@dataclass(frozen=True)
+class exact:
+    """The output equals the target: same type, same value.
+
+    Texts are compared after removing white space at both ends; ``ignore_case`` also ignores case. 1 equals 1.0, but
+    neither equals ``True`` nor ``"1"``.
+
+    >>> exact()(Example(input="q", target="Paris"), " Paris\\n").score
+    1.0
+    """
+
+    ignore_case: bool = False
+
+    def __call__(self, example: Example, output: Any) -> Feedback:
+        target = example.target
+        if isinstance(target, str) and isinstance(output, str):
+            given, wanted = (self._plain(v) for v in (output, target))
+            if given == wanted:
+                return _right()
+            if given.casefold() == wanted.casefold():
+                return _wrong(
+                    f"expected exactly {_short(target)}, got {_short(given)}: only upper and lower case differ"
+                )
+            if wanted and wanted in given:
+                return _wrong(f"expected exactly {_short(target)} and nothing else, got {_short(given)}")
+            return _wrong(f"expected exactly {_short(target)}, got {_short(given)}")
+        if type_of(output) != type_of(target):
+            return _wrong(f"expected {type_of(target)} {_short(target)}, got {type_of(output)} {_short(output)}")
+        return _right() if same(output, target) else _wrong(f"expected {_short(target)}, got {_short(output)}")
+
+    def _plain(self, text: str) -> str:
+        text = unicodedata.normalize("NFC", text).strip()
+        return text.casefold() if self.ignore_case else text
+
+
+def type_of(value: Any) -> str:
+    """The JSON type of a value, in words."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, str):
+        return "a text"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return "an object" if isinstance(value, dict) else f"a {type(value).__name__}"
+
+
+def same(a: Any, b: Any, tol: float = 0.0) -> bool:
+    """Equality of JSON values in which types count, numbers within ``tol``."""
+    if type_of(a) != type_of(b):
+        return False
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(v, b[k], tol) for k, v in a.items())
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(same(x, y, tol) for x, y in zip(a, b, strict=True))
+    if tol and isinstance(a, int | float) and not isinstance(a, bool):
+        return bool(abs(a - b) <= tol)
+    return bool(a == b)
+
+
+@dataclass(frozen=True)
+class numeric:
+    """The stated number is the target, within ``tol`` (absolute) or ``rel`` (a share of it), whichever is wider.
+
+    Args:
+        tol: absolute tolerance, in the target's unit.
+        rel: relative tolerance: 0.01 is one percent of the target.
+        final: which number of a text is the answer. ``"stated"``: the only number of the stated answer (see
+            ``agentopt.evaluate.answers``); ``"last"``: the last number of the text; ``"only"``: the text is that number
+            and nothing else.
+
+    >>> numeric()(Example(input="6 * 7", target=42), "6 * 7 = 42\\nAnswer: 42").score
+    1.0
+    >>> numeric()(Example(input="6 * 7", target=42), "I do not know").score
+    0.0
+    """
+
+    tol: float = 0.0
+    rel: float = 0.0
+    final: Literal["stated", "last", "only"] = "stated"
+
+    def __post_init__(self) -> None:
+        if not (self.tol >= 0 and self.rel >= 0):
+            raise UsageError(f"numeric: tol={self.tol} and rel={self.rel} must not be negative")
+        if self.final not in ("stated", "last", "only"):
+            raise UsageError(f"numeric: final={self.final!r} is not 'stated', 'last' or 'only'")
+
+    def __call__(self, example: Example, output: Any) -> Feedback:
+        target = example.target
+        if isinstance(target, bool) or not isinstance(target, int | float | str):
+            raise UsageError(f"numeric: the target of example {example.id} is {_short(target)}, not a number")
+        try:
+            wanted = Decimal(str(target).strip().replace(",", ""))
+        except ArithmeticError:
+            raise UsageError(f"numeric: the target of example {example.id} is {_short(target)}, not a number") from None
+        try:
+            given = self._read(output)
+        except Unreadable as error:
+            return _wrong(f"{error}; {_HOW_NUMBER} (expected {target})")
+        if not given.is_finite():
+            return _wrong(f"the answer is {given}, not a finite number (expected {target})")
+        allowed = max(Decimal(str(self.tol)), Decimal(str(self.rel)) * abs(wanted))
+        if abs(given - wanted) <= allowed:
+            return _right()
+        side = "too low" if given < wanted else "too high"
+        sign = "; only the sign is wrong" if given == -wanted else ""
+        return _wrong(f"the answer read is {given}, expected {target}: {side}{sign}")
+
+    def _read(self, output: Any) -> Decimal:
+        if isinstance(output, int | float) and not isinstance(output, bool):
+            return Decimal(str(output))
+        if not isinstance(output, str):
+            raise Unreadable(f"the output is {type_of(output)} ({_short(output, 60)}), not a number or a text")
+        if self.final == "only":
+            if len(output.split()) != 1:
+                raise Unreadable(f"the output is {_short(output, 60)}; it must be one number and nothing else")
+            return one_number(output)
+        if self.final == "last":
+            numbers = _lenient(output)
+            if not numbers:
+                raise Unreadable(f"there is no number in {_short(output, 60)}")
+            return numbers[-1]
+        return one_number(stated_answer(output))
+
+
+def _lenient(text: str) -> list[Decimal]:
+    """The numbers of a text, passing over words that are not numbers."""
+    found: list[Decimal] = []
+    for word in re.split(r"[\s=≈]+", text):
+        try:
+            found += numbers_in(word)
+        except Unreadable:
+            continue
+    return found
+
+
+@dataclass(frozen=True, init=False)
+class choice:
+    """The stated answer names exactly one of ``labels``, and it is the target.
+
+    Labels are found as whole words ("invalid" is not "valid"), longest first ("not valid" is not "valid" when both are
+    labels). Case does not matter unless two labels differ only by case or a label is a single letter. Several labels,
+    none, or a denial are wrong answers.
+
+    >>> score = choice("valid", "invalid")
+    >>> [score(Example(input="x", target="valid"), text).score for text in ("Valid.", "invalid", "valid or invalid")]
+    [1.0, 0.0, 0.0]
+    """
+
+    labels: tuple[str, ...]
+
+    def __init__(self, *labels: str | list[str] | tuple[str, ...]) -> None:
+        flat = labels[0] if len(labels) == 1 and isinstance(labels[0], list | tuple) else labels
+        if len(flat) < 2 or len(set(flat)) < len(flat) or not all(isinstance(x, str) and x.strip() for x in flat):
+            raise UsageError(f"choice: {flat!r} are not at least two different labels")
+        object.__setattr__(self, "labels", tuple(flat))
+
+    def __call__(self, example: Example, output: Any) -> Feedback:
+        target = example.target
+        if target not in self.labels:
+            raise UsageError(
+                f"choice: the target of example {example.id} is {_short(target)}, not one of {self.labels}"
+            )
+        if not isinstance(output, str):
+            return _wrong(
+                f"the output is {type_of(output)} ({_short(output, 60)}); name one of {', '.join(self.labels)}"
+            )
+        try:
+            given = self.read(output)
+        except Unreadable as error:
+            return _wrong(
+                f"{error}; end with one line such as 'Answer: {self.labels[0]}' naming one of"
+                f" {', '.join(self.labels)} (expected {target})"
+            )
+        return _right() if given == target else _wrong(f"the answer read is {given!r}, expected {target!r}")
+
+    def read(self, text: str) -> str:
+        """The label that ``text`` names.
+
+        Raises:
+            Unreadable: none or several, or a denial.
+        """
+        if text.strip() in self.labels:
+            return text.strip()
+        try:
+            statement = stated_answer(text)
+        except Unreadable:
+            statement = _last_statement(text)
+            named = self._named(statement)
+            if len(named) == 1 and re.search(r"\bnot?\b|\bunknown\b|\bcannot\b", named[0], re.IGNORECASE):
+                return named[0]  # a label that is itself a denial
+            raise
+        named = self._named(statement)
+        if not named:
+            raise Unreadable(f"{_short(statement, 60)} names none of the labels")
+        if len(named) > 1:
+            raise Unreadable(f"{_short(statement, 60)} names {len(named)} labels ({', '.join(named)})")
+        return named[0]
+
+    def _named(self, statement: str) -> list[str]:
+        folded = len({x.casefold() for x in self.labels}) == len(self.labels)
+        named: list[str] = []
+        rest = statement
+        for label in sorted(self.labels, key=len, reverse=True):
+            flags = re.IGNORECASE if folded and len(label) > 1 else re.NOFLAG
+            pattern = rf"(?<![\w-]){re.escape(label)}(?![\w-])"
+            if label in ("A", "I") and rest.strip() != label:
+                pattern += r"(?!\s+\w)"  # "A dog", "I think"
+            rest, count = re.subn(pattern, "\0", rest, flags=flags)
+            if count:
+                named.append(label)
+        return [label for label in self.labels if label in named]
+
+
+def _last_statement(text: str) -> str:
+    lines = [line for line in text.replace("**", "").splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
+_TRUE, _FALSE = ("yes", "true"), ("no", "false")
+
+
+@dataclass(frozen=True)
+class boolean:
+    """The stated answer is yes (true) or no (false), whichever the target, a bool, says.
+
+    >>> boolean()(Example(input="Is 7 prime?", target=True), "Answer: yes").score
+    1.0
+    """
+
+    def __call__(self, example: Example, output: Any) -> Feedback:
+        target = example.target
+        if not isinstance(target, bool):
+            raise UsageError(f"boolean: the target of example {example.id} is {_short(target)}, not true or false")
+        expected = "yes" if target else "no"
+        if not isinstance(output, bool):
+            if not isinstance(output, str):
+                return _wrong(f"the output is {type_of(output)} ({_short(output, 60)}), not yes or no")
+            try:
+                named = choice(*_TRUE, *_FALSE).read(output)
+            except Unreadable as error:
+                return _wrong(f"{error}; end with 'Answer: yes' or 'Answer: no' (expected {expected})")
+            output = named in _TRUE
+        return (
+            _right() if output is target else _wrong(f"the answer is {'yes' if output else 'no'}, expected {expected}")
+        )
+
+
+@dataclass(frozen=True)
+class contains:
+    """The output holds the target (a text, or each of a list of texts) as whole words; case does not matter.
+
+    Easy to satisfy by saying everything: prefer ``exact``, ``choice`` or ``json_fields`` where the form can be asked.
+
+    >>> contains()(Example(input="q", target=["red", "blue"]), "Blue, then red.").score
+    1.0
+    """
+
+    def __call__(self, example: Example, output: Any) -> Feedback:
+        wanted = example.target if isinstance(example.target, list) else [example.target]
+        if not wanted or not all(isinstance(w, str) and w for w in wanted):
+            raise UsageError(f"contains: the target of example {example.id} is {_short(wanted)}, not a text or texts")
+        if not isinstance(output, str):
+            return _wrong(f"the output is {type_of(output)}, not a text")
+        missing = [w for w in wanted if not re.search(rf"(?<!\w){re.escape(str(w))}(?!\w)", output, re.IGNORECASE)]
+        return _wrong(f"missing: {', '.join(map(repr, missing))}") if missing else _right()
+
+
+@dataclass(frozen=True)
+class regex:
+    """The output matches ``pattern``; with a group in it, what the last match's first group holds equals the target.
+
+    >>> regex(r"^RESULT (\\w+)$")(Example(input="q", target="ok"), "RESULT ok").score
+    1.0
+    """
+
+    pattern: str
+    ignore_case: bool = False
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.pattern)
+        except re.error as error:
+            raise UsageError(f"regex: {self.pattern!r} is not a regular expression: {error}") from None
+
+    def __call__(self, example: Example, output: Any) -> Feedback:
+        if not isinstance(output, str):
+            return _wrong(f"the output is {type_of(output)}, not a text")
+        pattern = re.compile(self.pattern, re.MULTILINE | (re.IGNORECASE if self.ignore_case else re.NOFLAG))
+        matches = list(pattern.finditer(output))
+        if not matches:
+            return _wrong(f"nothing in the output matches the form {self.pattern!r}")
+        if not pattern.groups:
+            return _right()
+        given = matches[-1].group(1)
+        if example.target is None:
+            raise UsageError(f"regex: example {example.id} has no target to compare {given!r} with")
+        return _right() if given == str(example.target) else _wrong(f"got {given!r}, expected {example.target!r}")

@@ -1,0 +1,184 @@
+"""From whatever a scorer returns to a ``Feedback``: one range, one direction, and no silent zero.
+
+A scorer that fails is data. ``ScorerError`` is a ``Feedback`` without a score whose text says what went wrong; the run
+records it as the world's fault and goes on.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import numbers
+import traceback
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from pydantic import model_validator
+
+from agentopt.core.values import Feedback
+from agentopt.errors import BudgetExhausted, LLMError, StoreError, UsageError
+
+__all__ = ["Scorer", "ScorerError", "call_scorer", "failed", "normalise", "scorer_name"]
+
+Scorer = Callable[..., Any]
+"""``scorer(example, output)`` or ``scorer(example, output, trace)``, sync or async; see ``normalise``."""
+
+_PASS_THROUGH = (BudgetExhausted, LLMError, StoreError, UsageError)
+
+
+class ScorerError(Feedback):
+    """The scorer failed, so there is no score (which is not 0). ``text`` says what happened and what to do."""
+
+    @model_validator(mode="after")
+    def _unscored(self) -> ScorerError:
+        if self.score is not None:
+            raise ValueError("a scorer that failed has no score")
+        return self
+
+
+def scorer_name(scorer: Any) -> str:
+    """The name by which messages call a scorer."""
+    return str(getattr(scorer, "__name__", None) or getattr(scorer, "name", None) or type(scorer).__name__)
+
+
+def call_scorer(scorer: Scorer, example: Any, output: Any, trace: Any = None) -> Any:
+    """Call with two or three arguments, as the scorer's signature has room for; further required ones get None."""
+    try:
+        parameters = list(inspect.signature(scorer).parameters.values())
+    except (TypeError, ValueError):
+        return scorer(example, output)
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return scorer(example, output, trace)
+    required = sum(p.default is p.empty for p in positional)
+    given = [example, output, trace][: len(positional)] if len(positional) >= 2 else [example, output]
+    return scorer(*given, *[None] * (required - len(given)))
+
+
+def failed(scorer: Any, error: Exception) -> ScorerError:
+    """The data that an exception inside a scorer becomes. The end of a budget, model errors and usage errors pass.
+
+    Raises:
+        BudgetExhausted, LLMError, StoreError, UsageError: the ``error`` itself, when it is one of these.
+    """
+    if isinstance(error, _PASS_THROUGH):
+        raise error
+    frames = traceback.extract_tb(error.__traceback__)
+    last = frames[-1] if frames else None
+    at = f" at {last.filename.rsplit('/', 1)[-1]}:{last.lineno} `{last.line}`" if last else ""
+    return ScorerError(text=f"scorer {scorer_name(scorer)!r} raised {type(error).__name__}: {error}{at}")
+
+
+def normalise(returned: Any, score_range: tuple[float, float] = (0.0, 1.0), *, scorer: str = "scorer") -> Feedback:
+    """Read a scorer's answer.
+
+    Accepted are a finite number within the range; a bool where the range is 0 to 1; ``(score, text)``; a dict with
+    ``score``, ``text`` (or ``feedback``) and named numbers as parts (without ``score`` it is the mean of the parts); an
+    object with ``score`` and ``feedback`` or ``text``; a ``Feedback``; a text alone, which is feedback without a score.
+    Anything else gives a ``ScorerError``, never a score.
+
+    >>> normalise((0.5, "half right")).score
+    0.5
+    >>> normalise(float("nan")).text
+    "scorer 'scorer' returned nan, which is not a score; return a finite number between 0 and 1"
+    """
+    try:
+        return _read(returned, score_range)
+    except _Unusable as error:
+        low, high = score_range
+        return ScorerError(
+            text=f"scorer {scorer!r} returned {error}; return a finite number between {low:g} and {high:g}"
+        )
+
+
+class _Unusable(Exception):
+    """Why an answer is not a score."""
+
+
+def _number(value: Any, score_range: tuple[float, float]) -> float:
+    low, high = score_range
+    if value is None:
+        raise _Unusable("None, which is not a score")
+    if type(value).__name__ in ("bool", "bool_"):
+        if (low, high) != (0.0, 1.0):
+            raise _Unusable(f"the bool {value}, but the declared range is {low:g} to {high:g}")
+        return float(value)
+    if isinstance(value, str):
+        raise _Unusable(f"the text {_short(value)} as a score")
+    if not isinstance(value, numbers.Real | Decimal):
+        item = getattr(value, "item", None)  # a NumPy or torch scalar
+        if not callable(item):
+            raise _Unusable(f"a {type(value).__name__} ({_short(value)}), which is not a number")
+        try:
+            return _number(item(), score_range)
+        except (ValueError, TypeError, RuntimeError, RecursionError):
+            raise _Unusable(f"a {type(value).__name__} ({_short(value)}), which is not one number") from None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise _Unusable(f"{number}, which is not a score")
+    slack = 1e-9 * (high - low)
+    if not low - slack <= number <= high + slack:
+        raise _Unusable(f"{number:g}, outside the declared range {low:g} to {high:g}")
+    return min(max(number, low), high)
+
+
+def _read(returned: Any, score_range: tuple[float, float]) -> Feedback:
+    if isinstance(returned, ScorerError):
+        return returned
+    if isinstance(returned, Feedback):
+        if returned.score is None:
+            if not returned.text:
+                raise _Unusable("a Feedback with neither score nor text")
+            return returned
+        return returned.model_copy(update={"score": _number(returned.score, score_range)})
+    if isinstance(returned, str):
+        try:
+            float(returned)
+        except ValueError:
+            if not returned.strip():
+                raise _Unusable("an empty text") from None
+            return Feedback(text=returned)
+        raise _Unusable(f"the text {returned!r}")
+    if isinstance(returned, Mapping):
+        return _from_mapping(returned, score_range)
+    if isinstance(returned, tuple):
+        if len(returned) != 2 or not isinstance(returned[1], str):
+            raise _Unusable(f"the tuple {_short(returned)}, which is not (score, text)")
+        return Feedback(score=_number(returned[0], score_range), text=returned[1])
+    if hasattr(returned, "score") and not callable(returned.score):
+        text = getattr(returned, "feedback", None) or getattr(returned, "text", None) or ""
+        return Feedback(score=_number(returned.score, score_range), text=str(text))
+    return Feedback(score=_number(returned, score_range))
+
+
+def _from_mapping(returned: Mapping[Any, Any], score_range: tuple[float, float]) -> Feedback:
+    text = str(returned.get("text") or returned.get("feedback") or "")
+    parts: dict[str, float] = {}
+    for name, value in returned.items():
+        if name in ("score", "text", "feedback"):
+            continue
+        if isinstance(value, Mapping) and name == "parts":
+            parts |= {str(k): _part(str(k), v) for k, v in value.items()}
+        else:
+            parts[str(name)] = _part(str(name), value)
+    if "score" in returned:
+        return Feedback(score=_number(returned["score"], score_range), text=text, parts=parts)
+    if not parts:
+        raise _Unusable("a dict without 'score' and without parts")
+    mean = math.fsum(parts.values()) / len(parts)
+    return Feedback(score=_number(mean, score_range), text=text, parts=parts)
+
+
+def _part(name: str, value: Any) -> float:
+    if isinstance(value, numbers.Real) and math.isfinite(float(value)):
+        return float(value)
+    raise _Unusable(f"the part {name!r} as {_short(value)}, which is not a finite number")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
