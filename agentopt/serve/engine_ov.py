@@ -1,0 +1,271 @@
+"""The OpenVINO engine: a program that loads a GGUF and answers what comes over its stdin (see ``wire``).
+
+Continuous batching: a request joins the batch at the next step. The prefix cache keeps the common start of prompts.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+from agentopt.serve.pieces import Pieces, cut
+from agentopt.serve.tooltext import forced_schema, parse_tool_calls
+from agentopt.serve.wire import Channel, Refused
+
+__all__ = ["OpenVino", "main"]
+
+SAMPLING = ("top_k", "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty")
+KNOWN = {*SAMPLING, "ignore_eos", "min_tokens", "logprobs", "regex", "grammar"}
+
+
+@dataclass(slots=True)
+class Live:
+    """A request in the batch."""
+
+    id: int
+    handle: Any
+    prompt_tokens: int
+    stop: list[str]
+    tools: set[str]
+    forced: bool
+    logprobs: bool
+    pieces: Pieces | None
+    ids: list[int] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    finish: str = ""
+
+
+class OpenVino:
+    """The loaded model and its batch.
+
+    Args:
+        settings: ``model`` (path), ``max_seqs``, ``kv_gb``, ``batch_tokens``, ``threads`` (0: all), ``context``.
+        channel: where requests come from and answers go to.
+    """
+
+    def __init__(self, settings: dict[str, Any], channel: Channel) -> None:
+        import openvino_genai as genai
+
+        self.genai, self.channel = genai, channel
+        self.context = int(settings["context"])
+        scheduler = genai.SchedulerConfig()
+        scheduler.cache_size = int(settings["kv_gb"])
+        scheduler.max_num_seqs = int(settings["max_seqs"])
+        scheduler.max_num_batched_tokens = int(settings["batch_tokens"])
+        scheduler.enable_prefix_caching = True
+        scheduler.dynamic_split_fuse = True
+        properties = dict(settings.get("properties") or {})
+        if settings["threads"]:
+            properties["INFERENCE_NUM_THREADS"] = int(settings["threads"])
+        self.pipe = genai.ContinuousBatchingPipeline(settings["model"], scheduler, "CPU", properties)
+        self.tokenizer = self.pipe.get_tokenizer()
+        self.defaults = self.pipe.get_config()
+        self.template = self.tokenizer.chat_template or ""
+        self.live: dict[int, Live] = {}
+        self.count = 0
+
+    def run(self) -> None:
+        """Answer until the parent is gone."""
+        while True:
+            for message in self.channel.take(block=not self.live):
+                if message.get("op") == "cancel":
+                    self._cancel(message["id"])
+                else:
+                    self._admit(message)
+            if self.live:
+                self._step()
+
+    def _cancel(self, ident: int) -> None:
+        gone = self.live.pop(ident, None)
+        if gone is not None:
+            gone.handle.cancel()
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """A cancelled request leaves the batch at the next step; without others in it that step is made here."""
+        if not self.live and self.pipe.has_non_finished_requests():
+            self.pipe.step()
+
+    def _admit(self, message: dict[str, Any]) -> None:
+        try:
+            entry = self._add(message)
+            self.live[entry.id] = entry
+            if message.get("json_schema") or entry.forced or message.get("regex") or message.get("grammar"):
+                self._step(suspect=entry)
+        except (Refused, ValueError, TypeError, KeyError) as error:
+            self.channel.emit("error", id=message.get("id"), kind="invalid", message=str(error) or repr(error))
+        except RuntimeError as error:
+            self.channel.emit("error", id=message.get("id"), kind="invalid", message=_short(error))
+
+    def _add(self, message: dict[str, Any]) -> Live:
+        tools = message.get("tools") or []
+        choice = message.get("tool_choice")
+        if choice == "none":
+            tools = []
+        forced = bool(tools) and choice not in (None, "auto")
+        schema = message.get("json_schema")
+        if forced:
+            schema = forced_schema(tools, None if choice == "required" else choice)
+        if message["op"] == "chat":
+            prompt = self._prompt(message["messages"], tools)
+            ids = self.tokenizer.encode(prompt, add_special_tokens=False).input_ids
+        else:
+            ids = self.tokenizer.encode(message["prompt"]).input_ids
+        size = int(ids.shape[1])
+        if size >= self.context:
+            raise Refused(f"the prompt has {size} tokens; the model reads and writes at most {self.context}")
+        config = self._config(message, schema)
+        config.max_new_tokens = min(int(message["max_tokens"]), self.context - size)
+        self.count += 1
+        stop = list(message.get("stop") or [])
+        pieces = Pieces(lambda x: self._decode(x, False), stop) if message.get("stream") and not tools else None
+        handle = self.pipe.add_request(self.count, ids, config)
+        names = {t["function"]["name"] for t in tools}
+        return Live(message["id"], handle, size, stop, names, forced, bool(message.get("logprobs")), pieces)
+
+    def _prompt(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> str:
+        if tools and "tools" not in self.template:
+            raise Refused("the chat template of this model knows no tools")
+        history = []
+        for message in messages:
+            turn = {k: v for k, v in message.items() if v is not None}
+            if turn.get("tool_calls"):
+                turn["tool_calls"] = [
+                    {**c, "function": {**c["function"], "arguments": _object(c["function"]["arguments"])}}
+                    for c in turn["tool_calls"]
+                ]
+            history.append(turn)
+        more = {"tools": tools} if tools else {}
+        return str(self.tokenizer.apply_chat_template(history, add_generation_prompt=True, **more))
+
+    def _config(self, message: dict[str, Any], schema: dict[str, Any] | None) -> Any:
+        config = self.genai.GenerationConfig()
+        config.eos_token_id = self.defaults.eos_token_id
+        config.stop_token_ids = self.defaults.stop_token_ids
+        temperature = message.get("temperature")
+        temperature = 1.0 if temperature is None else float(temperature)
+        config.do_sample = temperature > 0
+        if config.do_sample:
+            config.temperature = temperature
+            config.top_p = float(message.get("top_p") or 1.0)
+            config.rng_seed = int(message["seed"]) % 2**63
+        config.stop_strings = {s for s in message.get("stop") or [] if s}
+        for name in SAMPLING:
+            if message.get(name) is not None:
+                setattr(config, name, message[name])
+        config.ignore_eos = bool(message.get("ignore_eos"))
+        if message.get("min_tokens"):
+            config.min_new_tokens = int(message["min_tokens"])
+        if message.get("logprobs"):
+            config.logprobs = 1
+        structured = self.genai.StructuredOutputConfig
+        if schema is not None:
+            config.structured_output_config = structured(json_schema=json.dumps(schema))
+        elif message.get("regex"):
+            config.structured_output_config = structured(regex=message["regex"])
+        elif message.get("grammar"):
+            config.structured_output_config = structured(grammar=message["grammar"])
+        return config
+
+    def _step(self, suspect: Live | None = None) -> None:
+        """One step of the whole batch. A request that breaks its first step alone is thrown out alone."""
+        try:
+            self.pipe.step()
+        except RuntimeError as error:
+            if suspect is None:
+                raise
+            del self.live[suspect.id]
+            suspect.handle.cancel()
+            self._sweep()
+            raise Refused(_short(error)) from error
+        for entry in list(self.live.values()):
+            self._read(entry)
+
+    def _read(self, entry: Live) -> None:
+        fresh: list[int] = []
+        while entry.handle.can_read():
+            for output in entry.handle.read().values():
+                fresh += output.generated_ids
+                entry.scores += output.generated_log_probs
+                reason = output.finish_reason.name
+                if reason != "NONE":
+                    entry.finish = "length" if reason == "LENGTH" else "stop"
+        entry.ids += fresh
+        status = entry.handle.get_status().name
+        if status == "RUNNING":
+            if entry.pieces and fresh and (piece := entry.pieces.add(fresh)):
+                self.channel.emit("text", id=entry.id, text=piece)
+            return
+        del self.live[entry.id]
+        if status == "IGNORED":
+            self.channel.emit(
+                "error", id=entry.id, kind="invalid", message="the request does not fit the KV cache: raise kv_gb"
+            )
+            return
+        self._done(entry)
+
+    def _done(self, entry: Live) -> None:
+        text, stopped = cut(self._decode(entry.ids, bool(entry.tools)), entry.stop)
+        calls: list[dict[str, str]] = []
+        finish = "stop" if stopped else entry.finish or "stop"
+        if entry.tools and finish != "length":
+            text, calls = parse_tool_calls(text, entry.tools)
+            finish = "tool_calls" if calls else finish
+        if entry.pieces and (piece := entry.pieces.finish(text)):
+            self.channel.emit("text", id=entry.id, text=piece)
+        more: dict[str, Any] = {}
+        if entry.logprobs:
+            more["logprobs"] = [
+                {"token": self._decode([i], False), "logprob": s, "top_logprobs": []}
+                for i, s in zip(entry.ids, entry.scores, strict=False)
+            ]
+        self.channel.emit(
+            "done",
+            id=entry.id,
+            text=text,
+            finish=finish,
+            input_tokens=entry.prompt_tokens,
+            output_tokens=len(entry.ids),
+            tool_calls=calls,
+            **more,
+        )
+
+    def _decode(self, ids: list[int], keep_marks: bool) -> str:
+        """Tokens to text. ``keep_marks`` keeps special tokens (tool marks are some), all but those that end a turn."""
+        if not keep_marks:
+            return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+        ends = {self.defaults.eos_token_id, *self.defaults.stop_token_ids}
+        return str(self.tokenizer.decode([i for i in ids if i not in ends], skip_special_tokens=False))
+
+
+def _object(arguments: Any) -> Any:
+    """Arguments as the template wants them: an object, where the text is one."""
+    try:
+        return json.loads(arguments) if isinstance(arguments, str) else arguments
+    except ValueError:
+        return arguments
+
+
+def _short(error: Exception) -> str:
+    """The last line of a native error: the first ones name files of the build machine."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[-1] if lines else repr(error)
+    return text.split(" is false: ", 1)[-1][:500]
+
+
+def main(argument: str) -> None:
+    """Run the engine with the settings in ``argument`` (JSON)."""
+    settings = json.loads(argument)
+    channel = Channel(int(settings["parent"]))
+    try:
+        engine = OpenVino(settings, channel)
+    except Exception as error:  # whatever a native library raises: the parent must know why
+        channel.fatal(f"OpenVINO GenAI cannot load {settings['name']}: {error}"[:2000])
+    channel.emit("ready", engine="openvino-genai", version=engine.genai.__version__, context=engine.context)
+    engine.run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
