@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
-__all__ = ["console", "number", "print_json", "short", "table", "wide"]
+__all__ = ["console", "number", "print_json", "print_table", "short", "wide"]
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -22,18 +22,32 @@ def console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     if stream.isatty():
         return Console(stderr=stderr, highlight=False)
-    return Console(stderr=stderr, highlight=False, width=200, no_color=True, soft_wrap=True)
+    return Console(stderr=stderr, highlight=False, no_color=True, soft_wrap=True)
 
 
-def table(*columns: str, title: str | None = None, right: tuple[str, ...] = ()) -> Table:
-    """A light table; columns named in ``right`` are aligned to the right."""
-    from rich import box
-    from rich.table import Table
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Collection[str] = ()) -> None:
+    """A light table on a terminal; plain padded columns, one line a row, anywhere else."""
+    lines = [[str(cell) for cell in row] for row in rows]
+    if wide():
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
 
-    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    return made
+        made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in columns:
+            made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        for line in lines:
+            made.add_row(*(Text(cell) for cell in line))
+        console().print(made)
+        return
+    flat = [list(columns), *([" ".join(cell.split()) for cell in line] for line in lines)]
+    widths = [max(len(line[i]) for line in flat) for i in range(len(columns))]
+    for line in flat:
+        cells = [
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for cell, width, column in zip(line, widths, columns, strict=True)
+        ]
+        typer.echo("  ".join(cells).rstrip())
 
 
 def print_json(value: Any) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from agentopt.cli.console import console, print_json, short, table
+from agentopt.cli.console import print_json, print_table, short
 from agentopt.errors import UnknownName
 
 __all__ = ["list_"]
@@ -40,16 +43,28 @@ def list_(
     if as_json:
         print_json(rows)
         return
-    shown = table("kind", "name", "from", "about")
-    for row in rows:
-        about = f"(shadowed by {row['shadowed_by']})" if row["shadowed_by"] else short(row["about"])
-        shown.add_row(row["kind"], row["name"], row["source"], about)
-    console().print(shown)
+    lines = [
+        (
+            row["kind"],
+            row["name"],
+            row["source"],
+            f"(shadowed by {row['shadowed_by']})" if row["shadowed_by"] else short(row["about"]),
+        )
+        for row in rows
+    ]
+    print_table(["kind", "name", "from", "about"], lines)
 
 
 def _optimizers() -> list[tuple[str, str]]:
-    try:
-        from agentopt.optim import registry
-    except ImportError:
-        return []
-    return [(name, "") for name in registry.names()]
+    """Names of the optimizers with the first line of their documentation; their modules are parsed, not imported."""
+    from agentopt.optim.registry import BUILTIN
+
+    found = []
+    for name, target in sorted(BUILTIN.items()):
+        module, _, wanted = target.partition(":")
+        spec = importlib.util.find_spec(module)
+        source = Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
+        classes = [c for c in ast.parse(source).body if isinstance(c, ast.ClassDef) and c.name == wanted]
+        about = (ast.get_docstring(classes[0]) or "") if classes else ""
+        found.append((name, about.partition("\n")[0]))
+    return found

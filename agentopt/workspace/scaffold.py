@@ -19,7 +19,7 @@ def init(folder: Path | str = ".", *, force: bool = False) -> list[Path]:
     """
     target = Path(folder)
     sources = sorted(p for p in TEMPLATE.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-    files = [Path(str(p.relative_to(TEMPLATE)).removesuffix(".txt")) for p in sources]
+    files = [Path(str(p.relative_to(TEMPLATE)).replace("dot-", ".")) for p in sources]
     taken = [f for f in files if (target / f).exists()]
     if taken and not force:
         raise UsageError(f"{target / taken[0]} is already there; choose an empty folder, or --force to overwrite")

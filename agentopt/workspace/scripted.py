@@ -6,6 +6,7 @@ model, key or network. What it says proves nothing about real models.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from agentopt.errors import UnknownName, UsageError
@@ -38,6 +39,7 @@ def scripted(name: str) -> Client:
                 k: v for k, v in vars(module).items() if callable(v) and getattr(v, "__module__", "") == module.__name__
             }
             if name in known and not name.startswith("_"):
-                return ScriptedLLM(known[name])
+                identity = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+                return ScriptedLLM(known[name], endpoint=f"scripted/{name}+{identity}", model=f"scripted/{name}")
             raise UnknownName("scripted model", name, (k for k in known if not k.startswith("_")), f"see {path}")
     raise UsageError(f"model scripted/{name}: no {FILE} in the workspace at or above {require_root()}")

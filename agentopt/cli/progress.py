@@ -1,0 +1,117 @@
+"""Progress of a run: a live line on a terminal, one plain line for each thing worth knowing elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, Self
+
+from agentopt.cli.console import console, number, short
+
+__all__ = ["EventLike", "Progress", "sentence"]
+
+
+class EventLike(Protocol):
+    """What subscribers of a run get."""
+
+    @property
+    def type(self) -> str:
+        """Such as ``step.done``."""
+        ...
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What happened."""
+        ...
+
+
+def _score(data: Mapping[str, Any]) -> str:
+    """``0.512 [0.401, 0.620] n=40``"""
+    text = number(data.get("mean"))
+    if data.get("low") is not None and data.get("high") is not None:
+        text += f" [{number(data['low'])}, {number(data['high'])}]"
+    return f"{text} n={data['n']}" if data.get("n") is not None else text
+
+
+def _heats(data: Mapping[str, Any]) -> str:
+    heats = data.get("heats") or ()
+    done = sum(1 for h in heats if h.get("complete"))
+    return f"{len(heats)} raced, {done} to the end; " if heats else "nothing to race; "
+
+
+def _validation(data: Mapping[str, Any]) -> str:
+    scores = data.get("scores") or {}
+    if not scores:
+        return "validation: no candidate beats the baseline on the search split; nothing to validate"
+    listed = ", ".join(f"{id_[:8]} {_score(s)}" for id_, s in scores.items())
+    return f"validation: {listed}; {str(data.get('chosen', ''))[:8]} goes to the test"
+
+
+_SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "forecast": lambda d: "\n".join(d.get("lines", ())),
+    "baseline.done": lambda d: f"baseline {_score(d)} on the search split",
+    "noise.done": lambda d: f"A/A repeat of the baseline: {d.get('sentence') or d.get('text') or 'done'}",
+    "step.started": lambda d: f"step {d['step'] + 1}: asking the optimizer",
+    "proposal.accepted": lambda d: f"  proposal {str(d.get('id', ''))[:8]}: {short(d.get('why', ''), 90)}",
+    "proposal.rejected": lambda d: (
+        f"  rejected {str(d.get('id', ''))[:8]}: {short('; '.join(d.get('reasons', ())), 90)}"
+    ),
+    "incumbent": lambda d: f"  new incumbent {str(d.get('id', ''))[:8]} {_score(d)} on the search split",
+    "step.done": lambda d: f"step {d['step'] + 1} done: {_heats(d)}best so far {_score(d)}",
+    "search.ended": lambda d: f"search ended: {d.get('reason', '')}",
+    "validation.done": _validation,
+    "budget.exhausted": lambda d: f"budget: {d.get('message') or d.get('axis', '')}",
+    "warning": lambda d: f"warning: {d.get('message') or d.get('text', '')}",
+}
+
+
+def sentence(event: EventLike) -> str:
+    """What a person is told of an event; empty for those that are only counted."""
+    say = _SENTENCES.get(event.type)
+    return say(event.data) if say is not None else ""
+
+
+class Progress:
+    """A subscriber of a run's events that tells a person, on stderr. Use it as a context manager.
+
+    Args:
+        quiet: say nothing.
+        live: whether to show a moving line; default when stderr is a terminal.
+    """
+
+    def __init__(self, *, quiet: bool = False, live: bool | None = None) -> None:
+        self._quiet = quiet
+        self._console = console(stderr=True)
+        self._live = self._console.is_terminal if live is None else live
+        self._status: Any = None
+        self._cells = self._errors = 0
+        self._begin = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._live and not self._quiet:
+            self._status = self._console.status("starting")
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def __call__(self, event: EventLike) -> None:
+        """Take an event in."""
+        if self._quiet:
+            return
+        if event.type == "cell":
+            self._cells += 1
+            self._errors += event.data.get("outcome", {}).get("status", "ok") != "ok"
+        text = sentence(event)
+        if text:
+            self.say(text)
+        if self._status is not None:
+            failed = f", {self._errors} failed" if self._errors else ""
+            seconds = time.monotonic() - self._begin
+            self._status.update(f"{self._cells} evaluations{failed}, {seconds:.0f} s")
+
+    def say(self, text: str) -> None:
+        """Print a line above the moving one."""
+        self._console.print(text, markup=False)

@@ -1,0 +1,53 @@
+"""A scripted model, `scripted/beginner`: this workspace runs with it at once, offline. It proves nothing of real ones.
+
+As an agent it adds two numbers, but talks too much, and slips on some of them, unless its prompt says otherwise. As an
+optimizer it suggests one of a few instructions. Replace it with a real model in agentopt.toml.
+"""
+
+import re
+import zlib
+
+from agentopt.llm.types import Request
+
+SUGGESTIONS = [
+    "Solve this problem. Think carefully, and explain what you do.",
+    "Solve this problem. Answer with the number only.",
+    "You are good at mathematics. Solve this problem.",
+    "Add the two numbers, check the carry, and answer with the number only.",
+    "Check the carry, then solve this problem in one short sentence.",
+]
+
+
+def beginner(request: Request):
+    """Answer a request: a text, or a dict where JSON is asked for."""
+    text = "\n".join(str(message.content) for message in request.messages)
+    chance = zlib.crc32(f"{text}{request.seed}{request.repeat}".encode())
+    if request.json_schema is not None:
+        return _filled(request.json_schema, chance)
+    if request.role == "optimizer":
+        return SUGGESTIONS[chance % len(SUGGESTIONS)] + "\n\n{{problem}}"
+    return _solved(text, chance)
+
+
+def _solved(text: str, chance: int) -> str:
+    """The sum, as well as the prompt makes the model do it."""
+    found = re.findall(r"(\d+) \+ (\d+)", text)
+    if not found:
+        return "I see no problem here."
+    first, second = map(int, found[-1])
+    slips = chance % 3 == 0 and "carry" not in text
+    total = first + second - (10 if slips else 0)
+    if "number only" in text or chance % 4 == 1:
+        return str(total)
+    return f"The sum of {first} and {second} is {total}."
+
+
+def _filled(schema: dict, chance: int):
+    """An object of a JSON schema, with one of the suggestions in every text field of what is suggested."""
+    if schema.get("type") != "object":
+        return SUGGESTIONS[chance % len(SUGGESTIONS)] + "\n\n{{problem}}"
+    fields = schema.get("properties", {})
+    return {
+        name: "The answer must be the number alone." if name == "reasoning" else _filled(inner, chance)
+        for name, inner in fields.items()
+    }
