@@ -7,15 +7,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from agentopt import core
 from agentopt._aio import run_sync
+from agentopt.core.nest import unwrap
+from agentopt.core.node import add_op, wants_node
+from agentopt.core.parameter import Parameter
+from agentopt.core.scope import current_path, next_ordinal
+from agentopt.core.template import render
 from agentopt.errors import UsageError
 from agentopt.llm.context import Session, current_session
 from agentopt.llm.structured import answer_schema, structured
 from agentopt.llm.tools import as_tool
-from agentopt.llm.types import Address, Image, Message, Request, Response, Text, Tool
+from agentopt.llm.types import Address, Image, Message, Request, Response, Text, Tool, model_identity
 
 __all__ = ["Call", "Turn", "allm", "llm", "prepare"]
 
@@ -103,7 +107,8 @@ class Call:
     session: Session
     request: Request
     schema: type[BaseModel] | None
-    parents: list[tuple[core.Node[Any], str]]
+    given: dict[str, Any]
+    """Arguments by role, as they came: the answer's parents on the graph."""
     name: str
     full: bool
 
@@ -118,15 +123,13 @@ class Call:
 
     def place(self, value: Any, response: Response) -> Any:
         """The value, on the graph where there is one."""
-        if not self.parents and not core.tracing():
-            return value
-        return core.add_op(
+        node = add_op(
             self.name,
             value,
-            self.parents,
+            self.given,
             kind="llm",
-            doc="",
-            model=self.request.model,
+            doc="asks a language model",
+            model=model_identity(self.request.model),
             finish=response.finish,
             usage=response.usage.model_dump(),
             usd=response.usd,
@@ -134,6 +137,7 @@ class Call:
             seconds=response.seconds,
             address=str(self.request.address) if self.request.address else None,
         )
+        return node if wants_node(*self.given.values()) else value
 
     async def run(self) -> Any:
         """Ask, and put the answer on the graph."""
@@ -145,84 +149,81 @@ def prepare(
     prompt: Any,
     *,
     system: Any = None,
-    messages: Sequence[Turn] | core.Node[Any] | None = None,
+    messages: Any = None,
     model: Any = None,
     temperature: Any = None,
     max_tokens: Any = None,
     schema: type[BaseModel] | None = None,
     tools: Sequence[Callable[..., Any] | Tool] = (),
     images: Sequence[Any] = (),
-    stop: Sequence[str] | str = (),
+    stop: Any = None,
     name: str = "llm",
     on_text: Callable[[str], None] | None = None,
     full: bool = False,
     **variables: Any,
 ) -> Call:
-    """Everything of a call that is done when it is made: rendering, parents, address, request."""
-    seen = _Parents()
-    turns: list[Message] = []
-    if system is not None:
-        turns.append(Message(role="system", content=seen.text(system, "system", {})))
-    given: Sequence[Any] = seen.plain(messages, "messages") or ()
-    turns.extend(_turn(turn, seen, i) for i, turn in enumerate(given))
-    if prompt is not None:
-        turns.append(Message(role="user", content=_shown(seen.text(prompt, "prompt", variables), images, seen)))
-    elif variables:
+    """Everything of a call that is done when it is made: rendering, address, request."""
+    if variables and prompt is None:
         raise UsageError(f"llm() got {', '.join(sorted(variables))}, but no prompt to put them in")
-    elif images:
+    if images and prompt is None:
         raise UsageError("llm() got images, but no prompt that they belong to")
+    if variables or isinstance(prompt, Parameter):
+        prompt = render(prompt, **variables)
+    if isinstance(system, Parameter):
+        system = render(system)
+    arguments = {
+        "prompt": prompt,
+        "system": system,
+        "messages": messages,
+        "model": model,
+        "temperature": temperature,
+        "max_tokens": max_tokens,
+        "images": images or None,
+        "stop": stop,
+    }
+    given = {role: value for role, value in arguments.items() if value is not None}
+    plain = {role: unwrap(value)[0] for role, value in given.items()}
+    turns = [Message(role="system", content=_text(plain["system"], "system"))] if system is not None else []
+    turns.extend(_turn(turn, i) for i, turn in enumerate(plain.get("messages", ())))
+    if prompt is not None:
+        turns.append(Message(role="user", content=_shown(_text(plain["prompt"], "prompt"), plain.get("images", ()))))
     if not turns:
         raise UsageError("llm() needs a prompt or messages")
-    fields: dict[str, Any] = {}
-    for key in ("max_tokens", "temperature", "top_p", "seed", "timeout", "extra", "repeat", "tool_choice"):
-        if (default := session.default(key)) is not None:
-            fields[key] = default
-    for key, value in (("temperature", temperature), ("max_tokens", max_tokens)):
-        if value is not None:
-            fields[key] = seen.plain(value, key)
-    stops = seen.plain(stop, "stop") or session.default("stop") or ()
+    fields = {key: default for key in _DEFAULTS if (default := session.default(key)) is not None}
+    fields.update((key, plain[key]) for key in ("temperature", "max_tokens", "stop") if key in plain)
+    stops = fields.pop("stop", ())
     address = None
     if session.scope:
-        address = Address(scope=session.scope, path=core.current_path(), ordinal=core.next_ordinal("llm"))
-    request = Request(
-        model=session.model(seen.plain(model, "model")),
-        messages=tuple(turns),
-        role=session.role,
-        stop=(stops,) if isinstance(stops, str) else tuple(stops),
-        tools=tuple(as_tool(tool) for tool in tools),
-        json_schema=None if schema is None else answer_schema(schema),
-        address=address,
-        on_text=on_text,
-        **fields,
-    )
-    return Call(session, request, schema, seen.found, name, full)
+        address = Address(scope=session.scope, path=current_path(), ordinal=next_ordinal("~llm"))
+    try:
+        request = Request(
+            model=session.model(plain.get("model")),
+            messages=tuple(turns),
+            role=session.role,
+            stop=(stops,) if isinstance(stops, str) else tuple(stops),
+            tools=tuple(as_tool(tool) for tool in tools),
+            json_schema=None if schema is None else answer_schema(schema),
+            address=address,
+            on_text=on_text,
+            **fields,
+        )
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        where = ".".join(map(str, wrong["loc"]))
+        raise UsageError(f"llm(): {where} is {wrong['input']!r:.60}: {wrong['msg']}") from None
+    return Call(session, request, schema, given, name, full)
 
 
-class _Parents:
-    """Takes the plain values of arguments and remembers which of them came from nodes."""
-
-    def __init__(self) -> None:
-        self.found: list[tuple[core.Node[Any], str]] = []
-
-    def plain(self, value: Any, role: str) -> Any:
-        """The value, without its history."""
-        if not isinstance(value, core.Node):
-            return value
-        self.found.append((value, role))
-        return value.value
-
-    def text(self, value: Any, role: str, variables: Mapping[str, Any]) -> str:
-        """The text of a prompt, its placeholders filled in; a plain text without variables is taken as it is."""
-        if variables or isinstance(value, core.Parameter):
-            value = core.render(value, **variables)
-        text = self.plain(value, role)
-        if not isinstance(text, str):
-            raise UsageError(f"{role} is a text, not {type(text).__name__} ({text!r:.60})")
-        return text
+_DEFAULTS = ("max_tokens", "temperature", "top_p", "seed", "timeout", "extra", "repeat", "tool_choice", "stop")
 
 
-def _turn(turn: Any, seen: _Parents, place: int) -> Message:
-    turn = seen.plain(turn, f"messages[{place}]")
+def _text(value: Any, role: str) -> str:
+    if not isinstance(value, str):
+        raise UsageError(f"{role} is a text, not {type(value).__name__} ({value!r:.60})")
+    return value
+
+
+def _turn(turn: Any, place: int) -> Message:
     if isinstance(turn, Message):
         return turn
     try:
@@ -231,17 +232,14 @@ def _turn(turn: Any, seen: _Parents, place: int) -> Message:
         else:
             role, content = turn
             fields = {"role": role, "content": content}
-        content = seen.plain(fields.get("content", ""), f"messages[{place}]")
-        return Message.model_validate({**fields, "content": content if isinstance(content, str) else tuple(content)})
+        return Message.model_validate(fields)
     except (TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise UsageError(
-            f"messages[{place}] is not a turn ({error}): write a Message, {{'role': ..., 'content': ...}} "
-            "or (role, text)"
+            f"messages[{place}] is not a turn: write a Message, {{'role': ..., 'content': ...}} "
+            f"or (role, text) ({reason})"
         ) from None
 
 
-def _shown(text: str, images: Sequence[Any], seen: _Parents) -> str | tuple[Text | Image, ...]:
-    if not images:
-        return text
-    pictures = [Image.of(seen.plain(image, f"images[{i}]")) for i, image in enumerate(images)]
-    return (Text(text=text), *pictures)
+def _shown(text: str, images: Sequence[Any]) -> str | tuple[Text | Image, ...]:
+    return (Text(text=text), *(Image.of(image) for image in images)) if images else text

@@ -12,7 +12,7 @@ from typing import Any
 from agentopt.core.values import digest
 from agentopt.errors import AgentOptError, MissingDependency
 from agentopt.llm.failures import failure
-from agentopt.llm.prices import Price, known_price
+from agentopt.llm.prices import Price, price_of
 from agentopt.llm.types import Request, Response
 from agentopt.llm.wire import Pieces, chat_fields, read_completion
 
@@ -90,7 +90,7 @@ class LiteLLMClient:
         return await Pieces(request.on_text).read(stream)
 
     def _usd(self, response: Response) -> float | None:
-        price = known_price(self._model, self._prices)
+        price = price_of(self._model, self._prices)
         return price.usd(response.usage) if price is not None and response.usage.reported else None
 
     def _failure(self, error: Exception) -> AgentOptError:

@@ -6,6 +6,7 @@ Works with openai 2 and 3: only ``AsyncOpenAI`` and ``chat.completions.create`` 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import time
 import urllib.error
@@ -58,6 +59,7 @@ class OpenAIClient:
         self._clients: PerLoop[Any] = PerLoop(self._connect, lambda client: client.close())
         self._cap = "max_completion_tokens" if base_url is None else "max_tokens"
         self._schemas = True
+        self._ready = False
 
     def __repr__(self) -> str:
         return f"OpenAIClient({self._provider}/{self._model})"
@@ -81,8 +83,10 @@ class OpenAIClient:
 
     async def complete(self, request: Request) -> Response:
         """Answer one request with one attempt."""
-        if not self._model:
+        if not self._ready:  # importing openai takes a second or two: not on the loop, and not on the call's clock
+            await asyncio.to_thread(importlib.import_module, "openai")
             await asyncio.to_thread(lambda: self.model)
+            self._ready = True
         start = time.perf_counter()
         try:
             response = await self._attempt(request)

@@ -15,7 +15,7 @@ from pydantic import Field
 from agentopt.core.values import Frozen
 from agentopt.llm.types import Usage
 
-__all__ = ["Price", "known_price", "price_of"]
+__all__ = ["Price", "per_token", "price_of"]
 
 
 class Price(Frozen):
@@ -46,7 +46,7 @@ class Price(Frozen):
         return round(fresh * self.input + cached * rate + usage.output_tokens * self.output, 12)
 
 
-def known_price(model: str, prices: Mapping[str, Price] | None = None) -> Price | None:
+def price_of(model: str, prices: Mapping[str, Price] | None = None) -> Price | None:
     """The price of a model string, or None where it is not known.
 
     Args:
@@ -56,10 +56,10 @@ def known_price(model: str, prices: Mapping[str, Price] | None = None) -> Price 
     A ``local/`` model costs nothing. A server behind a URL may bill for what it does, so its price is unknown until it
     is given.
 
-    >>> known_price("local/qwen2.5-coder-0.5b")
+    >>> price_of("local/qwen2.5-coder-0.5b")
     Price(input=0.0, output=0.0, cached=None, longer={})
-    >>> known_price("http://127.0.0.1:8000/v1#m"), known_price("http://127.0.0.1:8000/v1#m", {"m": Price(input=0, output=0)})
-    (None, Price(input=0.0, output=0.0, cached=None, longer={}))
+    >>> price_of("http://127.0.0.1:8000/v1#m") is None
+    True
     """
     given = prices or {}
     url, _, fragment = model.partition("#")
@@ -75,9 +75,9 @@ def known_price(model: str, prices: Mapping[str, Price] | None = None) -> Price 
     return _price(entry) if isinstance(entry, dict) else None
 
 
-def price_of(model: str, prices: Mapping[str, Price] | None = None) -> tuple[float, float] | None:
+def per_token(model: str, prices: Mapping[str, Price] | None = None) -> tuple[float, float] | None:
     """The most that a token read and a token written may cost in USD, for reservations; None where it is not known."""
-    price = known_price(model, prices)
+    price = price_of(model, prices)
     if price is None:
         return None
     tiers = [price, *price.longer.values()]

@@ -10,7 +10,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from agentopt.errors import MissingDependency, UsageError
-from agentopt.llm.prices import Price, known_price
+from agentopt.llm.prices import Price, price_of
 from agentopt.llm.types import Client, Request, Response, is_loopback, model_identity
 
 __all__ = ["ByModel", "Provider", "resolve"]
@@ -85,7 +85,7 @@ def _openai(model: str, name: str, prices: Mapping[str, Price] | None) -> Provid
         api_key=key,
         key_name="OPENAI_API_KEY",
         provider="openai" if own else model_identity(base),
-        price=lambda usage: price.usd(usage) if (price := known_price(model, prices)) else None,
+        price=lambda usage: price.usd(usage) if (price := price_of(model, prices)) else None,
     )
 
 
@@ -109,7 +109,7 @@ def _endpoint(model: str, prices: Mapping[str, Price] | None) -> Provider:
         api_key=key,
         key_name="AGENTOPT_API_KEY",
         provider="loopback" if is_loopback(parts.hostname) else parts.hostname,
-        price=lambda usage: price.usd(usage) if (price := known_price(model, prices)) else None,
+        price=lambda usage: price.usd(usage) if (price := price_of(model, prices)) else None,
     )
 
 

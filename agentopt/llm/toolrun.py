@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from agentopt import core
 from agentopt._aio import run_sync
+from agentopt.core.nest import unwrap
+from agentopt.core.node import attr
 from agentopt.errors import LLMError
 from agentopt.llm.call import prepare
 from agentopt.llm.context import current_session
@@ -38,25 +39,24 @@ async def arun_tools(
         LLMError: no answer in words after ``turns`` calls.
     """
     known = {tool_name(tool): tool for tool in tools}
-    call = prepare(current_session(), prompt, messages=messages, tools=tools, full=True, **options)
-    for turn in range(turns):
+    session = current_session()
+    call = prepare(session, prompt, messages=messages or None, tools=tools, full=True, **options)
+    for turn in range(1, turns + 1):
         answered = await call.run()
-        response: Response = answered.value if isinstance(answered, core.Node) else answered
+        response: Response = unwrap(answered)[0]
         if not response.tool_calls:
-            return core.attr(answered, "text") if isinstance(answered, core.Node) else response.text
-        if turn == turns - 1:
+            text: str = attr(answered, "text")
+            return text
+        if turn == turns:
             break
-        said = Message(role="assistant", content=response.text, tool_calls=response.tool_calls)
-        results = [await call_tool(known, asked) for asked in response.tool_calls]
-        conversation = [*call.request.messages, said]
-        parents = [*call.parents, *([(answered, "messages")] if isinstance(answered, core.Node) else [])]
-        for asked, result in zip(response.tool_calls, results, strict=True):
-            if isinstance(result, core.Node):
-                parents.append((result, asked.name))
-            text = tool_text(result.value if isinstance(result, core.Node) else result)
-            conversation.append(Message(role="tool", content=text, tool_call_id=asked.id))
-        call = prepare(current_session(), None, messages=conversation, tools=tools, full=True, **_again(options))
-        call.parents.extend(parents)
+        conversation = [*call.request.messages]
+        conversation.append(Message(role="assistant", content=response.text, tool_calls=response.tool_calls))
+        given = {**call.given, f"answer{turn}": answered}
+        for asked in response.tool_calls:
+            given[f"{asked.name}{turn}"] = result = await call_tool(known, asked)
+            conversation.append(Message(role="tool", content=tool_text(unwrap(result)[0]), tool_call_id=asked.id))
+        call = prepare(session, None, messages=conversation, tools=tools, full=True, **_again(options))
+        call.given = given
     raise LLMError(
         f"no answer in words after {turns} calls of the model with tools; raise `turns` or look at the tools"
     )
