@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from agentopt.core.values import canonical
-from agentopt.errors import BudgetExhausted, LLMError, TransientLLMError, UsageError
+from agentopt.errors import LLMError, UsageError
 from agentopt.llm.ledger import Amounts, Ledger
 from agentopt.llm.types import Address, Client, Request, Response
 
@@ -96,7 +96,7 @@ class Metered:
         if price is None and self._ledger.budget.usd is not None:
             raise UsageError(
                 f"the price of {request.model} is not known, so a budget in usd cannot be kept: set a price "
-                "(`prices` in agentopt.toml) or use a budget in calls or tokens"
+                "(`[run.prices]` in agentopt.toml) or use a budget in calls or tokens"
             )
         amounts = bound(request, price)
         reservation = await self._ledger.reserve(request.role, amounts)
@@ -110,12 +110,8 @@ class Metered:
                 request.model_copy(update={"idempotency_key": key}) if key else request
             )
         except BaseException as error:
-            if isinstance(error, TransientLLMError) and not error.billed:
-                settled = {"calls": 1.0}
-            elif isinstance(error, LLMError | UsageError | BudgetExhausted) and not isinstance(
-                error, TransientLLMError
-            ):
-                settled = {"calls": 1.0}
+            if isinstance(error, LLMError | UsageError) and not getattr(error, "billed", False):
+                settled = {"calls": 1.0}  # refused, not worked on: only the call itself counts
             self._ledger.settle(reservation, settled)
             if log is not None:
                 reason = f"{type(error).__name__}: {error}"

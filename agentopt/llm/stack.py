@@ -16,8 +16,8 @@ from agentopt.llm.journal import Journal
 from agentopt.llm.ledger import Ledger
 from agentopt.llm.limits import Limited
 from agentopt.llm.meter import CallLog, Metered, Price
-from agentopt.llm.prices import price_of
-from agentopt.llm.providers import resolve
+from agentopt.llm.prices import per_token
+from agentopt.llm.providers import ByModel, resolve
 from agentopt.llm.retry import Retrying
 from agentopt.llm.types import Client, Request, Response
 
@@ -46,18 +46,16 @@ class Stack:
         *,
         clients: Mapping[str, Client] | None = None,
         max_connections: int = 16,
-        price: Price = price_of,
+        price: Price = per_token,
         attempts: int = 5,
         on_divergence: Callable[[Request, str], None] | None = None,
     ) -> None:
         self._ledger, self._log, self._cache, self._price, self._attempts = ledger, log, cache, price, attempts
         self._ready, self._max_connections = dict(clients or {}), max_connections
-        self._lanes: dict[str, Client] = {}
         self._endpoints: dict[str, str] = {}
         self._providers: list[Client] = []
-        self._entry: Client = _ByModel(self._lane)
-        if log is not None:
-            self._entry = Journal(self._entry, log, on_divergence)
+        self._lanes = ByModel(self._lane)
+        self._entry: Client = self._lanes if log is None else Journal(self._lanes, log, on_divergence)
 
     async def complete(self, request: Request) -> Response:
         """Answer one request."""
@@ -65,7 +63,7 @@ class Stack:
 
     def endpoint(self, model: str) -> str:
         """Identity of what answers for a model. Raises ``UsageError`` for a model that cannot be had."""
-        self._lane(model)
+        self._lanes.client(model)
         return self._endpoints[model]
 
     async def aclose(self) -> None:
@@ -77,11 +75,8 @@ class Stack:
                 if inspect.isawaitable(done):
                     await done
         self._providers.clear()
-        self._lanes.clear()
 
     def _lane(self, model: str) -> Client:
-        if model in self._lanes:
-            return self._lanes[model]
         if not model:
             raise UsageError("no model is named: give one with --model, AGENTOPT_MODEL or `model` in agentopt.toml")
         provider = self._ready.get(model)
@@ -94,18 +89,9 @@ class Stack:
         if self._cache is not None and model not in self._ready:
             lane = Cache(lane, self._cache, endpoint)
         self._endpoints[model] = endpoint
-        self._lanes[model] = lane
         return lane
 
     def _price_of(self, model: str, provider: Client) -> Price:
         """A provider that knows its own price (a local model costs nothing) says so by ``price``."""
         own: tuple[float, float] | None = getattr(provider, "price", None)
         return (lambda name: own) if own is not None else self._price
-
-
-class _ByModel:
-    def __init__(self, lane: Callable[[str], Client]) -> None:
-        self._lane = lane
-
-    async def complete(self, request: Request) -> Response:
-        return await self._lane(request.model).complete(request)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from agentopt.core.values import Candidate, Outcome
-from agentopt.evaluate import summarize
+from agentopt.evaluate import example_scores, summarize
 from agentopt.optim.base import Scored
 
 __all__ = ["Archive", "Entry"]
@@ -58,7 +58,7 @@ class Archive:
         """Mean score over repeats for each example of a split; examples with infrastructure errors alone are absent."""
         wanted = None if examples is None else set(examples)
         outcomes = [o for o in self.outcomes(id, split) if wanted is None or o.example in wanted]
-        return summarize(outcomes, self._range).by_example
+        return example_scores(outcomes, self._range)
 
     def scored(self, id: str, split: str = "search") -> Scored:
         """The candidate with mean, n and interval on a split."""

@@ -34,7 +34,9 @@ class StoreLog:
         number = int(call["attempt"]) + 1
         return number, call["key"] if call["state"] == "sent" else _key(address, number)
 
-    async def sent(self, request: Request, attempt: int, key: str, reserved: Mapping[str, float], endpoint: str) -> None:
+    async def sent(
+        self, request: Request, attempt: int, key: str, reserved: Mapping[str, float], endpoint: str
+    ) -> None:
         """A call is about to leave."""
         payload = json.dumps(request.payload(), ensure_ascii=False).encode()
         data = _head(request, attempt) | {

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agentopt.core import NodeError, Override, Trace, open_run
-from agentopt.core.values import Candidate, Outcome, Status
+from agentopt.core.values import Candidate, Feedback, Outcome, Status
 from agentopt.errors import AgentOptError, BudgetExhausted, LLMError, StoreError, TransientLLMError, UsageError
 from agentopt.evaluate import Example, Task
 from agentopt.evaluate.scoring import ScorerError
 from agentopt.llm.context import Session, use_session
 from agentopt.llm.ledger import Ledger
 from agentopt.llm.types import Client, Request, Response
-from agentopt.run.target import Target, jsonable
+from agentopt.run.target import Target, jsonable, value_of
 from agentopt.store import Store, blob_id
 
 __all__ = ["Cell", "Cells", "scope_of"]
@@ -133,31 +134,29 @@ class Cells:
     async def _try(self, cell: Cell) -> tuple[Outcome, list[bytes]]:
         """Run the graph once under the candidate, score what came, and say how it went."""
         meter = _CellClient(self._client)
+        session = self._session(meter, scope_of(cell), cell.repeat)
         begin = time.monotonic()
         status: Status = "ok"
         output: Any = None
         error: str | None = None
         feedback = None
-        with (
-            open_run(),
-            Override(cell.candidate.values),
-            Trace() as trace,
-            use_session(self._session(meter, scope_of(cell), cell.repeat)),
-        ):
+        with open_run(), Override(cell.candidate.values), Trace() as trace, use_session(session):
             try:
                 async with asyncio.timeout(self._timeout):
                     output = await self._target.call(cell.example.input)
                 trace.output = output
             except TimeoutError:
                 status, error = "timeout", f"no answer within {self._timeout:g} seconds"
+                meter.closed = True
             except Exception as problem:
                 status, error = _blame(problem)
-            finally:
-                meter.closed = True
         if status == "ok":
-            feedback = await self._task.ascore(cell.example, _plain(output), trace)
+            judge = replace(session, role="judge", scope=f"{session.scope}/judge")
+            with use_session(judge):
+                feedback = await self._score(cell.example, value_of(output), trace)
             if isinstance(feedback, ScorerError):
                 status, error, feedback = "infra_error", feedback.text, None
+        meter.closed = True
         graph = json.dumps(trace.graph.to_json(), ensure_ascii=False, default=repr).encode()
         metrics = {"seconds": time.monotonic() - begin, **meter.metrics()}
         outcome = Outcome(
@@ -174,13 +173,19 @@ class Cells:
         )
         return outcome, [graph]
 
+    async def _score(self, example: Example, output: Any, trace: Trace) -> Feedback:
+        """What the scorer says; a plain one runs in a thread, where it may wait for a judge's answer."""
+        if inspect.iscoroutinefunction(self._task.scorer):
+            return await self._task.ascore(example, output, trace)
+        return await asyncio.to_thread(self._task.score, example, output, trace)
+
 
 class _Stopped(Exception):
     """A cell that was not begun, because the run is stopping."""
 
 
 class _CellClient:
-    """The client of one cell: counts what the cell uses, and refuses calls of a graph that goes on after its timeout."""
+    """The client of one cell: counts what it uses, and refuses calls of a graph that goes on after its timeout."""
 
     def __init__(self, inner: Client) -> None:
         self._inner = inner
@@ -200,11 +205,6 @@ class _CellClient:
 
     def metrics(self) -> dict[str, float]:
         return self._sums if self._usd is None else {**self._sums, "usd": self._usd}
-
-
-def _plain(output: Any) -> Any:
-    value = getattr(output, "value", output) if type(output).__name__ == "Node" else output
-    return value
 
 
 def _blame(problem: Exception) -> tuple[Status, str]:

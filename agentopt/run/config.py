@@ -20,11 +20,13 @@ class RunConfig(Frozen):
     """The graph to run or improve: a name, or ``./file.py@name``."""
     task: str
     """The task that it is judged on: a name, or ``./file.py@name``."""
-    task_args: dict[str, JsonValue] = {}
+    parameters: tuple[str, ...] = ()
+    """Search only these parameters; all when not given."""
+    task_args: dict[str, JsonValue] = Field(default_factory=dict)
     """Arguments of the task, such as its number of examples."""
     optimizer: str = "optoprime"
     """Who proposes: a name (`agentopt list optimizers`)."""
-    optimizer_args: dict[str, JsonValue] = {}
+    optimizer_args: dict[str, JsonValue] = Field(default_factory=dict)
     """Options of the optimizer."""
     budget: Budget = Budget()
     """What may be spent: ``calls=400,tokens=2e6,usd=2,evaluations=300,seconds=600``."""
@@ -34,6 +36,8 @@ class RunConfig(Frozen):
     """The optimizer's model; the agent's when not given."""
     judge_model: str | None = None
     """The judge's model; the agent's when not given."""
+    prices: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    """Model to USD per million input tokens and per million output tokens, for models whose price is not known."""
     limit: int | None = Field(None, gt=0)
     """Use at most this many examples of each split."""
     repeats: int = Field(1, gt=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agentopt.core.values import Budget
@@ -55,14 +55,18 @@ class Forecast:
         lines = [
             f"examples: {search} search, {validation} validation, {test} test",
             f"a cell costs {self.cost.calls:.1f} calls, {self.cost.tokens:.0f} tokens, {money} ({kind})",
-            "least needed: " + ", ".join(f"{v:,.0f} {a}" if a != "usd" else f"{v:.2f} usd" for a, v in self.need.items())
-            + " (" + ", ".join(f"{name} {n}" for name, n in self.cells.items()) + " cells)",
-        ]  # fmt: skip
+            f"least needed: {told(self.need)} ({', '.join(f'{name} {n}' for name, n in self.cells.items())} cells)",
+        ]
         if self.proposals is not None:
             lines.append(f"the budget pays for {self.proposals} proposals if each ran on every search example")
         if self.detectable is not None:
             lines.append(f"smallest difference that {test} test examples are likely to show: {self.detectable:.2f}")
         return lines
+
+
+def told(amounts: Mapping[str, float]) -> str:
+    """Amounts in words: ``640 calls, 0.12 usd``."""
+    return ", ".join(f"{v:.4f} usd" if axis == "usd" else f"{v:,.0f} {axis}" for axis, v in amounts.items() if v)
 
 
 def forecast(
@@ -102,7 +106,8 @@ def forecast(
     bought = [
         (limit - need[a] + _amounts(cells["three proposals"], cost).get(a, 0.0)) / per
         for a in need
-        if (limit := getattr(config.budget, a)) is not None and (per := _amounts(search * repeats, cost).get(a, 0.0)) > 0
+        if (limit := getattr(config.budget, a)) is not None
+        and (per := _amounts(search * repeats, cost).get(a, 0.0)) > 0
     ]
     proposals = int(min(bought)) if bought else None
     return Forecast(sizes, cost, cells, need, held, proposals, minimum_detectable(test) if test > 1 else None)

@@ -6,45 +6,22 @@ Every phase looks first at what the log already has, so that a resumed run is th
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agentopt.core.values import Candidate, Outcome, Proposal, digest
 from agentopt.errors import BudgetExhausted, LLMError
-from agentopt.evaluate import Example, SplitLedger, Splits, Task, aa_summary, claim
-from agentopt.llm.ledger import Ledger
-from agentopt.llm.types import Client
-from agentopt.optim.base import Optimizer
+from agentopt.evaluate import Example, aa_summary
 from agentopt.optim.invariants import check as check_invariants
-from agentopt.run.cells import Cell, Cells
-from agentopt.run.config import RunConfig
-from agentopt.run.forecast import NOISE_EXAMPLES, CallCost, forecast, measured
+from agentopt.run.cells import Cell
+from agentopt.run.finals import test, validate
+from agentopt.run.forecast import NOISE_EXAMPLES, forecast, measured
+from agentopt.run.parts import Parts, numbers_of
 from agentopt.run.race import Heat, race
 from agentopt.run.state import State
-from agentopt.run.target import Target
 from agentopt.run.view import RunView
-from agentopt.store import Store
 
-__all__ = ["Parts", "Runner"]
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a runner works with; ``run.api`` puts it together."""
-
-    config: RunConfig
-    target: Target
-    task: Task
-    splits: Splits
-    optimizer: Optimizer
-    store: Store
-    ledger: Ledger
-    client: Client
-    cells: Cells
-    splits_ledger: SplitLedger | None
-    prompt: Callable[[str], str]
-    cost: CallCost
+__all__ = ["Runner"]
 
 
 class Runner:
@@ -81,8 +58,8 @@ class Runner:
             if state.ended is None:
                 await self._search_phase()
             self._ledger.hold({})
-            await self._validate()
-            await self._test()
+            await validate(self._p, state, self._evaluate)
+            await test(self._p, state, self._evaluate)
         except BudgetExhausted as end:
             status = "budget"
             await self._store.append("budget.exhausted", {"axis": end.axis, "message": str(end)})
@@ -168,7 +145,7 @@ class Runner:
     async def _step(self) -> None:
         """Ask, admit, race, tell: one step, committed piece by piece."""
         state, step = self._s, self._s.step
-        assert state.incumbent is not None and state.baseline is not None
+        assert state.incumbent is not None
         view = self._view(step)
         if state.asked is None:
             await self._store.append("step.started", {"step": step, "incumbent": state.incumbent})
@@ -183,7 +160,7 @@ class Runner:
             if heat.complete and scored.mean is not None and (best.mean is None or scored.mean > best.mean):
                 best = scored
         if best.candidate.id != state.incumbent:
-            await self._store.append("incumbent", {"step": step, "id": best.candidate.id, **_numbers(best)})
+            await self._store.append("incumbent", {"step": step, "id": best.candidate.id, **numbers_of(best)})
         new = [o for id_ in admitted for o in state.archive.outcomes(id_, "search")]
         self._p.optimizer.tell(new)
         state.stale = state.stale + 1 if best.candidate.id == state.incumbent else 0
@@ -191,7 +168,7 @@ class Runner:
         await self._store.append(
             "step.done",
             {
-                "step": step, "incumbent": best.candidate.id, **_numbers(best),
+                "step": step, "incumbent": best.candidate.id, **numbers_of(best),
                 "heats": [{"id": h.id, "n": h.n, "difference": h.difference if h.n else None, "complete": h.complete,
                            "ended": h.ended} for h in heats],
                 "optimizer": self._p.optimizer.state(), "spend": self._spend(),
@@ -243,54 +220,6 @@ class Runner:
         incumbent = state.archive.means(state.incumbent, "search")
         return await race(ids, incumbent, minibatch, order, evaluate, self._p.task.score_range)
 
-    async def _validate(self) -> None:
-        """The finalists and the baseline on the validation split; the best there goes to the test."""
-        state = self._s
-        assert state.baseline is not None
-        if state.chosen is not None:
-            return
-        n = len(self._search)
-        full = [s for s in state.archive.before(state.step + 1) if s.n >= n * 0.9 and s.mean is not None]
-        full.sort(key=lambda s: (-(s.mean or 0.0), s.step))
-        base = state.archive.scored(state.baseline.id)
-        finalists = [s for s in full if s.candidate.id != state.baseline.id and (s.mean or 0) > (base.mean or 0)]
-        finalists = finalists[: self._config.finalists]
-        scores: dict[str, dict[str, Any]] = {}
-        chosen = state.baseline.id
-        if finalists:
-            pool = [state.baseline, *(s.candidate for s in finalists)]
-            await self._evaluate(pool, list(self._p.splits.validation), "validation")
-            ranked = [(state.archive.scored(c.id, "validation"), state.archive.scored(c.id)) for c in pool]
-            scores = {v.candidate.id: _numbers(v) for v, _ in ranked}
-            # On equal validation scores the search score decides; the baseline stands first among equals.
-            chosen = max(ranked, key=lambda pair: (pair[0].mean or 0.0, pair[1].mean or 0.0))[0].candidate.id
-        state.chosen = chosen
-        await self._store.append("validation.done", {"chosen": chosen, "scores": scores})
-
-    async def _test(self) -> None:
-        """The chosen candidate against the baseline on the test split, once, with one exact test."""
-        state = self._s
-        assert state.baseline is not None and state.chosen is not None
-        if state.claim is not None or state.chosen == state.baseline.id:
-            return
-        touched: list[str] = []
-        if self._p.splits_ledger is not None:
-            earlier = self._p.splits_ledger.touch(self._p.splits.test_hash, self._store.folder.name, "claim")
-            touched = [str(t.run) for t in earlier if t.run != self._store.folder.name]
-        pair = [state.baseline, state.archive[state.chosen].candidate]
-        outcomes = await self._evaluate(pair, list(self._p.splits.test), "test")
-        excluded = len({o.example for o in outcomes if o.status == "infra_error"})
-        low_high = self._p.task.score_range
-        result = claim(
-            state.archive.means(pair[0].id, "test"),
-            state.archive.means(pair[1].id, "test"),
-            n_excluded=excluded,
-            score_range=low_high,
-            touched_before=len(touched),
-        )
-        state.claim = result
-        await self._store.append("claim", {"claim": result.model_dump(mode="json"), "touched_by": touched})
-
     # -- inside --------------------------------------------------------------------------------------------------
 
     @property
@@ -317,7 +246,8 @@ class Runner:
 
     def _view(self, step: int) -> RunView:
         state = self._s
-        assert state.baseline is not None and state.incumbent is not None
+        assert state.baseline is not None
+        assert state.incumbent is not None
         return RunView(
             step=step,
             objective=self._p.task.objective,
@@ -340,9 +270,3 @@ class Runner:
     def _spend(self) -> dict[str, Any]:
         spend: dict[str, Any] = self._ledger.by_role()
         return spend | {"run": {"seconds": round(self._ledger.elapsed, 3)}}
-
-
-def _numbers(scored: Any) -> dict[str, Any]:
-    return {"mean": scored.mean, "n": scored.n, "low": scored.low, "high": scored.high}
-
-

@@ -19,7 +19,7 @@ from agentopt.core.values import Candidate
 from agentopt.errors import UnknownName, UsageError
 from agentopt.optim.base import ParameterSpec
 
-__all__ = ["Target", "jsonable"]
+__all__ = ["Target", "jsonable", "value_of"]
 
 
 class Target:
@@ -46,9 +46,8 @@ class Target:
         self.parameters: dict[str, Parameter[Any]] = {
             key: p for key, p in found.items() if (key in only if only else p.kind != "code")
         }
-        self._is_async = inspect.iscoroutinefunction(inspect.unwrap(graph)) or inspect.iscoroutinefunction(
-            getattr(graph, "__call__", None)
-        )
+        call = graph if inspect.isroutine(graph) else type(graph).__call__
+        self._is_async = any(inspect.iscoroutinefunction(inspect.unwrap(f)) for f in (graph, call))
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"agentopt {name}")
 
     @functools.cached_property
@@ -97,14 +96,24 @@ class Target:
         if len(names) == 1:
             return (input,), {}
         raise UsageError(
-            f"graph {self.name} takes {names}, the task's examples have {sorted(input)}: rename one side, or take **kwargs"
+            f"graph {self.name} takes {names}, the examples have {sorted(input)}: rename one side, or take **kwargs"
         )
+
+
+def value_of(output: Any) -> Any:
+    """A graph's output without its history: a node's value, and those of nodes inside lists, tuples and dicts."""
+    if isinstance(output, Node):
+        return value_of(output.value)
+    if isinstance(output, dict):
+        return {key: value_of(v) for key, v in output.items()}
+    if type(output) in (list, tuple):
+        return type(output)(value_of(v) for v in output)
+    return output
 
 
 def jsonable(value: Any) -> JsonValue:
     """A value as JSON: nodes and models opened, tuples and sets as lists, what JSON cannot hold as its repr."""
-    if isinstance(value, Node):
-        value = value.value
+    value = value_of(value)
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):

@@ -34,7 +34,9 @@ CREATE TABLE calls (
     address TEXT PRIMARY KEY, hash TEXT NOT NULL, state TEXT NOT NULL, attempt INTEGER NOT NULL,
     role TEXT NOT NULL, key TEXT NOT NULL, reserved TEXT NOT NULL, response TEXT, payload TEXT, endpoint TEXT
 ) WITHOUT ROWID;
-CREATE TABLE spend (role TEXT NOT NULL, axis TEXT NOT NULL, amount REAL NOT NULL, PRIMARY KEY (role, axis)) WITHOUT ROWID;
+CREATE TABLE spend (
+    role TEXT NOT NULL, axis TEXT NOT NULL, amount REAL NOT NULL, PRIMARY KEY (role, axis)
+) WITHOUT ROWID;
 CREATE VIEW scores AS
     SELECT candidate, split, count(DISTINCT example) AS examples, avg(score) AS mean_of_cells FROM cells
     WHERE status != 'infra_error' GROUP BY candidate, split;

@@ -1,0 +1,360 @@
+"""``optimize``, ``evaluate``, ``resume`` and ``load``: the front door for those without a loop of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from agentopt._aio import run_sync
+from agentopt.core import Override
+from agentopt.core.values import Budget, Candidate
+from agentopt.errors import BudgetExhausted, UnknownName, UsageError
+from agentopt.evaluate import summarize
+from agentopt.llm.context import Session, current_session, use_session
+from agentopt.llm.types import Client
+from agentopt.run import setup
+from agentopt.run.archive import Archive
+from agentopt.run.best import read_best, write_best
+from agentopt.run.cells import Cell
+from agentopt.run.config import RunConfig
+from agentopt.run.files import find_run
+from agentopt.run.result import Evaluation, Result, result_of
+from agentopt.run.runner import Parts, Runner
+from agentopt.run.state import State, fold
+from agentopt.run.target import value_of
+from agentopt.store import Event, Store
+from agentopt.workspace import load_graph, run_defaults
+
+__all__ = ["Result", "evaluate", "evaluate_async", "load", "optimize", "optimize_async", "resume", "resume_async"]
+
+T = TypeVar("T")
+Listener = Callable[[Event], None]
+SplitChoice = Literal["search", "validation", "test", "all"]
+
+
+def optimize(graph: Any, *, task: Any, **options: Any) -> Result:
+    """Improve a graph's parameters from feedback, within a budget, and test what comes out.
+
+    Args:
+        graph: a decorated function or object, or its name.
+        task: a ``Task``, its name, or a list of examples (with ``metric``).
+        metric: with a list of examples: ``(gold, prediction, trace) -> score``, ``(score, text)`` or ``Feedback``.
+        optimizer: name of who proposes.
+        budget: ``Budget`` or text such as ``"calls=400,usd=2"``.
+        model, optimizer_model, judge_model: model strings, or objects with ``complete`` (see ``Client``).
+        on_event: called with every event of the run after its commit.
+        options: any other field of ``RunConfig``.
+
+    Returns:
+        A ``Result``. The end of a budget is a normal ending.
+
+    Raises:
+        BudgetTooSmall: before the first call.
+        UsageError: a name, option or program that cannot be used.
+        LLMError: the model could not be asked at all.
+
+    >>> import agentopt, tempfile
+    >>> word = agentopt.Parameter("hi", name="word", kind="choice", choices=("hi", "hello"))
+    >>> @agentopt.graph
+    ... def greet(who):
+    ...     return word + " " + who
+    >>> result = optimize(
+    ...     greet, task=[(w, f"hello {w}") for w in "abcdefghijklmnopqrstuvwxyzABCD"], optimizer="random",
+    ...     metric=lambda gold, prediction, trace: gold.target == prediction, runs_dir=tempfile.mkdtemp(), steps=3,
+    ... )
+    >>> result.best.values, result.claim.verdict
+    ({'word': 'hello'}, 'better')
+    """
+    return _run(optimize_async(graph, task=task, **options))
+
+
+async def optimize_async(
+    graph: Any, *, task: Any, metric: Callable[..., Any] | None = None, on_event: Listener | None = None, **options: Any
+) -> Result:
+    """``optimize`` for code that runs in an event loop."""
+    config, given = _configured(graph, task, options)
+    plan = setup.plan(config, given.get("graph"), given.get("task"), metric, given["clients"])
+    optimizer = given.get("optimizer") or setup.optimizer_of(config)
+    setup.preflight(plan)
+    folder = setup.new_folder(config)
+    with Store(folder) as store:
+        if on_event is not None:
+            store.subscribe(on_event)
+        parts, stack = setup.connect(plan, store, optimizer=optimizer)
+        try:
+            endpoints = setup.check_models(plan, stack)
+            data, blobs = setup.started(plan, endpoints, "optimize")
+            await store.append("run.started", data, blobs)
+            return await _drive(parts, State(Archive(plan.task.score_range)), folder)
+        finally:
+            await stack.aclose()
+            plan.target.close()
+
+
+def resume(run: str | Path, **options: Any) -> Result:
+    """Go on with a run that was interrupted, killed, or whose budget ended. Nothing that was answered is asked again.
+
+    Args:
+        run: path, name, beginning of a name, or ``last``.
+        add_budget: ``Budget`` or text: what may be spent on top.
+        graph, task, metric: the objects of a run that was started from Python with objects that have no name.
+        on_event: called with every further event.
+        runs_dir: where runs lie.
+    """
+    return _run(resume_async(run, **options))
+
+
+async def resume_async(
+    run: str | Path,
+    *,
+    add_budget: Budget | str | None = None,
+    graph: Any = None,
+    task: Any = None,
+    metric: Callable[..., Any] | None = None,
+    clients: Mapping[str, Client] | None = None,
+    on_event: Listener | None = None,
+    runs_dir: str | Path = "runs",
+) -> Result:
+    """``resume`` for code that runs in an event loop."""
+    folder = find_run(run, runs_dir)
+    with Store(folder) as store:
+        if on_event is not None:
+            store.subscribe(on_event)
+        begun = store.last("run.started")
+        if begun is None or begun.data.get("kind") != "optimize":
+            raise UsageError(f"run {folder.name} is not an optimization that has begun; start a new one")
+        first: dict[str, Any] = dict(begun.data)
+        config = RunConfig.model_validate(first["config"])
+        budget = config.budget
+        for event in store.events("run.resumed"):
+            budget = _sum(budget, Budget.model_validate(event.data.get("add_budget") or {}))
+        extra = Budget.parse(add_budget) if isinstance(add_budget, str) else add_budget or Budget()
+        config = config.model_copy(update={"budget": _sum(budget, extra)})
+        low, high = first["score_range"]
+        state = fold(store, Archive((low, high)))
+        if state.claim is not None or (state.finished == "finished" and state.chosen):
+            return result_of(folder)
+        plan = setup.plan(config, graph, task, metric, clients)
+        if plan.task.hash != first["task"]["hash"]:
+            raise UsageError(
+                f"task {plan.task.name} has other examples than when the run began: restore them, or start a new run"
+            )
+        if state.baseline is not None:
+            setup.same_space(plan, state.baseline)
+        elapsed = store.spend().get("run", {}).get("seconds", 0.0)
+        parts, stack = setup.connect(plan, store, optimizer=setup.optimizer_of(config), elapsed=elapsed)
+        try:
+            setup.check_models(plan, stack)
+            await store.append("run.resumed", {"add_budget": extra.model_dump(mode="json", exclude_none=True)})
+            if state.ended and "budget" in state.ended and add_budget is not None:
+                await store.append("search.reopened", {})
+                state.ended = state.chosen = None
+            return await _drive(parts, state, folder)
+        finally:
+            await stack.aclose()
+            plan.target.close()
+
+
+def evaluate(graph: Any, *, task: Any, **options: Any) -> Evaluation:
+    """Score a graph on a task, as it is or with other values.
+
+    Args:
+        graph, task, metric, model, on_event, options: as in ``optimize``.
+        split: search (default), validation, test or all. The use of the test split is written down.
+        values: parameter values to use instead of the graph's own.
+    """
+    return _run(evaluate_async(graph, task=task, **options))
+
+
+async def evaluate_async(
+    graph: Any,
+    *,
+    task: Any,
+    metric: Callable[..., Any] | None = None,
+    split: SplitChoice = "search",
+    values: Mapping[str, Any] | None = None,
+    on_event: Listener | None = None,
+    **options: Any,
+) -> Evaluation:
+    """``evaluate`` for code that runs in an event loop."""
+    config, given = _configured(graph, task, options)
+    plan = setup.plan(config, given.get("graph"), given.get("task"), metric, given["clients"])
+    names = ("search", "validation", "test") if split == "all" else (split,)
+    candidate = Candidate(values={n: s.value for n, s in plan.target.specs.items()}, origin="baseline")
+    if values:
+        candidate = candidate.change(dict(values), "given")
+    folder = setup.new_folder(config)
+    with Store(folder) as store:
+        if on_event is not None:
+            store.subscribe(on_event)
+        parts, stack = setup.connect(plan, store, optimizer=None)
+        try:
+            data, blobs = setup.started(plan, setup.check_models(plan, stack), "evaluate")
+            await store.append("run.started", data | {"split": split}, blobs)
+            await store.append("baseline", {"candidate": candidate.model_dump(mode="json")})
+            if "test" in names and parts.splits_ledger is not None:
+                parts.splits_ledger.touch(plan.splits.hash("test"), folder.name, "evaluate")
+            cells = [
+                Cell(candidate, example, name, repeat)
+                for name in names
+                for example in plan.splits[name]
+                for repeat in range(config.repeats)
+            ]
+            status = "evaluated"
+            try:
+                outcomes = await parts.cells.run(cells)
+            except BudgetExhausted as end:
+                status, outcomes = "budget", parts.cells.committed(cells)
+                await store.append("budget.exhausted", {"axis": end.axis, "message": str(end)})
+            await store.append("run.finished", {"status": status, "spend": parts.ledger.by_role()})
+            summary = summarize(outcomes, plan.task.score_range)
+            return Evaluation(folder, split, candidate, summary, tuple(outcomes), store.spend())
+        finally:
+            await stack.aclose()
+            plan.target.close()
+
+
+def load(path: str | Path, *, graph: Any = None, model: Any = None) -> Callable[..., Any]:
+    """The best candidate of a run as a callable for production.
+
+    Args:
+        path: ``runs/NAME/best``, ``runs/NAME``, or ``candidate.json``.
+        graph: the graph's object, where the run was started from Python with one that has no name.
+        model: another model than the run's.
+
+    Returns:
+        A function with the graph's arguments that returns plain values; a coroutine function where the graph is one.
+    """
+    record = read_best(path)
+    target = graph if graph is not None else load_graph(record["graph"])
+    chosen = model if model is not None else record.get("model")
+
+    @contextmanager
+    def deployed() -> Iterator[None]:
+        base = current_session()
+        session = base
+        if isinstance(chosen, str):
+            session = Session(base.client, {**base.models, "agent": chosen}, base.defaults)
+        elif chosen is not None:
+            session = Session(chosen, {"agent": "given"}, base.defaults)
+        with Override(record["values"]), use_session(session):
+            yield
+
+    if inspect.iscoroutinefunction(inspect.unwrap(target)):
+
+        async def acall(*args: Any, **kwargs: Any) -> Any:
+            with deployed():
+                return value_of(await target(*args, **kwargs))
+
+        return acall
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with deployed():
+            return value_of(target(*args, **kwargs))
+
+    return call
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end: in the main thread itself where that is free, so that Ctrl-C reaches the run; else beside it."""
+    if threading.current_thread() is threading.main_thread():
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(work)
+    return run_sync(work)
+
+
+# -- inside ------------------------------------------------------------------------------------------------------
+
+
+async def _drive(parts: Parts, state: State, folder: Path) -> Result:
+    """Run to an end, write ``best/`` whatever the end is, and keep the run's clock."""
+    runner = Runner(parts, state)
+    status = "interrupted"
+    begun = parts.ledger.elapsed
+    try:
+        with _interruptible(runner):
+            status = await runner.run()
+    except asyncio.CancelledError:
+        if not runner.stopping:
+            raise
+    finally:
+        id_ = state.chosen or state.incumbent
+        if id_ is not None and state.baseline is not None and not parts.store.full:
+            write_best(
+                folder, state.archive[id_].candidate, state.baseline, parts.target.parameters,
+                graph=parts.config.graph, model=parts.config.model,
+                claim=state.claim.sentence if state.claim else None,
+            )  # fmt: skip
+        await asyncio.shield(parts.store.append("clock", {"seconds": round(parts.ledger.elapsed - begun, 3)}))
+    return result_of(folder, status)
+
+
+@contextmanager
+def _interruptible(runner: Runner) -> Iterator[None]:
+    """Ctrl-C once ends the run after what is in flight; twice ends it now. Only in the main thread of a program."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    try:
+        loop.add_signal_handler(signal.SIGINT, lambda: _interrupt(runner, loop))
+    except (NotImplementedError, RuntimeError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+def _interrupt(runner: Runner, loop: asyncio.AbstractEventLoop) -> None:
+    runner.stop()
+    loop.remove_signal_handler(signal.SIGINT)
+
+
+def _sum(a: Budget, b: Budget) -> Budget:
+    sums = {
+        k: (v if w is None else None if v is None else v + w) for (k, v), w in zip(a, (x for _, x in b), strict=True)
+    }
+    return Budget.model_validate(sums)
+
+
+def _configured(graph: Any, task: Any, options: dict[str, Any]) -> tuple[RunConfig, dict[str, Any]]:
+    """A configuration from objects, options, environment and ``agentopt.toml``; and the objects themselves."""
+    given: dict[str, Any] = {"clients": dict(options.pop("clients", None) or {})}
+    fields: dict[str, Any] = run_defaults(RunConfig.model_fields.keys())
+    if isinstance(graph, str):
+        fields["graph"] = graph
+    else:
+        given["graph"], fields["graph"] = graph, setup.reference(graph)
+    if isinstance(task, str):
+        fields["task"] = task
+    else:
+        given["task"], fields["task"] = task, setup.reference(task)
+    if not isinstance(options.get("optimizer", ""), str):
+        given["optimizer"] = options.pop("optimizer")
+        fields["optimizer"] = given["optimizer"].name
+    for role in ("model", "optimizer_model", "judge_model"):
+        if not isinstance(options.get(role), str | None):
+            name = f"given/{role}"
+            given["clients"][name] = options[role]
+            options[role] = name
+    for key in options:
+        if key not in RunConfig.model_fields:
+            raise UnknownName("option", key, RunConfig.model_fields, "`help(agentopt.RunConfig)` lists them")
+    if isinstance(options.get("budget"), str):
+        options["budget"] = Budget.parse(options["budget"])
+    if isinstance(fields.get("budget"), str):
+        fields["budget"] = Budget.parse(fields["budget"])
+    try:
+        return RunConfig.model_validate({**fields, **options}), given
+    except ValueError as error:
+        raise UsageError(f"the run's options cannot be used: {error}") from None

@@ -1,0 +1,148 @@
+"""Runs on disk, for those who look at them: lists, summaries, outcomes, graphs. Nothing here writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from agentopt.core import Graph
+from agentopt.core.values import Candidate, Outcome
+from agentopt.errors import StoreError, UnknownName
+from agentopt.evaluate import Claim
+from agentopt.optim.base import Scored
+from agentopt.run.archive import Archive
+from agentopt.run.config import RunConfig
+from agentopt.run.state import State, fold
+from agentopt.store import Event, Store
+
+__all__ = ["RunFile", "RunInfo", "list_runs", "open_run"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """One line of ``agentopt runs``."""
+
+    dir: Path
+    name: str
+    status: str
+    """running or interrupted, budget, finished, evaluated, damaged."""
+    graph: str = ""
+    task: str = ""
+    optimizer: str = ""
+    started: float = 0.0
+    score_baseline: float | None = None
+    score_best: float | None = None
+    claim: str | None = None
+
+
+class RunFile:
+    """A run, open for reading; also while another process writes it."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.dir = Path(folder)
+        self.store = Store(folder, readonly=True)
+        started = self.store.last("run.started")
+        if started is None:
+            self.store.close()
+            raise StoreError(f"run {self.dir} has no beginning: it was killed before anything was paid; delete it")
+        self.started: dict[str, Any] = dict(started.data)
+        self.time = started.time
+        self.config = RunConfig.model_validate(self.started["config"])
+        low, high = self.started["score_range"]
+        self.state: State = fold(self.store, Archive((low, high)))
+
+    @property
+    def status(self) -> str:
+        """``finished``, ``budget``, ``evaluated``, or ``interrupted`` (which a run that still goes on also shows)."""
+        return self.state.finished or "interrupted"
+
+    def events(self, *types: str) -> Iterator[Event]:
+        """Events of the given types, in order; all when none is given."""
+        return self.store.events(*types)
+
+    def candidates(self) -> list[Scored]:
+        """Everything that was evaluated on the search split, in order."""
+        return [self.state.archive.scored(e.candidate.id) for e in self.state.archive]
+
+    def outcomes(self, candidate: str | None = None, split: str | None = None) -> list[Outcome]:
+        """Committed outcomes."""
+        return self.store.cells(candidate, split)
+
+    def graph(self, outcome: Outcome) -> Graph | None:
+        """The traced graph behind an outcome."""
+        return None if outcome.trace is None else Graph.from_json(json.loads(self.store.blob(outcome.trace)))
+
+    def baseline(self) -> Candidate | None:
+        """Where the run started."""
+        return self.state.baseline
+
+    def best(self) -> Candidate | None:
+        """What validation chose; before that, the incumbent."""
+        id_ = self.state.chosen or self.state.incumbent
+        return None if id_ is None else self.state.archive[id_].candidate
+
+    def claim(self) -> Claim | None:
+        """What may be said of the best candidate, once the test was made."""
+        return self.state.claim
+
+    def spend(self) -> dict[str, dict[str, float]]:
+        """Settled amounts by role and axis."""
+        return self.store.spend()
+
+    def info(self) -> RunInfo:
+        """The run in one line."""
+        state = self.state
+        means = [state.archive.scored(c.id).mean if c else None for c in (self.baseline(), self.best())]
+        config = self.config
+        return RunInfo(
+            self.dir, self.dir.name, self.status, config.graph, config.task, config.optimizer, self.time,
+            means[0], means[1], state.claim.sentence if state.claim else None,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Close the file."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def list_runs(folder: str | Path = "runs") -> list[RunInfo]:
+    """All runs of a folder, oldest first; a damaged one is listed as such."""
+    infos = []
+    for place in sorted(Path(folder).glob("*/run.sqlite")):
+        try:
+            with RunFile(place.parent) as run:
+                infos.append(run.info())
+        except StoreError as error:
+            infos.append(RunInfo(place.parent, place.parent.name, "damaged", claim=str(error)))
+    return sorted(infos, key=lambda i: (i.started, i.name))
+
+
+def find_run(name: str | Path, folder: str | Path = "runs") -> Path:
+    """The folder of a run: a path, a name, a unique beginning of one, or ``last``.
+
+    Raises ``UnknownName`` with a suggestion.
+    """
+    place = Path(name)
+    for candidate in (place, place.parent if place.name in ("best", "run.sqlite") else place, Path(folder) / place):
+        if (candidate / "run.sqlite").is_file():
+            return candidate
+    runs = sorted((p.parent for p in Path(folder).glob("*/run.sqlite")), key=lambda p: (p.stat().st_mtime, p.name))
+    if str(name) == "last" and runs:
+        return runs[-1]
+    hits = [run for run in runs if run.name.startswith(str(name))]
+    if len(hits) == 1:
+        return hits[0]
+    raise UnknownName("run", str(name), [run.name for run in runs], "`agentopt runs` lists them")
+
+
+def open_run(name: str | Path, folder: str | Path = "runs") -> RunFile:
+    """Open a run for reading, by path, name, beginning of a name, or ``last``."""
+    return RunFile(find_run(name, folder))

@@ -1,0 +1,69 @@
+"""The end of a run: validation chooses, one test on untouched examples decides what may be claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from agentopt.core.values import Candidate, Outcome
+from agentopt.evaluate import Example, claim
+from agentopt.run.parts import Parts, numbers_of
+from agentopt.run.state import State
+
+__all__ = ["test", "validate"]
+
+Evaluate = Callable[[Sequence[Candidate], Sequence[Example], str], Awaitable[list[Outcome]]]
+"""Runs candidates on the examples of a split, and puts the outcomes into the archive."""
+
+
+async def validate(parts: Parts, state: State, evaluate: Evaluate) -> None:
+    """The finalists and the baseline on the validation split; the best there goes to the test.
+
+    Finalists are the candidates with the highest means among those that ran on (nearly) the whole search split and
+    are ahead of the baseline there. On equal validation scores the search score decides.
+    """
+    if state.chosen is not None or state.baseline is None:
+        return
+    base = state.archive.scored(state.baseline.id)
+    ahead = [
+        s
+        for s in state.archive.before(state.step + 1)
+        if s.mean is not None and s.n >= 0.9 * len(parts.splits.search) and s.mean > (base.mean or 0.0)
+    ]
+    finalists = sorted(ahead, key=lambda s: (-(s.mean or 0.0), s.step))[: parts.config.finalists]
+    scores: dict[str, dict[str, Any]] = {}
+    chosen = state.baseline.id
+    if finalists:
+        pool = [state.baseline, *(s.candidate for s in finalists)]
+        await evaluate(pool, parts.splits.validation, "validation")
+        ranked = [(state.archive.scored(c.id, "validation"), state.archive.scored(c.id)) for c in pool]
+        scores = {v.candidate.id: numbers_of(v) for v, _ in ranked}
+        chosen = max(ranked, key=lambda pair: (pair[0].mean or 0.0, pair[1].mean or 0.0))[0].candidate.id
+    state.chosen = chosen
+    await parts.store.append("validation.done", {"chosen": chosen, "scores": scores})
+
+
+async def test(parts: Parts, state: State, evaluate: Evaluate) -> None:
+    """The chosen candidate against the baseline on the test split, once, with one exact test.
+
+    When the baseline itself was chosen there is nothing to claim, and the test split stays untouched.
+    """
+    if state.claim is not None or state.baseline is None or state.chosen in (None, state.baseline.id):
+        return
+    assert state.chosen is not None
+    touched: list[str] = []
+    if parts.splits_ledger is not None:
+        run = parts.store.folder.name
+        earlier = parts.splits_ledger.touch(parts.splits.hash("test"), run, "claim")
+        touched = [touch.run for touch in earlier if touch.run != run]
+    pair = (state.baseline, state.archive[state.chosen].candidate)
+    outcomes = await evaluate(pair, parts.splits.test, "test")
+    result = claim(
+        state.archive.means(pair[0].id, "test"),
+        state.archive.means(pair[1].id, "test"),
+        n_excluded=len({o.example for o in outcomes if o.status == "infra_error"}),
+        score_range=parts.task.score_range,
+        touches=len(touched),
+    )
+    state.claim = result
+    await parts.store.append("claim", {"claim": result.model_dump(mode="json"), "touched_by": touched})

@@ -1,0 +1,289 @@
+"""From a configuration to the parts of a run: graph, task, models, store, ledger, clients."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agentopt.core.values import Candidate, canonical
+from agentopt.errors import AgentOptError, UsageError
+from agentopt.evaluate import Example, SplitLedger, Splits, Task, from_metric
+from agentopt.llm.cache import ResponseCache
+from agentopt.llm.context import Session
+from agentopt.llm.ledger import Ledger
+from agentopt.llm.meter import Price
+from agentopt.llm.prices import per_token
+from agentopt.llm.stack import Stack
+from agentopt.llm.types import Client, Request
+from agentopt.optim.base import Optimizer
+from agentopt.optim.registry import BUILTIN, make
+from agentopt.run.calllog import StoreLog
+from agentopt.run.cells import Cells
+from agentopt.run.config import RunConfig
+from agentopt.run.forecast import CallCost, forecast
+from agentopt.run.runner import Parts
+from agentopt.run.target import Target
+from agentopt.store import Store, blob_id
+from agentopt.workspace import find, find_root, load_graph, load_optimizer, load_task, prompt_text, scripted
+
+__all__ = ["Plan", "connect", "new_folder", "plan", "started"]
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is known before anything is opened: the objects that the configuration names."""
+
+    config: RunConfig
+    target: Target
+    task: Task
+    splits: Splits
+    clients: dict[str, Client] = field(default_factory=dict)
+    sources: dict[str, bytes] = field(default_factory=dict)
+    """Workspace files behind the run, by their place in the workspace."""
+
+
+def plan(
+    config: RunConfig,
+    graph: Any = None,
+    task: Any = None,
+    metric: Callable[..., Any] | None = None,
+    clients: Mapping[str, Client] | None = None,
+) -> Plan:
+    """Resolve names to objects. Objects that are given go before the names in ``config``.
+
+    Raises ``UsageError`` (``UnknownName``, ``MissingDependency``) for what cannot be had.
+    """
+    if graph is None:
+        graph = load_graph(config.graph)
+    target = Target(graph, config.graph, config.parameters, threads=config.max_connections)
+    made = _task(config, task, metric)
+    ready = dict(clients or {})
+    for role in ("agent", "optimizer", "judge"):
+        model = config.model_of(role)
+        if model and model.startswith("scripted/") and model not in ready:
+            ready[model] = scripted(model)
+    splits = made.splits(limit=config.limit, seed=config.seed)
+    return Plan(config, target, made, splits, ready, _sources(config, target))
+
+
+def _task(config: RunConfig, task: Any, metric: Callable[..., Any] | None) -> Task:
+    if task is None:
+        task = load_task(config.task, **config.task_args)
+    elif callable(task) and not isinstance(task, Task):
+        task = task(**config.task_args)
+    if isinstance(task, Task):
+        return task
+    if isinstance(task, Sequence) and not isinstance(task, str):
+        if metric is None:
+            raise UsageError("a list of examples needs metric=..., a function (gold, prediction, trace) -> score")
+        return from_metric(metric, task, name=config.task)
+    raise UsageError(f"task is {type(task).__name__}: give a name, a Task, or a list of examples with metric=...")
+
+
+def _sources(config: RunConfig, target: Target) -> dict[str, bytes]:
+    """The files that decide what the run does: graph, task and prompts."""
+    files: dict[str, bytes] = {}
+    for kind, name in (("graph", config.graph), ("task", config.task)):
+        try:
+            item = find(kind, name)
+            files[item.workspace.relative(item.path)] = item.path.read_bytes()
+        except (AgentOptError, OSError):
+            continue  # an object made in Python has no file of its own
+    for parameter in target.parameters.values():
+        path = getattr(parameter, "path", None)
+        if path:
+            files[str(path)] = str(parameter.value).encode()
+    return files
+
+
+def preflight(plan: Plan) -> None:
+    """Refuse what cannot work before anything is made: no parameter to search, a budget that is too small."""
+    plan.target.baseline()
+    forecast(plan.config, (len(plan.splits.search), len(plan.splits.validation), len(plan.splits.test)), estimate(plan))
+
+
+def new_folder(config: RunConfig) -> Path:
+    """A folder for a new run: ``runs/<time>-<graph>-<task>``, or the given name."""
+    place = Path(config.runs_dir)
+    if config.name:
+        folder = place / config.name
+        if (folder / "run.sqlite").exists():
+            raise UsageError(
+                f"there is a run in {folder} already: `agentopt resume {config.name}`, or choose another --name"
+            )
+        return folder
+    slug = "-".join(_slug(part) for part in (config.graph, config.task))
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    folder, number = place / f"{stamp}-{slug}", 2
+    while folder.exists():
+        folder, number = place / f"{stamp}-{slug}-{number}", number + 1
+    return folder
+
+
+def _slug(name: str) -> str:
+    name = name.rpartition("@")[2] or name
+    return "".join(c if c.isalnum() or c in "._" else "-" for c in Path(name).stem)[:40].strip("-")
+
+
+def started(plan: Plan, endpoints: Mapping[str, str], kind: str) -> tuple[dict[str, Any], list[bytes]]:
+    """The first event of a run and its blobs: configuration, splits, identities, sources, examples."""
+    import agentopt
+
+    blobs = [canonical([e.model_dump(mode="json") for e in part]).encode() for part in _parts(plan.splits)]
+    data = {
+        "kind": kind,
+        "config": plan.config.model_dump(mode="json"),
+        "graph": plan.target.name,
+        "task": {"name": plan.task.name, "version": plan.task.version, "hash": plan.task.hash},
+        "objective": plan.task.objective,
+        "score_range": list(plan.task.score_range),
+        "splits": {
+            name: {"n": len(part), "hash": plan.splits.hash(name) if part else "", "examples": blob_id(blob)}
+            for name, part, blob in zip(("search", "validation", "test"), _parts(plan.splits), blobs, strict=True)
+        },
+        "endpoints": dict(endpoints),
+        "sources": {name: blob_id(content) for name, content in plan.sources.items()},
+        "versions": {"agentopt": agentopt.__version__, "python": platform.python_version()},
+    }
+    return data, [*blobs, *plan.sources.values()]
+
+
+def _parts(splits: Splits) -> tuple[tuple[Example, ...], ...]:
+    return splits.search, splits.validation, splits.test
+
+
+def optimizer_of(config: RunConfig) -> Optimizer:
+    """The optimizer that the configuration names: a built-in one, a file's, or a plug-in's."""
+    if ".py" in config.optimizer:
+        made: Optimizer = load_optimizer(config.optimizer, **config.optimizer_args)
+        return made
+    try:
+        return make(config.optimizer, **config.optimizer_args)
+    except UsageError:
+        if config.optimizer in BUILTIN:
+            raise
+        try:
+            plugin: Optimizer = load_optimizer(config.optimizer, **config.optimizer_args)
+        except UsageError:
+            pass
+        else:
+            return plugin
+        raise
+
+
+def connect(plan: Plan, store: Store, *, optimizer: Optimizer | None, elapsed: float = 0.0) -> tuple[Parts, Stack]:
+    """Put the clients of a run together over its store."""
+    config = plan.config
+    ledger = Ledger(config.budget, spent=store.spend(), elapsed=elapsed)
+    for call in store.unanswered():  # sent before a crash: charged as reserved, and sent again when its turn comes
+        ledger.charge(call["role"], call["reserved"])
+    stack = Stack(
+        ledger,
+        StoreLog(store),
+        _cache(config),
+        clients=plan.clients,
+        max_connections=config.max_connections,
+        price=rates(config),
+        on_divergence=lambda request, _: _diverged(store, request),
+    )
+    loop = asyncio.get_running_loop()
+    models = {role: model for role in ("agent", "optimizer", "judge") if (model := config.model_of(role))}
+
+    def session(client: Client, scope: str, repeat: int) -> Session:
+        defaults = {"max_tokens": config.max_tokens, "temperature": config.temperature, "repeat": repeat}
+        return Session(client, models, {k: v for k, v in defaults.items() if v is not None}, scope, loop=loop)
+
+    cells = Cells(
+        plan.target, plan.task, store, ledger, stack, session,
+        concurrency=config.max_connections, timeout=config.timeout,
+    )  # fmt: skip
+    parts = Parts(
+        config, plan.target, plan.task, plan.splits, optimizer or make("random"), store, ledger, stack, cells,
+        split_ledger(), prompt_text, estimate(plan),
+    )  # fmt: skip
+    return parts, stack
+
+
+def check_models(plan: Plan, stack: Stack) -> dict[str, str]:
+    """Identity of the endpoint behind each role; raises ``MissingDependency`` for what is not here."""
+    endpoints = {}
+    for role in ("agent", "optimizer", "judge"):
+        model = plan.config.model_of(role)
+        if model:
+            endpoints[role] = stack.endpoint(model)
+    return endpoints
+
+
+def rates(config: RunConfig) -> Price:
+    """Model to USD a token read and a token written: the run's own prices first, then the table."""
+
+    def of(model: str) -> tuple[float, float] | None:
+        own = config.prices.get(model)
+        return per_token(model) if own is None else (own[0] / 1e6, own[1] / 1e6)
+
+    return of
+
+
+def estimate(plan: Plan) -> CallCost:
+    """What a cell may cost, before one has been run: one call with the longest text and an example."""
+    config = plan.config
+    if not config.model:
+        return CallCost(calls=0.0, tokens=0.0, usd=0.0)
+    texts = [len(str(p.value).encode()) for p in plan.target.parameters.values() if p.kind == "text"]
+    examples = [len(canonical(e.input).encode()) for e in plan.splits.search] or [0]
+    size = max(texts, default=0) + sum(examples) / len(examples)
+    rate = rates(config)(config.model)
+    usd = None if rate is None else size / 4 * rate[0] + 32 * rate[1]
+    return CallCost(
+        1.0, size / 4 + 32, usd, most_tokens=max(texts, default=0) + max(examples) + 192 + config.max_tokens
+    )
+
+
+def split_ledger() -> SplitLedger | None:
+    """The workspace's ledger of used splits; None outside a workspace."""
+    root = find_root()
+    return None if root is None else SplitLedger(root / ".agentopt" / "splits.sqlite")
+
+
+def _cache(config: RunConfig) -> ResponseCache | None:
+    if not config.cache:
+        return None
+    root = find_root()
+    return ResponseCache((root or Path(config.runs_dir)) / ".agentopt" / "responses.sqlite")
+
+
+def _diverged(store: Store, request: Request) -> None:
+    where = str(request.address)
+    store.append_now("warning", {"text": f"the call at {where} differs from the one in the journal: it is asked anew"})
+
+
+def reference(thing: Any) -> str:
+    """How an object given in Python is named in the run: ``./file.py@name`` when that finds it again, else its name."""
+    name = str(getattr(thing, "__qualname__", "") or getattr(thing, "name", "") or type(thing).__name__)
+    try:
+        file = inspect.getsourcefile(inspect.unwrap(thing))
+    except TypeError:
+        return name
+    if file is None or "<" in name or "." in name or not Path(file).is_file():
+        return name.rpartition(".")[2]
+    place = Path(file).resolve()
+    here = Path.cwd().resolve()
+    return (
+        f"./{place.relative_to(here).as_posix()}@{name}" if place.is_relative_to(here) else f"{place.as_posix()}@{name}"
+    )
+
+
+def same_space(plan: Plan, baseline: Candidate) -> None:
+    """Refuse to go on with a program whose parameters are not those of the run."""
+    now, then = set(plan.target.parameters), set(baseline.values)
+    if now != then:
+        raise UsageError(
+            f"the parameters of {plan.target.name} have changed since the run began (then {sorted(then)}, now "
+            f"{sorted(now)}): restore the program, or start a new run"
+        )
