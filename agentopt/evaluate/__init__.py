@@ -14,18 +14,34 @@ from typing import TYPE_CHECKING, Any
 from agentopt.evaluate.task import Example, Task, TaskFactory, task
 
 if TYPE_CHECKING:
+    from agentopt.evaluate.aa import AASummary, aa_summary
     from agentopt.evaluate.claims import Claim, claim, compare
     from agentopt.evaluate.json_scorer import json_fields
-    from agentopt.evaluate.scorers import boolean, choice, contains, exact, numeric, regex
+    from agentopt.evaluate.ledger import SplitLedger, Touch
+    from agentopt.evaluate.metric import from_metric
+    from agentopt.evaluate.noninferiority import NonInferiority, not_worse
+    from agentopt.evaluate.patterns import contains, regex
+    from agentopt.evaluate.power import minimum_detectable
+    from agentopt.evaluate.protect import evaluator_hash
+    from agentopt.evaluate.racing import Race
+    from agentopt.evaluate.scorers import boolean, choice, exact, numeric
     from agentopt.evaluate.scoring import ScorerError, normalise
     from agentopt.evaluate.splits import Splits, SplitSpec
     from agentopt.evaluate.stats import holm, interval
     from agentopt.evaluate.summary import Summary, example_scores, summarize
 
 _WHERE = {
+    "aa": ("AASummary", "aa_summary"),
     "claims": ("Claim", "claim", "compare"),
     "json_scorer": ("json_fields",),
-    "scorers": ("boolean", "choice", "contains", "exact", "numeric", "regex"),
+    "ledger": ("SplitLedger", "Touch"),
+    "metric": ("from_metric",),
+    "noninferiority": ("NonInferiority", "not_worse"),
+    "power": ("minimum_detectable",),
+    "protect": ("evaluator_hash",),
+    "racing": ("Race",),
+    "patterns": ("contains", "regex"),
+    "scorers": ("boolean", "choice", "exact", "numeric"),
     "scoring": ("ScorerError", "normalise"),
     "splits": ("SplitSpec", "Splits"),
     "stats": ("holm", "interval"),
@@ -33,25 +49,35 @@ _WHERE = {
 }
 
 __all__ = [
+    "AASummary",
     "Claim",
     "Example",
+    "NonInferiority",
+    "Race",
     "ScorerError",
+    "SplitLedger",
     "SplitSpec",
     "Splits",
     "Summary",
     "Task",
     "TaskFactory",
+    "Touch",
+    "aa_summary",
     "boolean",
     "choice",
     "claim",
     "compare",
     "contains",
+    "evaluator_hash",
     "exact",
     "example_scores",
+    "from_metric",
     "holm",
     "interval",
     "json_fields",
+    "minimum_detectable",
     "normalise",
+    "not_worse",
     "numeric",
     "regex",
     "summarize",

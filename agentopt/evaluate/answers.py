@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal, InvalidOperation
 
-__all__ = ["Unreadable", "numbers_in", "one_number", "stated_answer"]
+__all__ = ["Unreadable", "numbers_in", "one_number", "refuse_denial", "stated_answer"]
 
 _MARK = re.compile(
     r"\\(?:boxed|fbox)\s*\{(?P<boxed>(?:[^{}]|\{[^{}]*\})*)\}"
@@ -36,8 +36,8 @@ class Unreadable(ValueError):
     """Why a text does not state the answer that was asked for."""
 
 
-def stated_answer(text: str) -> str:
-    """The part of ``text`` that states the answer.
+def stated_answer(text: str, *, denials: bool = False) -> str:
+    """The part of ``text`` that states the answer. ``denials`` lets statements such as "not 5" through.
 
     >>> stated_answer("First 2 + 2 is 4. The answer is 4.")
     '4.'
@@ -61,10 +61,16 @@ def stated_answer(text: str) -> str:
         statement = lines[-1] if lines else ""
     if not statement.strip(" .*_#"):
         raise Unreadable("no answer is stated")
+    if not denials:
+        refuse_denial(statement)
+    return statement
+
+
+def refuse_denial(statement: str) -> None:
+    """Raise ``Unreadable`` when a statement denies or disclaims."""
     denial = _DENIAL.search(statement)
     if denial:
         raise Unreadable(f"{_short(statement)} does not state an answer (it says {denial.group()!r})")
-    return statement
 
 
 def numbers_in(text: str) -> list[Decimal]:

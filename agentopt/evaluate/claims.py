@@ -163,7 +163,7 @@ def compare(
     touches: int = 0,
     seed: int = 0,
 ) -> Claim:
-    """The claim from recorded outcomes: those of the candidates ``baseline`` and ``candidate`` (ids), paired by example.
+    """The claim from recorded outcomes: those of two candidates, given by id, paired by example.
 
     Repeats average within an example; agent errors and timeouts count as the lowest score; an example on which either
     has no score left (infrastructure errors) is left out and counted.

@@ -15,23 +15,26 @@ from typing import Any, Literal
 
 from agentopt.core.values import Feedback
 from agentopt.errors import UsageError
-from agentopt.evaluate.answers import Unreadable, numbers_in, one_number, stated_answer
+from agentopt.evaluate.answers import Unreadable, numbers_in, one_number, refuse_denial, stated_answer
 from agentopt.evaluate.task import Example
 
-__all__ = ["boolean", "choice", "contains", "exact", "numeric", "regex"]
+__all__ = ["boolean", "choice", "exact", "numeric"]
 
 _HOW_NUMBER = "end with one line such as 'Answer: 42'"
 
 
-def _wrong(text: str) -> Feedback:
+def wrong(text: str) -> Feedback:
+    """Score 0 and why."""
     return Feedback(score=0.0, text=text)
 
 
-def _right(text: str = "correct") -> Feedback:
+def right(text: str = "correct") -> Feedback:
+    """Score 1."""
     return Feedback(score=1.0, text=text)
 
 
-def _short(value: Any, length: int = 120) -> str:
+def short(value: Any, length: int = 120) -> str:
+    """A repr of at most so many characters."""
     text = repr(value)
     return text if len(text) <= length else text[: length - 3] + "..."
 
@@ -54,17 +57,15 @@ class exact:
         if isinstance(target, str) and isinstance(output, str):
             given, wanted = (self._plain(v) for v in (output, target))
             if given == wanted:
-                return _right()
+                return right()
             if given.casefold() == wanted.casefold():
-                return _wrong(
-                    f"expected exactly {_short(target)}, got {_short(given)}: only upper and lower case differ"
-                )
+                return wrong(f"expected exactly {short(target)}, got {short(given)}: only upper and lower case differ")
             if wanted and wanted in given:
-                return _wrong(f"expected exactly {_short(target)} and nothing else, got {_short(given)}")
-            return _wrong(f"expected exactly {_short(target)}, got {_short(given)}")
+                return wrong(f"expected exactly {short(target)} and nothing else, got {short(given)}")
+            return wrong(f"expected exactly {short(target)}, got {short(given)}")
         if type_of(output) != type_of(target):
-            return _wrong(f"expected {type_of(target)} {_short(target)}, got {type_of(output)} {_short(output)}")
-        return _right() if same(output, target) else _wrong(f"expected {_short(target)}, got {_short(output)}")
+            return wrong(f"expected {type_of(target)} {short(target)}, got {type_of(output)} {short(output)}")
+        return right() if same(output, target) else wrong(f"expected {short(target)}, got {short(output)}")
 
     def _plain(self, text: str) -> str:
         text = unicodedata.normalize("NFC", text).strip()
@@ -129,37 +130,37 @@ class numeric:
     def __call__(self, example: Example, output: Any) -> Feedback:
         target = example.target
         if isinstance(target, bool) or not isinstance(target, int | float | str):
-            raise UsageError(f"numeric: the target of example {example.id} is {_short(target)}, not a number")
+            raise UsageError(f"numeric: the target of example {example.id} is {short(target)}, not a number")
         try:
             wanted = Decimal(str(target).strip().replace(",", ""))
         except ArithmeticError:
-            raise UsageError(f"numeric: the target of example {example.id} is {_short(target)}, not a number") from None
+            raise UsageError(f"numeric: the target of example {example.id} is {short(target)}, not a number") from None
         try:
             given = self._read(output)
         except Unreadable as error:
-            return _wrong(f"{error}; {_HOW_NUMBER} (expected {target})")
+            return wrong(f"{error}; {_HOW_NUMBER} (expected {target})")
         if not given.is_finite():
-            return _wrong(f"the answer is {given}, not a finite number (expected {target})")
+            return wrong(f"the answer is {given}, not a finite number (expected {target})")
         allowed = max(Decimal(str(self.tol)), Decimal(str(self.rel)) * abs(wanted))
         if abs(given - wanted) <= allowed:
-            return _right()
+            return right()
         side = "too low" if given < wanted else "too high"
         sign = "; only the sign is wrong" if given == -wanted else ""
-        return _wrong(f"the answer read is {given}, expected {target}: {side}{sign}")
+        return wrong(f"the answer read is {given}, expected {target}: {side}{sign}")
 
     def _read(self, output: Any) -> Decimal:
         if isinstance(output, int | float) and not isinstance(output, bool):
             return Decimal(str(output))
         if not isinstance(output, str):
-            raise Unreadable(f"the output is {type_of(output)} ({_short(output, 60)}), not a number or a text")
+            raise Unreadable(f"the output is {type_of(output)} ({short(output, 60)}), not a number or a text")
         if self.final == "only":
             if len(output.split()) != 1:
-                raise Unreadable(f"the output is {_short(output, 60)}; it must be one number and nothing else")
+                raise Unreadable(f"the output is {short(output, 60)}; it must be one number and nothing else")
             return one_number(output)
         if self.final == "last":
             numbers = _lenient(output)
             if not numbers:
-                raise Unreadable(f"there is no number in {_short(output, 60)}")
+                raise Unreadable(f"there is no number in {short(output, 60)}")
             return numbers[-1]
         return one_number(stated_answer(output))
 
@@ -199,21 +200,17 @@ class choice:
     def __call__(self, example: Example, output: Any) -> Feedback:
         target = example.target
         if target not in self.labels:
-            raise UsageError(
-                f"choice: the target of example {example.id} is {_short(target)}, not one of {self.labels}"
-            )
+            raise UsageError(f"choice: the target of example {example.id} is {short(target)}, not one of {self.labels}")
         if not isinstance(output, str):
-            return _wrong(
-                f"the output is {type_of(output)} ({_short(output, 60)}); name one of {', '.join(self.labels)}"
-            )
+            return wrong(f"the output is {type_of(output)} ({short(output, 60)}); name one of {', '.join(self.labels)}")
         try:
             given = self.read(output)
         except Unreadable as error:
-            return _wrong(
+            return wrong(
                 f"{error}; end with one line such as 'Answer: {self.labels[0]}' naming one of"
                 f" {', '.join(self.labels)} (expected {target})"
             )
-        return _right() if given == target else _wrong(f"the answer read is {given!r}, expected {target!r}")
+        return right() if given == target else wrong(f"the answer read is {given!r}, expected {target!r}")
 
     def read(self, text: str) -> str:
         """The label that ``text`` names.
@@ -223,41 +220,33 @@ class choice:
         """
         if text.strip() in self.labels:
             return text.strip()
-        try:
-            statement = stated_answer(text)
-        except Unreadable:
-            statement = _last_statement(text)
-            named = self._named(statement)
-            if len(named) == 1 and re.search(r"\bnot?\b|\bunknown\b|\bcannot\b", named[0], re.IGNORECASE):
-                return named[0]  # a label that is itself a denial
-            raise
-        named = self._named(statement)
+        statement = stated_answer(text, denials=True)
+        named, rest = self._named(statement)
+        if len(named) != 1 or not _NEGATIVE.search(named[0]):  # "no, it is not" says no
+            refuse_denial(rest)
         if not named:
-            raise Unreadable(f"{_short(statement, 60)} names none of the labels")
+            raise Unreadable(f"{short(statement, 60)} names none of the labels")
         if len(named) > 1:
-            raise Unreadable(f"{_short(statement, 60)} names {len(named)} labels ({', '.join(named)})")
+            raise Unreadable(f"{short(statement, 60)} names {len(named)} labels ({', '.join(named)})")
         return named[0]
 
-    def _named(self, statement: str) -> list[str]:
+    def _named(self, statement: str) -> tuple[list[str], str]:
+        """The labels in a statement, and the statement without them."""
         folded = len({x.casefold() for x in self.labels}) == len(self.labels)
         named: list[str] = []
         rest = statement
         for label in sorted(self.labels, key=len, reverse=True):
             flags = re.IGNORECASE if folded and len(label) > 1 else re.NOFLAG
             pattern = rf"(?<![\w-]){re.escape(label)}(?![\w-])"
-            if label in ("A", "I") and rest.strip() != label:
+            if label in ("A", "I"):
                 pattern += r"(?!\s+\w)"  # "A dog", "I think"
-            rest, count = re.subn(pattern, "\0", rest, flags=flags)
+            rest, count = re.subn(pattern, "…", rest, flags=flags)
             if count:
                 named.append(label)
-        return [label for label in self.labels if label in named]
+        return [label for label in self.labels if label in named], rest
 
 
-def _last_statement(text: str) -> str:
-    lines = [line for line in text.replace("**", "").splitlines() if line.strip()]
-    return lines[-1] if lines else ""
-
-
+_NEGATIVE = re.compile(r"\b(?:no|not|none|never|cannot|unknown|false)\b", re.IGNORECASE)
 _TRUE, _FALSE = ("yes", "true"), ("no", "false")
 
 
@@ -272,68 +261,14 @@ class boolean:
     def __call__(self, example: Example, output: Any) -> Feedback:
         target = example.target
         if not isinstance(target, bool):
-            raise UsageError(f"boolean: the target of example {example.id} is {_short(target)}, not true or false")
+            raise UsageError(f"boolean: the target of example {example.id} is {short(target)}, not true or false")
         expected = "yes" if target else "no"
         if not isinstance(output, bool):
             if not isinstance(output, str):
-                return _wrong(f"the output is {type_of(output)} ({_short(output, 60)}), not yes or no")
+                return wrong(f"the output is {type_of(output)} ({short(output, 60)}), not yes or no")
             try:
                 named = choice(*_TRUE, *_FALSE).read(output)
             except Unreadable as error:
-                return _wrong(f"{error}; end with 'Answer: yes' or 'Answer: no' (expected {expected})")
+                return wrong(f"{error}; end with 'Answer: yes' or 'Answer: no' (expected {expected})")
             output = named in _TRUE
-        return (
-            _right() if output is target else _wrong(f"the answer is {'yes' if output else 'no'}, expected {expected}")
-        )
-
-
-@dataclass(frozen=True)
-class contains:
-    """The output holds the target (a text, or each of a list of texts) as whole words; case does not matter.
-
-    Easy to satisfy by saying everything: prefer ``exact``, ``choice`` or ``json_fields`` where the form can be asked.
-
-    >>> contains()(Example(input="q", target=["red", "blue"]), "Blue, then red.").score
-    1.0
-    """
-
-    def __call__(self, example: Example, output: Any) -> Feedback:
-        wanted = example.target if isinstance(example.target, list) else [example.target]
-        if not wanted or not all(isinstance(w, str) and w for w in wanted):
-            raise UsageError(f"contains: the target of example {example.id} is {_short(wanted)}, not a text or texts")
-        if not isinstance(output, str):
-            return _wrong(f"the output is {type_of(output)}, not a text")
-        missing = [w for w in wanted if not re.search(rf"(?<!\w){re.escape(str(w))}(?!\w)", output, re.IGNORECASE)]
-        return _wrong(f"missing: {', '.join(map(repr, missing))}") if missing else _right()
-
-
-@dataclass(frozen=True)
-class regex:
-    """The output matches ``pattern``; with a group in it, what the last match's first group holds equals the target.
-
-    >>> regex(r"^RESULT (\\w+)$")(Example(input="q", target="ok"), "RESULT ok").score
-    1.0
-    """
-
-    pattern: str
-    ignore_case: bool = False
-
-    def __post_init__(self) -> None:
-        try:
-            re.compile(self.pattern)
-        except re.error as error:
-            raise UsageError(f"regex: {self.pattern!r} is not a regular expression: {error}") from None
-
-    def __call__(self, example: Example, output: Any) -> Feedback:
-        if not isinstance(output, str):
-            return _wrong(f"the output is {type_of(output)}, not a text")
-        pattern = re.compile(self.pattern, re.MULTILINE | (re.IGNORECASE if self.ignore_case else re.NOFLAG))
-        matches = list(pattern.finditer(output))
-        if not matches:
-            return _wrong(f"nothing in the output matches the form {self.pattern!r}")
-        if not pattern.groups:
-            return _right()
-        given = matches[-1].group(1)
-        if example.target is None:
-            raise UsageError(f"regex: example {example.id} has no target to compare {given!r} with")
-        return _right() if given == str(example.target) else _wrong(f"got {given!r}, expected {example.target!r}")
+        return right() if output is target else wrong(f"the answer is {'yes' if output else 'no'}, expected {expected}")

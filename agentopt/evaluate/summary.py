@@ -12,7 +12,7 @@ from agentopt.core.values import Frozen, Outcome
 from agentopt.errors import UsageError
 from agentopt.evaluate.stats import interval
 
-__all__ = ["Paired", "Summary", "example_scores", "pair", "summarize"]
+__all__ = ["Paired", "Summary", "cell_score", "counted", "example_scores", "pair", "summarize"]
 
 
 class Summary(Frozen):
@@ -71,7 +71,8 @@ def _latest(outcomes: Iterable[Outcome]) -> list[Outcome]:
     return list(cells.values())
 
 
-def _value(outcome: Outcome, lowest: float) -> float | None:
+def cell_score(outcome: Outcome, lowest: float) -> float | None:
+    """What one cell counts for: its score, ``lowest`` when the candidate failed, None when it does not count."""
     if outcome.status in ("agent_error", "timeout"):
         return lowest
     return None if outcome.status == "infra_error" else outcome.score
@@ -87,7 +88,7 @@ def example_scores(outcomes: Iterable[Outcome], score_range: tuple[float, float]
     candidates: set[str] = set()
     for outcome in _latest(outcomes):
         candidates.add(outcome.candidate)
-        value = _value(outcome, score_range[0])
+        value = cell_score(outcome, score_range[0])
         if value is not None:
             sums.setdefault(outcome.example, []).append(value)
     if len(candidates) > 1:

@@ -1,0 +1,112 @@
+"""A goal of cost: "fewer tokens, accuracy not worse by more than a margin"."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+from agentopt.core.values import Frozen
+from agentopt.errors import UsageError
+from agentopt.evaluate.claims import Claim, claim, needed_pairs, told_p
+from agentopt.evaluate.stats import is_binary, newcombe, paired_permutation
+from agentopt.evaluate.summary import counted, pair
+
+__all__ = ["NonInferiority", "not_worse"]
+
+
+class NonInferiority(Frozen):
+    """What may be said of a candidate that is to be cheaper without being worse."""
+
+    verdict: Literal["cheaper and not worse", "not shown", "cannot be shown at this n"]
+    """The only words that may be used for it."""
+    margin: float
+    """How much worse the mean score may be."""
+    quality: Claim
+    """The comparison of the scores; its interval's lower end is what the margin is held against."""
+    cost: str
+    """What was counted, such as tokens."""
+    cost_a: float | None
+    """The baseline's mean cost an example."""
+    cost_b: float | None
+    """The candidate's."""
+    cost_p: float | None
+    """Exact paired permutation test of the costs, two-sided."""
+    not_worse: bool
+    """Whether the lower end of the difference of scores lies above minus the margin."""
+    cheaper: bool
+    """Whether the candidate costs less, by the test."""
+
+    @property
+    def sentence(self) -> str:
+        """The claim in one line."""
+        q = self.quality
+        if self.cost_a is None or self.cost_b is None or q.difference is None:
+            return f"{self.verdict}: no example was scored for both"
+        change = f"{(self.cost_b / self.cost_a - 1):+.0%}" if self.cost_a else "no share"
+        return (
+            f"{self.verdict}: {self.cost_b:.0f} {self.cost} against {self.cost_a:.0f} ({change}, {told_p(self.cost_p)})"
+            f" on {counted(q.n, 'example')}; score {q.mean_b:.2f} against {q.mean_a:.2f}, difference"
+            f" {q.difference:+.2f} [{q.low:+.2f}, {q.high:+.2f}], margin -{self.margin:g}"
+        )
+
+
+def not_worse(
+    baseline_scores: Mapping[str, float],
+    candidate_scores: Mapping[str, float],
+    baseline_costs: Mapping[str, float],
+    candidate_costs: Mapping[str, float],
+    *,
+    margin: float,
+    cost: str = "tokens",
+    alpha: float = 0.05,
+    score_range: tuple[float, float] = (0.0, 1.0),
+    n_excluded: int | None = None,
+    touches: int = 0,
+) -> NonInferiority:
+    """Is the candidate cheaper, and its mean score not worse by more than ``margin``? Both have to be shown.
+
+    The scores are held to the lower end of the 95 % interval of the paired difference, the costs to an exact paired
+    permutation test at ``alpha``. Both must hold, so the chance of a false claim is at most that of the weaker one.
+
+    Args:
+        baseline_scores, candidate_scores: example id to score, repeats averaged.
+        baseline_costs, candidate_costs: example id to cost, in any unit of which less is better.
+        margin: above 0, in units of the score; to be fixed before the run.
+
+    Raises:
+        UsageError: the margin is not above 0, or an example that counts has no cost.
+    """
+    if not margin > 0:
+        raise UsageError(f"margin is {margin}; say by how much the score may be worse, above 0")
+    quality = claim(
+        baseline_scores, candidate_scores, n_excluded=n_excluded, alpha=alpha, score_range=score_range, touches=touches
+    )
+    paired = pair(dict(baseline_scores), dict(candidate_scores))
+    lacking = [e for e in paired.examples if e not in baseline_costs or e not in candidate_costs]
+    if lacking:
+        raise UsageError(f"{len(lacking)} examples have a score but no {cost}, such as {lacking[0]!r}")
+    if not paired.examples or quality.low is None:
+        return NonInferiority(
+            verdict="cannot be shown at this n", margin=margin, quality=quality, cost=cost, cost_a=None, cost_b=None,
+            cost_p=None, not_worse=False, cheaper=False,
+        )  # fmt: skip
+    n = len(paired.examples)
+    mean_a = math.fsum(baseline_costs[e] for e in paired.examples) / n
+    mean_b = math.fsum(candidate_costs[e] for e in paired.examples) / n
+    p = paired_permutation([candidate_costs[e] - baseline_costs[e] for e in paired.examples])
+    cheaper, kept = p <= alpha and mean_b < mean_a, quality.low > -margin
+    possible = n >= needed_pairs(alpha)
+    if possible and is_binary([*paired.baseline, *paired.candidate], score_range):
+        right = sum(b == score_range[1] for b in paired.baseline)
+        best = newcombe(right, 0, 0, n - right)[0] * (score_range[1] - score_range[0])
+        possible = best > -margin  # even without a single loss
+    verdict: Literal["cheaper and not worse", "not shown", "cannot be shown at this n"] = "not shown"
+    if cheaper and kept:
+        verdict = "cheaper and not worse"
+    elif not possible:
+        verdict = "cannot be shown at this n"
+    return NonInferiority(
+        verdict=verdict, margin=margin, quality=quality, cost=cost, cost_a=mean_a, cost_b=mean_b, cost_p=p,
+        not_worse=kept, cheaper=cheaper,
+    )  # fmt: skip
