@@ -36,6 +36,7 @@ SHORT = {
     "max_connections": "-j",
 }
 ARGUMENTS = ("graph",)
+REPEATED = ("task_args", "optimizer_args", "parameters")
 
 
 def with_flags(model: type[BaseModel], *, leave_out: Collection[str] = ()) -> Callable[[Callable[..., Any]], Any]:
@@ -86,6 +87,8 @@ def configured(model: type[Model], flags: Mapping[str, Any], *, environ: Mapping
             values[name] = Budget.parse(value)
         elif get_origin(kind) is dict and isinstance(value, str | list | tuple):
             values[name] = pairs(value.split(",") if isinstance(value, str) else value, _flag(name))
+        elif get_origin(kind) is tuple and isinstance(value, str | list):
+            values[name] = tuple(value.split(",") if isinstance(value, str) else value)
         elif value == "none" and type(None) in get_args(model.model_fields[name].annotation):
             values[name] = None
     missing = [n for n, f in model.model_fields.items() if f.is_required() and n not in values]
@@ -145,7 +148,7 @@ def _said(words: str, default: Any) -> str:
 def _flag(name: str) -> str:
     if name in ARGUMENTS:
         return name.upper()
-    return "--" + name.removesuffix("s" if name.endswith("_args") else "\0").replace("_", "-")
+    return "--" + (name.removesuffix("s") if name in REPEATED else name).replace("_", "-")
 
 
 def _plain(annotation: Any) -> Any:
@@ -162,8 +165,9 @@ def _annotation(name: str, annotation: Any, words: str) -> Any:
     declared = [_flag(name), *([SHORT[name]] if name in SHORT else [])]
     if kind is bool:
         declared = [f"{_flag(name)}/--no-{name.replace('_', '-')}"]
-    if get_origin(kind) is dict:
-        option = typer.Option(*declared, help=f"{words} Repeatable.", metavar="KEY=VALUE", show_default=False)
+    if get_origin(kind) in (dict, tuple):
+        metavar = "KEY=VALUE" if get_origin(kind) is dict else "NAME"
+        option = typer.Option(*declared, help=f"{words} Repeatable.", metavar=metavar, show_default=False)
         return Annotated[list[str] | None, option]
     # A field that may be None takes the word "none", so it is read as text and left to the model.
     reads = kind if kind in (int, float, bool) and kind is annotation else str

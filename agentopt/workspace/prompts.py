@@ -28,7 +28,7 @@ from weakref import WeakValueDictionary
 
 import yaml
 
-from agentopt.errors import ConstraintError, UsageError
+from agentopt.errors import UsageError
 from agentopt.workspace.items import Item
 from agentopt.workspace.resolve import find
 from agentopt.workspace.roots import builtin_root, find_root, search_path
@@ -167,16 +167,17 @@ def _parameter(item: Item) -> Any:
     )
 
 
-def _keeps(holes: tuple[str, ...]) -> Callable[[Any], None] | None:
-    def validate(text: Any) -> None:
+def _keeps(holes: tuple[str, ...]) -> Callable[[Any], str | None]:
+    """A validator: a changed text must keep the placeholders and add none. It returns the reason, or None."""
+
+    def validate(text: Any) -> str | None:
         found = placeholders(str(text))
         lost, new = [h for h in holes if h not in found], [h for h in found if h not in holes]
         if lost:
-            raise ConstraintError(f"the placeholder {{{{{lost[0]}}}}} is missing; a changed text must keep it")
+            return f"the placeholder {{{{{lost[0]}}}}} is missing; a changed text must keep it"
         if new:
-            raise ConstraintError(
-                f"{{{{{new[0]}}}}} is not a placeholder of this prompt; it has {', '.join(holes) or 'none'}"
-            )
+            return f"{{{{{new[0]}}}}} is not a placeholder of this prompt; it has {', '.join(holes) or 'none'}"
+        return None
 
     return validate
 

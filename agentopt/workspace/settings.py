@@ -18,8 +18,6 @@ from agentopt.workspace.roots import Workspace, find_root
 __all__ = ["PREFIX", "run_defaults"]
 
 PREFIX = "AGENTOPT_"
-# Variables of the same prefix that are not fields of a run.
-OTHERS = {"DATA", "MODELS", "REQUIRE_MODEL", "CACHE"}
 
 
 def run_defaults(
@@ -50,6 +48,6 @@ def run_defaults(
     values = dict(table)
     for field in fields:
         text = (os.environ if environ is None else environ).get(PREFIX + field.upper())
-        if text is not None and field.upper() not in OTHERS:
+        if text is not None:
             values[field] = text
     return values

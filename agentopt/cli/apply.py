@@ -1,0 +1,169 @@
+"""``agentopt apply``"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agentopt.cli.console import print_json, short, wide
+from agentopt.errors import UsageError
+
+__all__ = ["Change", "apply", "changes"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One parameter that the run changed. ``write`` is None when no file holds it, and it has to be set by hand."""
+
+    name: str
+    old: Any
+    new: Any
+    read: Path | None = None
+    write: Path | None = None
+    drifted: bool = False
+    """The file has neither the text that the run began with nor the one that it found."""
+    done: bool = False
+    """The file has the new text already."""
+
+    def diff(self) -> list[str]:
+        """A unified diff, from what is there now to what the run found."""
+        from agentopt.workspace import read_prompt
+
+        if self.write is None or self.read is None:
+            return [f"--- {self.name}", f"- {json.dumps(self.old)}", f"+ {json.dumps(self.new)}"]
+        before = read_prompt(self.read).text.splitlines()
+        names = (_shown(self.read), _shown(self.write))
+        return list(difflib.unified_diff(before, str(self.new).splitlines(), *names, lineterm=""))
+
+
+def apply(
+    run: Annotated[str, typer.Argument(help="A run: its path, name, the beginning of its name, or last.")] = "last",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the diff; write nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also overwrite prompts that changed since the run.")] = False,
+    runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of the runs.")] = "runs",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Write the best prompts of a run back into the workspace, after showing the diff.
+
+    A prompt of the built-in workspace or of a package is written into yours, where it shadows the original.
+    """
+    from agentopt.run.best import read_best
+    from agentopt.run.files import find_run
+
+    folder = find_run(run, runs_dir)
+    record = read_best(folder)
+    found = list(changes(record))
+    drifted = [c for c in found if c.drifted]
+    refused = bool(drifted) and not force and not dry_run
+    written = [] if dry_run or refused else [c for c in found if c.write is not None and not c.done]
+    if as_json:
+        listed = [
+            {
+                "name": c.name,
+                "old": c.old,
+                "new": c.new,
+                "file": c.write and str(c.write),
+                "drifted": c.drifted,
+                "done": c.done,
+            }
+            for c in found
+        ]
+        print_json(
+            {"run": str(folder), "claim": record.get("claim"), "changes": listed, "written": [c.name for c in written]}
+        )
+    else:
+        _tell(folder, record, found)
+    if refused:
+        raise UsageError(
+            f"{_shown(drifted[0].read)} has changed since the run began; nothing was written (--force overwrites it)"
+        )
+    for change in written:
+        _write(change)
+        if not as_json:
+            typer.echo(f"wrote {_shown(change.write)}")
+
+
+def changes(record: dict[str, Any]) -> Iterator[Change]:
+    """What the best candidate of a run changes, and in which files. ``record`` is its ``candidate.json``."""
+    from agentopt.workspace import read_prompt
+
+    for name, new in record["values"].items():
+        old = record["baseline"].get(name)
+        if new == old:
+            continue
+        place = record.get("files", {}).get(name)
+        if not place or not str(place).endswith(".md"):
+            yield Change(name, old, new)
+            continue
+        read, write = _places(str(place))
+        now = read_prompt(read).text
+        same = now.strip() == str(new).strip()
+        yield Change(name, old, new, read, write, drifted=not same and now.strip() != str(old).strip(), done=same)
+
+
+def _places(place: str) -> tuple[Path, Path]:
+    """Where a prompt is read now, and where it is written to."""
+    from agentopt.workspace import find_root, search_path
+
+    path = Path(place)
+    if path.is_absolute():
+        if not path.is_file():
+            raise UsageError(f"{path} is gone: the run's prompt was read from there")
+        return path, path
+    root = find_root()
+    for workspace in search_path():
+        read = workspace.root / path
+        if read.is_file():
+            if root is None:
+                raise UsageError(f"there is no workspace here to write {place} into: go to it, or `agentopt init` one")
+            return read, root / path
+    raise UsageError(f"no workspace here has {place}, where the run read its prompt: go to the run's workspace")
+
+
+def _write(change: Change) -> None:
+    from agentopt.workspace import read_prompt, rewrite
+
+    assert change.read is not None and change.write is not None
+    text = rewrite(change.write, str(change.new), head=read_prompt(change.read).head)
+    change.write.parent.mkdir(parents=True, exist_ok=True)
+    beside = change.write.with_name(f".{change.write.name}.new")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, change.write)
+
+
+def _tell(folder: Path, record: dict[str, Any], found: list[Change]) -> None:
+    claim = record.get("claim") or "no test was made: no improvement is claimed"
+    typer.echo(f"run: {folder}\n{claim}")
+    if not found:
+        typer.echo("nothing to apply: the best candidate is the baseline")
+    for change in found:
+        typer.echo("")
+        if change.done:
+            typer.echo(f"{change.name}: {_shown(change.write)} has the new text already")
+            continue
+        for line in change.diff():
+            typer.echo(_coloured(line))
+        if change.write is None:
+            typer.echo(f"set {change.name} = {short(json.dumps(change.new))} by hand: no prompt file holds it")
+
+
+def _coloured(line: str) -> str:
+    if not wide() or line.startswith(("---", "+++")):
+        return line
+    return typer.style(line, fg={"+": "green", "-": "red", "@": "cyan"}.get(line[:1]))
+
+
+def _shown(path: Path | None) -> str:
+    if path is None:
+        return "-"
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,35 @@
+"""``agentopt resume``"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agentopt.cli.outcome import code_of, finished, interrupted
+from agentopt.cli.progress import Progress
+
+__all__ = ["resume"]
+
+
+def resume(
+    run: Annotated[str, typer.Argument(help="A run: its path, name, the beginning of its name, or last.")] = "last",
+    add_budget: Annotated[
+        str | None, typer.Option("--add-budget", "-b", metavar="AXIS=AMOUNT,...", help="May be spent on top.")
+    ] = None,
+    runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of the runs.")] = "runs",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; progress goes to stderr.")] = False,
+) -> None:
+    """Go on with a run that was interrupted, killed, or whose budget ended. Nothing answered is asked again."""
+    from agentopt.run.api import resume_async
+    from agentopt.run.files import find_run
+
+    folder: Path = find_run(run, runs_dir)
+    with Progress(quiet=quiet) as progress, interrupted(runs_dir, folder.name):
+        progress.say(f"going on with {folder}")
+        result = asyncio.run(resume_async(folder, add_budget=add_budget, on_event=progress, runs_dir=runs_dir))
+    finished(result, as_json=as_json)
+    raise typer.Exit(code_of(result))
