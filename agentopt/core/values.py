@@ -76,7 +76,7 @@ class Budget(Frozen):
             if axis in ("calls", "tokens", "evaluations") and number != int(number):
                 raise UsageError(f"budget {part!r}: {axis} are counted in whole numbers")
             values[axis] = int(number) if axis in ("calls", "tokens", "evaluations") else number
-        return cls(**values)  # type: ignore[arg-type]
+        return cls(**values)
 
     def __repr__(self) -> str:
         given = ", ".join(f"{a}={getattr(self, a)!r}" for a in AXES if getattr(self, a) is not None)

@@ -1,0 +1,332 @@
+"""What happens when a decorated function is called: binding, paths, the body's scope, the node of the result."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from types import FrameType, ModuleType
+from typing import Any
+
+from agentopt.core import failure
+from agentopt.core.cell import ATOMS, Cell, Nested, Op
+from agentopt.core.handlers import Call
+from agentopt.core.nest import cells_in, split, unwrap
+from agentopt.core.nodes import Node, _any_node, _make
+from agentopt.core.parameter import Parameter
+from agentopt.core.scope import BODY, GRAPH, ROOT, SCOPE, Env, Frame
+from agentopt.core.walk import instance_owns, owns
+from agentopt.errors import ConstraintError, NodeError
+
+__all__ = ["Active", "Function"]
+
+_SHAPES = 256
+
+
+class Shape:
+    """One way of calling a function (how many positional arguments, which keywords), bound once.
+
+    ``op`` names the recorded arguments; ``constants`` are the defaults that apply; ``args`` and ``kwargs`` are defaults
+    that hold nodes and so must be passed; ``inputs`` make the nodes of a graph's arguments.
+    """
+
+    __slots__ = ("args", "constants", "inputs", "kwargs", "op")
+
+    def __init__(self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.args: tuple[Any, ...] = ()
+        self.kwargs: dict[str, Any] = {}
+        self.constants: tuple[Any, ...] = ()
+        signature = function.signature
+        if signature is None:
+            roles = [f"arg{i}" for i in range(len(args))] + list(kwargs)
+        else:
+            bound = signature.bind(*args, **kwargs)
+            roles, names = [], iter(signature.parameters.values())
+            for i in range(len(args)):
+                parameter = next(names)
+                if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+                    first = i
+                    roles += [f"{parameter.name}[{k - first}]" for k in range(first, len(args))]
+                    break
+                roles.append(parameter.name)
+            roles += kwargs
+            plain, held = [], {}
+            for name, parameter in signature.parameters.items():
+                if name in bound.arguments or parameter.default is parameter.empty:
+                    continue
+                if unwrap_only(parameter.default):
+                    held[name] = parameter
+                else:
+                    plain.append((name, parameter.default))
+            for name, parameter in held.items():
+                roles.append(name)
+                if parameter.kind is parameter.POSITIONAL_ONLY:
+                    self.args = (*self.args, parameter.default)
+                else:
+                    self.kwargs[name] = parameter.default
+            roles += [name for name, _ in plain]
+            self.constants = tuple(value for _, value in plain)
+        roles = roles[function.skip :]
+        self.op = Op(function.name, "call", tuple(roles), function.doc)
+        self.inputs = tuple(Op(role, "value", ("value",), f"argument of {function.name}") for role in roles)
+
+
+def unwrap_only(value: Any) -> bool:
+    """Whether a value is or holds a node."""
+    return isinstance(value, Cell) or (type(value) not in ATOMS and bool(unwrap_record(value)))
+
+
+def unwrap_record(value: Any) -> bool:
+    """Whether a container holds a node, without reading parameters."""
+    from agentopt.core.nest import _search
+
+    return next(_search(value), None) is not None
+
+
+class Function:
+    """A decorated callable: what its wrapper carries as ``__agentopt__``."""
+
+    __slots__ = ("_owned", "doc", "fn", "is_graph", "name", "parameter", "shapes", "signature", "skip", "source")
+
+    def __init__(self, fn: Callable[..., Any], name: str | None, doc: str | None, is_graph: bool) -> None:
+        self.fn, self.is_graph = fn, is_graph
+        self.name = name or _name_of(fn)
+        self.doc = inspect.getdoc(fn) or "" if doc is None else doc
+        self.parameter: Parameter[str] | None = None
+        self.source = ""
+        self.shapes: dict[Any, Shape] = {}
+        self._owned: bool | None = None
+        try:
+            self.signature: inspect.Signature | None = inspect.signature(fn)
+        except (ValueError, TypeError):
+            self.signature = None
+        first = next(iter(self.signature.parameters), "") if self.signature else ""
+        qualified = getattr(fn, "__qualname__", "").rpartition("<locals>.")[2]
+        self.skip = int(first in ("self", "cls") and "." in qualified and not inspect.ismethod(fn))
+
+    def owned(self, args: tuple[Any, ...]) -> bool:
+        """Whether the function, or the object that it is a method of, has parameters."""
+        if self._owned is None:
+            self._owned = self.parameter is not None or owns(self.fn)
+        return self._owned or bool(self.skip and args and instance_owns(args[0]))
+
+    def shape(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Shape:
+        """How these arguments are bound; computed once for each form of call.
+
+        Raises:
+            TypeError: they do not fit the signature.
+        """
+        key = (len(args), *kwargs) if kwargs else len(args)
+        shape = self.shapes.get(key)
+        if shape is None:
+            shape = Shape(self, args, kwargs)
+            if len(self.shapes) >= _SHAPES:
+                self.shapes.clear()
+            self.shapes[key] = shape
+        return shape
+
+    def begin(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], caller: FrameType, force: bool = False
+    ) -> Active | None:
+        """The call to be traced, or None when it is a plain one."""
+        env, outer = SCOPE.get()
+        shape = self.shapes.get(len(args)) if not kwargs else None
+        if shape is None:
+            if outer is None and not force and not _any_cells(args, kwargs) and not self.owned(args):
+                return None
+            shape = self.shape(args, kwargs)
+        if shape.args or shape.kwargs:
+            args, kwargs = args + shape.args, {**kwargs, **shape.kwargs}
+        given = args[self.skip :] if self.skip else args
+        if kwargs:
+            given = (*given, *kwargs.values())
+        found = False
+        plain: Any = given
+        record: Any = given
+        for value in given:
+            if type(value) not in ATOMS:
+                plain, record, found = split(given)
+                break
+        if outer is None:
+            if not (found or force or self.owned(args)):
+                return None
+            gives = True
+        elif outer.kind is BODY:
+            gives = force or (found and _any_node(record))
+        elif env.blocked:
+            if not (found or force):
+                return None
+            gives = True
+        else:
+            gives = True
+        if env.hidden and self.name in env.hidden:
+            env = replace(env, blocked=True, traces=(), hooks=())
+        return Active(self, shape, args, kwargs, given, plain, record, env, outer, gives, caller)
+
+
+class Active:
+    """One traced call in progress."""
+
+    __slots__ = (
+        "args",
+        "caller",
+        "control",
+        "env",
+        "frame",
+        "function",
+        "gives",
+        "kwargs",
+        "message",
+        "op",
+        "outer",
+        "record",
+        "where",
+    )
+
+    def __init__(
+        self,
+        function: Function,
+        shape: Shape,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        given: tuple[Any, ...],
+        plain: Any,
+        record: Any,
+        env: Env,
+        outer: Frame | None,
+        gives: bool,
+        caller: FrameType,
+    ) -> None:
+        self.function, self.env, self.outer, self.gives, self.op = function, env, outer, gives, shape.op
+        self.where = (caller.f_code, caller.f_lasti)
+        self.control = None if outer is None else outer.control
+        path = f"{function.name}:0" if outer is None else outer.child(function.name)
+        if function.is_graph and not env.blocked:
+            self.frame = Frame(path, GRAPH, self.control)
+            scope = (env, self.frame)
+            plain = [
+                self._input(op, v, r, scope, caller) for op, v, r in zip(shape.inputs, given, record, strict=False)
+            ]
+            self.record = tuple(plain)
+        else:
+            self.frame = Frame(path, BODY)
+            self.record = (*record, *shape.constants) if shape.constants else tuple(record)
+        skip, n = function.skip, len(args)
+        self.args = (*args[:skip], *plain[: n - skip]) if skip else plain[:n]
+        self.kwargs = dict(zip(kwargs, plain[n - skip :], strict=True)) if kwargs else kwargs
+        self.message: Call | None = None
+        if env.hooks:
+            self.message = Call(function.name, path, self.args, self.kwargs)
+
+    def _input(self, op: Op, value: Any, record: Any, scope: tuple[Env, Frame], caller: FrameType) -> Any:
+        """What a graph's body gets for an argument: data as a node, agents and functions as they are."""
+        if isinstance(record, Cell) or type(record) is Nested or callable(value) or isinstance(value, ModuleType):
+            return value
+        if type(value) not in ATOMS and not isinstance(value, list | tuple | dict | set | frozenset) and owns(value):
+            return value
+        return _make(op, value, (), *scope, caller)
+
+    @property
+    def scope(self) -> tuple[Env, Frame]:
+        """What is in force inside the body."""
+        return self.env, self.frame
+
+    def answered(self) -> bool:
+        """Whether a handler answers the call, so that it need not run."""
+        message = self.message
+        if message is None or self.function.is_graph:
+            return False
+        for handler in reversed(self.env.hooks):
+            handler.before(message)
+        return message.done
+
+    def run(self) -> Any:
+        """Call the function itself; a changed source goes to the ``Exec`` handler. In the body's scope."""
+        parameter = self.function.parameter
+        if parameter is not None:
+            source = parameter._n_plain()
+            if source != self.function.source:
+                if self.env.exec is None:
+                    raise ConstraintError(f"parameter {parameter.name!r}: a changed source needs the sandbox")
+                return self.env.exec.run(parameter, source, tuple(self.args), self.kwargs)
+        return self.function.fn(*self.args, **self.kwargs)
+
+    def finish(self, value: Any, item: int | None = None) -> Any:
+        """The node of a result, or the plain value where that is what the caller gets."""
+        if self.message is not None and item is None:
+            self.message.value, self.message.done = value, True
+            self._after()
+            value = self.message.value
+        if self.function.is_graph and isinstance(value, Node) and not isinstance(value, Parameter):
+            node = value
+        else:
+            reads: Iterable[Cell] = self.frame.reads.values()
+            if type(value) not in ATOMS:
+                value, kept = unwrap(value)
+                if inside := tuple(cells_in(kept)):
+                    reads = {id(cell): cell for cell in (*reads, *inside)}.values()
+            node = self._node(value)
+            more: dict[str, Any] = {}
+            if reads:
+                more["reads"] = tuple(reads)
+            if item is not None:
+                more["item"] = item
+            if more:
+                node._n_more = more
+        self._link(node)
+        if self.gives:
+            return node
+        return node._n_value
+
+    def _node(self, value: Any) -> Node[Any]:
+        node = _make(self.op, value, self.record, self.env, self.outer, None)
+        node._n_code, node._n_lasti = self.where
+        node._n_path, node._n_control = self.frame.path, None if self.env.blocked else self.control
+        if self.function.is_graph and self.frame.control is not None:
+            node._n_control = self.frame.control
+        return node
+
+    def _link(self, node: Node[Any]) -> None:
+        outer = self.outer
+        if outer is None:
+            return
+        if outer.kind is BODY and not self.env.blocked:
+            outer.reads[id(node)] = node
+        elif outer.kind is ROOT and self.function.is_graph:
+            for trace in self.env.traces:
+                trace._result = node
+
+    def fail(self, exc: Exception) -> None:
+        """Record an exception as an error node, and raise what users catch when that is another exception."""
+        if self.message is not None:
+            self.message.error = exc
+            self._after()
+        if isinstance(exc, NodeError) and self.function.is_graph:
+            if isinstance(exc.node, Node):
+                self._link(exc.node)
+            return
+        node = self._node(None)
+        node._n_more = {"error": failure.describe(exc), "reads": tuple(self.frame.reads.values())}
+        self._link(node)
+        if isinstance(exc, NodeError):
+            return
+        if failure.passes(exc):
+            return
+        raise failure.wrap(exc, node) from exc
+
+    def _after(self) -> None:
+        if self.message is not None:
+            for handler in self.env.hooks:
+                handler.after(self.message)
+
+
+def _any_cells(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    return any(type(v) not in ATOMS and unwrap_only(v) for v in (*args, *kwargs.values()))
+
+
+def _name_of(fn: Any) -> str:
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    name = getattr(fn, "__qualname__", None) or type(fn).__qualname__
+    return name.rpartition("<locals>.")[2].replace("<lambda>", "lambda").replace("/", ".")
