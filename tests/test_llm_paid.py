@@ -1,0 +1,285 @@
+"""Meter, journal and cache: reserved before it is sent, journaled before it is used, never asked twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from agentopt.core.values import Budget
+from agentopt.errors import BudgetExhausted, LLMError, RateLimited, TransientLLMError, UsageError
+from agentopt.llm.cache import Cache, ResponseCache
+from agentopt.llm.journal import Journal
+from agentopt.llm.ledger import Ledger
+from agentopt.llm.meter import Metered, bound
+from agentopt.llm.stack import Stack
+from agentopt.llm.types import Address, Message, Request, Response, Tool, Usage
+from agentopt.run.calllog import StoreLog
+from agentopt.store import Store
+
+
+def ask(text: str = "hi", scope: str | None = "cell/c/e/0", **fields: object) -> Request:
+    address = None if scope is None else Address(scope=scope)
+    return Request.model_validate(
+        {
+            "model": "m",
+            "messages": (Message(role="user", content=text),),
+            "max_tokens": 20,
+            "address": address,
+            **fields,
+        }
+    )
+
+
+class Echo:
+    """Answers with what it was asked, and counts."""
+
+    endpoint = "test/echo"
+
+    def __init__(self, usage: Usage | None = None, errors: list[Exception] | None = None, delay: float = 0.0) -> None:
+        self.requests: list[Request] = []
+        self.usage = Usage(input_tokens=3, output_tokens=2) if usage is None else usage
+        self.errors, self.delay = errors or [], delay
+
+    async def complete(self, request: Request) -> Response:
+        self.requests.append(request)
+        await asyncio.sleep(self.delay)
+        if self.errors:
+            raise self.errors.pop(0)
+        return Response(text=f"re: {request.messages[-1].content}", usage=self.usage, endpoint=self.endpoint)
+
+
+async def test_an_attempt_is_journaled_before_it_leaves(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        seen: list[str] = []
+
+        class Looks(Echo):
+            async def complete(self, request: Request) -> Response:
+                seen.extend(e.type for e in store.events())
+                return await super().complete(request)
+
+        await Metered(Looks(), Ledger(Budget()), StoreLog(store)).complete(ask())
+        assert seen == ["call.sent"]
+        assert [e.type for e in store.events()] == ["call.sent", "call.received"]
+        assert store.spend() == {"agent": {"calls": 1.0, "tokens": 5.0}}
+
+
+async def test_an_answer_without_usage_settles_at_the_reservation() -> None:
+    ledger = Ledger(Budget())
+    await Metered(Echo(Usage(reported=False)), ledger).complete(ask())
+    assert ledger.settled["tokens"] == bound(ask(), None)["tokens"]
+
+
+@pytest.mark.parametrize(
+    ("error", "tokens"),
+    [
+        (RateLimited("slow down"), 0),
+        (LLMError("bad request"), 0),
+        (TransientLLMError("refused", billed=False), 0),
+        (TransientLLMError("broken stream"), None),
+    ],
+)
+async def test_failures_are_settled_by_what_they_may_have_cost(error: Exception, tokens: int | None) -> None:
+    ledger = Ledger(Budget())
+    with pytest.raises(type(error)):
+        await Metered(Echo(errors=[error]), ledger).complete(ask())
+    assert ledger.settled["calls"] == 1
+    assert ledger.settled["tokens"] == (bound(ask(), None)["tokens"] if tokens is None else tokens)
+    assert ledger.outstanding["tokens"] == 0
+
+
+async def test_a_cancelled_call_is_charged_and_journaled(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        ledger = Ledger(Budget())
+        task = asyncio.ensure_future(Metered(Echo(delay=30), ledger, StoreLog(store)).complete(ask()))
+        while not list(store.events("call.sent")):
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert [e.type for e in store.events()] == ["call.sent", "call.failed"]
+        assert ledger.settled["tokens"] > 0
+
+
+async def test_money_with_an_unknown_price_is_refused() -> None:
+    echo = Echo()
+    with pytest.raises(UsageError, match="price of m is not known"):
+        await Metered(echo, Ledger(Budget(usd=1))).complete(ask())
+    assert not echo.requests
+
+
+async def test_money_is_reserved_and_settled() -> None:
+    ledger = Ledger(Budget(usd=5))
+    response = await Metered(Echo(), ledger, price=lambda m: (0.01, 0.1)).complete(ask())
+    assert response.usd == pytest.approx(3 * 0.01 + 2 * 0.1)
+    assert ledger.settled["usd"] == pytest.approx(response.usd)
+    with pytest.raises(BudgetExhausted):
+        await Metered(Echo(), Ledger(Budget(usd=1)), price=lambda m: (0.01, 0.1)).complete(ask("long " * 100))
+
+
+def test_the_bound_counts_bytes_tools_and_schema() -> None:
+    plain = bound(ask("é" * 10), None)["tokens"]
+    assert plain == bound(ask("a" * 20), None)["tokens"]
+    assert bound(ask("é" * 10, tools=(Tool(name="t", description="d" * 50),)), None)["tokens"] >= plain + 50
+    assert bound(ask("é" * 10, json_schema={"x": "y" * 50}), None)["tokens"] >= plain + 50
+
+
+async def test_an_answered_address_is_not_asked_again(tmp_path: Path) -> None:
+    echo = Echo()
+    with Store(tmp_path) as store:
+        stack = Stack(Ledger(Budget()), StoreLog(store), clients={"m": echo})
+        first = await stack.complete(ask())
+    with Store(tmp_path) as store:
+        stack = Stack(Ledger(Budget(), spent=store.spend()), StoreLog(store), clients={"m": echo})
+        assert await stack.complete(ask()) == first
+        assert len(echo.requests) == 1
+        assert (await stack.complete(ask(scope="cell/c/other/0"))).text == "re: hi"
+        assert len(echo.requests) == 2
+
+
+async def test_a_changed_payload_is_asked_anew_and_told(tmp_path: Path) -> None:
+    echo, told = Echo(), []
+    with Store(tmp_path) as store:
+        stack = Stack(
+            Ledger(Budget()),
+            StoreLog(store),
+            clients={"m": echo},
+            on_divergence=lambda r, h: told.append(str(r.address)),
+        )
+        await stack.complete(ask("one"))
+        assert (await stack.complete(ask("two"))).text == "re: two"
+    assert told == ["cell/c/e/0||0"]
+
+
+async def test_a_call_cut_off_by_a_crash_keeps_its_idempotency_key(tmp_path: Path) -> None:
+    echo = Echo()
+    with Store(tmp_path) as store:
+        log = StoreLog(store)
+        request = ask()
+        assert request.address is not None
+        attempt, key = log.attempt(request.address)
+        await log.sent(request, attempt, key, {"calls": 1.0, "tokens": 99.0}, "test/echo")
+    with Store(tmp_path) as store:
+        await Metered(echo, Ledger(Budget()), StoreLog(store)).complete(ask())
+        assert echo.requests[0].idempotency_key == key
+        assert store.spend()["agent"] == {"calls": 2.0, "tokens": 104.0}  # charged as reserved, then as used
+
+
+async def test_every_retry_reserves(tmp_path: Path) -> None:
+    echo = Echo(errors=[TransientLLMError("x", billed=False), TransientLLMError("y", billed=False)])
+    ledger = Ledger(Budget(calls=2))
+    with Store(tmp_path) as store:
+        stack = Stack(ledger, StoreLog(store), clients={"m": echo})
+        with pytest.raises(BudgetExhausted):
+            await stack.complete(ask())
+        assert [e.type for e in store.events()] == ["call.sent", "call.failed"] * 2
+    assert ledger.settled["calls"] == 2
+
+
+async def test_retries_of_one_call_get_keys_of_their_own(tmp_path: Path) -> None:
+    echo = Echo(errors=[TransientLLMError("x", billed=False)])
+    with Store(tmp_path) as store:
+        await Stack(Ledger(Budget()), StoreLog(store), clients={"m": echo}).complete(ask())
+    keys = [r.idempotency_key for r in echo.requests]
+    assert len(set(keys)) == 2
+
+
+async def test_equal_requests_are_paid_once_across_runs(tmp_path: Path) -> None:
+    echo, cache = Echo(), ResponseCache(tmp_path / "c.sqlite")
+    client = Cache(echo, cache, "test/echo")
+    assert not (await client.complete(ask())).cached
+    again = await client.complete(ask(scope="another/run"))
+    assert (again.cached, again.usd, len(echo.requests)) == (True, 0.0, 1)
+    await client.complete(ask(repeat=1))
+    assert len(echo.requests) == 2
+    cache.close()
+
+
+async def test_the_cache_tells_endpoints_apart_but_not_addresses_of_machines(tmp_path: Path) -> None:
+    cache = ResponseCache(tmp_path / "c.sqlite")
+    one, two = Cache(Echo(), cache, "loopback/m"), Cache(Echo(), cache, "openai/m")
+    assert one.key(ask(model="http://127.0.0.1:1/v1#m")) == one.key(ask(model="http://127.0.0.1:2/v1#m"))
+    assert one.key(ask()) != two.key(ask())
+    cache.close()
+
+
+async def test_several_equal_calls_at_once_make_one(tmp_path: Path) -> None:
+    echo, cache = Echo(delay=0.05), ResponseCache(tmp_path / "c.sqlite")
+    client = Cache(echo, cache, "test/echo")
+    answers = await asyncio.gather(*(client.complete(ask()) for _ in range(8)))
+    assert len(echo.requests) == 1
+    assert sum(a.cached for a in answers) == 7
+    cache.close()
+
+
+async def test_those_who_waited_for_a_call_that_failed_ask_themselves(tmp_path: Path) -> None:
+    echo, cache = Echo(delay=0.02, errors=[LLMError("no")]), ResponseCache(tmp_path / "c.sqlite")
+    client = Cache(echo, cache, "test/echo")
+    answers = await asyncio.gather(*(client.complete(ask()) for _ in range(3)), return_exceptions=True)
+    assert [type(a) for a in answers] == [LLMError, Response, Response]
+    assert len(echo.requests) == 2
+    cache.close()
+
+
+async def test_truncated_answers_are_not_cached(tmp_path: Path) -> None:
+    class Cut(Echo):
+        async def complete(self, request: Request) -> Response:
+            return (await super().complete(request)).model_copy(update={"finish": "length"})
+
+    echo, cache = Cut(), ResponseCache(tmp_path / "c.sqlite")
+    client = Cache(echo, cache, "test/echo")
+    await client.complete(ask())
+    await client.complete(ask())
+    assert len(echo.requests) == 2
+    assert cache.stats()["entries"] == 0
+    cache.close()
+
+
+async def test_a_cached_answer_is_journaled_too(tmp_path: Path) -> None:
+    echo, cache = Echo(), ResponseCache(tmp_path / "c.sqlite")
+    await Cache(echo, cache, "test/echo").complete(ask())
+    with Store(tmp_path / "run") as store:
+        client = Journal(Cache(echo, cache, "test/echo"), StoreLog(store))
+        await client.complete(ask())
+        assert [e.type for e in store.events()] == ["call.received"]
+        assert store.spend() == {}
+    cache.close()
+
+
+async def test_streaming_listeners_hear_answers_from_journal_and_cache(tmp_path: Path) -> None:
+    cache = ResponseCache(tmp_path / "c.sqlite")
+    client = Cache(Echo(), cache, "test/echo")
+    await client.complete(ask())
+    heard: list[str] = []
+    await client.complete(ask(on_text=heard.append))
+    assert heard == ["re: hi"]
+    cache.close()
+
+
+class Forgetful:
+    """A log that fails to write: nothing may be sent then."""
+
+    def lookup(self, address: Address) -> None:
+        return None
+
+    def attempt(self, address: Address) -> tuple[int, str]:
+        return 0, "k"
+
+    async def sent(
+        self, request: Request, attempt: int, key: str, reserved: Mapping[str, float], endpoint: str
+    ) -> None:
+        raise OSError("disk gone")
+
+    async def received(self, *args: object) -> None: ...
+
+    async def failed(self, *args: object) -> None: ...
+
+
+async def test_nothing_is_sent_that_could_not_be_journaled() -> None:
+    echo, ledger = Echo(), Ledger(Budget())
+    with pytest.raises(OSError, match="disk gone"):
+        await Metered(echo, ledger, Forgetful()).complete(ask())  # type: ignore[arg-type]
+    assert not echo.requests
+    assert ledger.outstanding["calls"] == 0
