@@ -172,8 +172,13 @@ class Request(Frozen):
     """Called with each piece of the answer as it arrives: asks for streaming. Not part of what is asked."""
 
     def payload(self) -> dict[str, Any]:
-        """What is asked, as JSON: everything but address, listener, role and timeout."""
-        return self.model_dump(mode="json", exclude={"address", "idempotency_key", "on_text", "role", "timeout"})
+        """What is asked, as JSON: everything but address, listener, key, role and timeout.
+
+        The model is told by ``model_identity``, so that the same question to the same model on another port is the same.
+        """
+        asked = self.model_dump(mode="json", exclude={"address", "idempotency_key", "on_text", "role", "timeout"})
+        asked["model"] = model_identity(self.model)
+        return asked
 
     @property
     def hash(self) -> str:
