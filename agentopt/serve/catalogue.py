@@ -71,7 +71,7 @@ class Model(Frozen):
     """Where a hub has the file."""
     parts: tuple[Part, ...] = ()
     """Where the package index has it."""
-    reencode: dict[str, str] = {}
+    reencode: dict[str, str] = Field(default_factory=dict)
     """Engine to tensor type: engines that cannot read the file as it is get a copy in this type."""
 
 

@@ -9,18 +9,30 @@ from collections.abc import Sequence
 __all__ = ["diagnose"]
 
 SIGNS: tuple[tuple[str, str], ...] = (
-    (r"gguf_tensor_to_f16 failed|Unsupported.*(GGUF|tensor type)", "this engine cannot read the file's tensor types: try ?engine=xllamacpp"),
-    (r"bad_alloc|Cannot allocate memory|MemoryError|failed to allocate", "out of memory: take a smaller model, kv_gb or max_seqs"),
-    (r"CUDA out of memory|torch\.OutOfMemoryError|No available memory for the cache", "out of GPU memory: lower --gpu-memory-utilization or --max-model-len"),
+    (
+        r"gguf_tensor_to_f16 failed|Unsupported.*(GGUF|tensor type)",
+        "this engine cannot read the file's tensor types: try ?engine=xllamacpp",
+    ),
+    (
+        r"bad_alloc|Cannot allocate memory|MemoryError|failed to allocate",
+        "out of memory: take a smaller model, kv_gb or max_seqs",
+    ),
+    (
+        r"CUDA out of memory|torch\.OutOfMemoryError|No available memory for the cache",
+        "out of GPU memory: lower --gpu-memory-utilization or --max-model-len",
+    ),
     (r"[Aa]ddress already in use", "its port is taken: name another with --port"),
     (r"No module named '?([\w.]+)", "a package is missing: {0}"),
     (r"No space left on device", "the disk is full"),
     (r"Failed to infer device type|No CUDA GPUs are available", "no GPU was found, and this build needs one"),
-    (r"(401|403).{0,40}(huggingface|gated)|GatedRepoError", "the model is gated: log in to its hub first"),
-    (r"couldn't connect to|LocalEntryNotFoundError|Network is unreachable|OfflineModeIsEnabled", "the model's hub cannot be reached: name a local folder"),
-    (r"is not a (local folder|valid model)|RepositoryNotFoundError", "there is no such model"),
+    (r"(?:401|403).{0,40}(?:huggingface|gated)|GatedRepoError", "the model is gated: log in to its hub first"),
+    (
+        r"couldn't connect to|LocalEntryNotFoundError|Network is unreachable|OfflineModeIsEnabled",
+        "the model's hub cannot be reached: name a local folder",
+    ),
+    (r"is not a (?:local folder|valid model)|RepositoryNotFoundError", "there is no such model"),
     (r"unrecognized arguments?: (.+)", "it does not know the argument {0}"),
-)  # fmt: skip
+)
 
 
 def diagnose(lines: Sequence[str], returncode: int | None) -> str:

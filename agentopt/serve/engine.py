@@ -34,7 +34,6 @@ class Waiting:
 
     on_end: Callable[[Result], None]
     on_text: Callable[[str], None] | None
-    streamed: bool = False
 
 
 class Engine:
@@ -59,7 +58,8 @@ class Engine:
         self._waiting: dict[int, Waiting] = {}
         self._ready_calls: list[Callable[[], None]] = []
         self._barren = 0
-        self._pid = os.getpid()
+        self.last_failure = ""
+        """Why the last child ended, when it ended by itself."""
 
     @property
     def pid(self) -> int | None:
@@ -184,6 +184,7 @@ class Engine:
             error = LLMError(f"{self.label}: its engine crashed {self._barren} times without an answer: {why}")
         else:
             error = TransientLLMError(f"{self.label}: its engine crashed; the next request starts it again: {why}")
+        self.last_failure = str(error)
         for entry in waiting:
             entry.on_end(error)
         for call in calls:

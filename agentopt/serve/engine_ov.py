@@ -6,17 +6,22 @@ Continuous batching: a request joins the batch at the next step. The prefix cach
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentopt.serve.pieces import Pieces, cut
+import numpy
+
+from agentopt.serve.pieces import Pieces, cut, split_words
 from agentopt.serve.tooltext import forced_schema, parse_tool_calls
 from agentopt.serve.wire import Channel, Refused
 
 __all__ = ["OpenVino", "main"]
 
 SAMPLING = ("top_k", "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty")
+TOKENIZER_LIMIT = 8192
+"""Tokens after which OpenVINO's tokenizer cuts a text, and so bytes that are certainly fewer tokens."""
 KNOWN = {*SAMPLING, "ignore_eos", "min_tokens", "logprobs", "regex", "grammar"}
 
 
@@ -110,9 +115,9 @@ class OpenVino:
             schema = forced_schema(tools, None if choice == "required" else choice)
         if message["op"] == "chat":
             prompt = self._prompt(message["messages"], tools)
-            ids = self.tokenizer.encode(prompt, add_special_tokens=False).input_ids
         else:
-            ids = self.tokenizer.encode(message["prompt"]).input_ids
+            prompt = message["prompt"]
+        ids = self._encode(prompt)
         size = int(ids.shape[1])
         if size >= self.context:
             raise Refused(f"the prompt has {size} tokens; the model reads and writes at most {self.context}")
@@ -124,6 +129,19 @@ class OpenVino:
         handle = self.pipe.add_request(self.count, ids, config)
         names = {t["function"]["name"] for t in tools}
         return Live(message["id"], handle, size, stop, names, forced, bool(message.get("logprobs")), pieces)
+
+    def _encode(self, prompt: str) -> Any:
+        """Text to tokens. The tokenizer cuts long texts without a word, so they are given to it in pieces."""
+        if len(prompt.encode("utf-8", "replace")) <= TOKENIZER_LIMIT:
+            return self.tokenizer.encode(prompt, add_special_tokens=False).input_ids
+        ids: list[int] = []
+        for piece in split_words(prompt, TOKENIZER_LIMIT // 4):
+            ids += self.tokenizer.encode(piece, add_special_tokens=False).input_ids.data[0].tolist()
+        if self.tokenizer.decode(ids, skip_special_tokens=False) != prompt:
+            raise Refused(
+                f"OpenVINO's tokenizer cannot take this prompt of {len(prompt)} characters: try ?engine=xllamacpp"
+            )
+        return self.genai.openvino.Tensor(numpy.array([ids], dtype=numpy.int64))
 
     def _prompt(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> str:
         if tools and "tools" not in self.template:
@@ -249,9 +267,9 @@ def _object(arguments: Any) -> Any:
 
 
 def _short(error: Exception) -> str:
-    """The last line of a native error: the first ones name files of the build machine."""
+    """The last line of a native error, without the time and the file of the machine that built it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[-1] if lines else repr(error)
+    text = re.sub(r"^(\[[\d:]+\] )?/\S+:\d+: ", "", lines[-1]) if lines else repr(error)
     return text.split(" is false: ", 1)[-1][:500]
 
 

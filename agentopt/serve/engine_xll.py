@@ -119,7 +119,8 @@ class LlamaCpp:
         text: list[str] = []
         calls: dict[int, dict[str, str]] = {}
         scores: list[Any] = []
-        finish, usage = "unknown", {}
+        finish = "unknown"
+        usage: dict[str, Any] = {}
         for event in events:
             if "error" in event:
                 raise _problem(int(event["error"].get("code", 500)), json.dumps(event).encode())
@@ -149,8 +150,9 @@ class LlamaCpp:
 
 
 def body(message: dict[str, Any]) -> dict[str, Any]:
-    """The request as llama.cpp's server wants it."""
+    """The request as llama.cpp's server wants it; sampling that nobody asked to narrow is not narrowed."""
     asked: dict[str, Any] = {k: message[k] for k in PASSED if message.get(k) is not None}
+    asked = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, **asked}
     asked |= {"stream": True, "stream_options": {"include_usage": True}, "cache_prompt": True}
     asked["prompt" if message["op"] == "complete" else "messages"] = message.get("prompt", message.get("messages"))
     if message.get("stop"):

@@ -15,13 +15,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from agentopt.core.values import Frozen
 from agentopt.errors import MissingDependency, UsageError
 from agentopt.serve.catalogue import find
 
-__all__ = ["File", "Manifest", "installed", "lock", "manifest", "models_dir", "partial_dir", "path", "remove", "weights"]
+__all__ = [
+    "File",
+    "Manifest",
+    "installed",
+    "lock",
+    "manifest",
+    "models_dir",
+    "partial_dir",
+    "path",
+    "remove",
+    "weights",
+]
 
 
 class File(Frozen):
@@ -46,7 +57,7 @@ class Manifest(Frozen):
     """Name in the catalogue."""
     weights: File
     """The file as its makers published it."""
-    engines: dict[str, File] = {}
+    engines: dict[str, File] = Field(default_factory=dict)
     """Engine name to the copy made for it."""
 
 

@@ -14,6 +14,7 @@ from agentopt.core.values import Frozen
 from agentopt.errors import MissingDependency, UnknownName, UsageError
 from agentopt.serve import fetch, folder
 from agentopt.serve.catalogue import find
+from agentopt.serve.gguf_header import context_length
 
 __all__ = ["ENGINES", "Engine", "Loaded", "Settings", "parse", "resolve"]
 
@@ -81,7 +82,7 @@ def parse(name: str) -> Settings:
             raise UnknownName("option of a local model", key, known, hint=f"known: {', '.join(known)}")
         given[key] = value
     try:
-        return Settings(name=plain, **given)  # type: ignore[arg-type]
+        return Settings(name=plain, **given)
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(
@@ -106,8 +107,8 @@ def resolve(settings: Settings) -> Loaded:
         weights, digest = weights.resolve(), fetch.sha256_of(weights)
     else:
         weights, digest = folder.path(model.name, engine), folder.weights(model.name, engine).sha256
-    most = model.context if model else 0
-    context = settings.context or (most or 32768 if engine == "openvino" else min(most or 4096, 4096))
+    most = model.context if model else context_length(weights) or 0
+    context = settings.context or ((most or 4096) if engine == "openvino" else min(most or 4096, 4096))
     version = importlib.metadata.version(ENGINES[engine][1])
     exact = "+exact" if settings.exact and engine == "openvino" else ""
     return Loaded(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Pieces", "cut"]
+__all__ = ["Pieces", "cut", "split_words"]
+
+BETWEEN_WORDS = re.compile(r"(?<=[a-zA-Z0-9.,])(?= [a-zA-Z])|(?<=[a-zA-Z0-9.,])(?=\n[a-zA-Z<])")
 
 
 def cut(text: str, stop: Sequence[str]) -> tuple[str, bool]:
@@ -15,6 +18,26 @@ def cut(text: str, stop: Sequence[str]) -> tuple[str, bool]:
     """
     ends = [at for s in stop if s and (at := text.find(s)) >= 0]
     return (text[: min(ends)], True) if ends else (text, False)
+
+
+def split_words(text: str, size: int) -> Iterator[str]:
+    """Cut a text between words, where no tokenizer joins, into pieces of ``size`` characters or little less.
+
+    A stretch without such a place is given whole.
+
+    >>> list(split_words("one two three four", 9))
+    ['one two', ' three', ' four']
+    """
+    start = last = 0
+    for match in BETWEEN_WORDS.finditer(text):
+        if match.start() - start > size and last > start:
+            yield text[start:last]
+            start = last
+        last = match.start()
+    if len(text) - start > size and last > start:
+        yield text[start:last]
+        start = last
+    yield text[start:]
 
 
 class Pieces:

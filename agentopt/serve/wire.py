@@ -13,7 +13,7 @@ From the child::
     {"event": "done", "id": 7, "text": "...", "finish": "stop", "input_tokens": 9, "output_tokens": 3,
      "cached_tokens": 0, "tool_calls": [{"name": "...", "arguments": "{...}"}], "logprobs": [...]}
     {"event": "error", "id": 7, "kind": "invalid" | "failed", "message": "..."}           this request only
-    {"event": "fatal", "message": "..."}                                                  the child cannot start; it ends
+    {"event": "fatal", "message": "..."}                                                  it cannot start; it ends
 
 The end of the child's stdin ends the child.
 """
