@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from agentopt.core.values import canonical
-from agentopt.errors import BudgetExhausted, LLMError, UsageError
+from agentopt._builtin import without_front_matter
+from agentopt.errors import BudgetExhausted, LLMError, MalformedAnswer, UsageError
+from agentopt.llm.structured import parse_json
 from agentopt.llm.types import Address, Message, Request
 from agentopt.optim.base import OptimizerLLM, ParameterSpec, View
 
@@ -33,8 +34,6 @@ __all__ = [
 ]
 
 _PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
-_FRONT = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
-_FENCE = re.compile(r"```[a-zA-Z]*\n(.*?)```", re.DOTALL)
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
@@ -51,7 +50,7 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     'Hi Ann.\\n\\nBye'
     """
     blocks = []
-    for block in re.split(r"\n\s*\n", _FRONT.sub("", template).strip()):
+    for block in re.split(r"\n\s*\n", without_front_matter(template)):
         names = _PLACEHOLDER.findall(block)
         missing = [name for name in names if name not in values]
         if missing:
@@ -70,7 +69,7 @@ def section(text: str, name: str) -> str:
     >>> section("=== system\\nYou are.\\n=== user\\nDo {{x}}.", "user")
     'Do {{x}}.'
     """
-    parts = re.split(r"^=== *(\w+) *$", _FRONT.sub("", text), flags=re.MULTILINE)
+    parts = re.split(r"^=== *(\w+) *$", without_front_matter(text), flags=re.MULTILINE)
     found = {parts[i]: parts[i + 1].strip() for i in range(1, len(parts) - 1, 2)}
     if not found:
         return parts[0].strip()
@@ -155,25 +154,11 @@ def parse_object(text: str) -> dict[str, JsonValue] | None:
     >>> parse_object('Sure! ```json\\n{"a": 1}\\n``` Good luck {x}')
     {'a': 1}
     """
-    decoder = json.JSONDecoder(strict=False)
-    for piece in [*_FENCE.findall(text), text]:
-        for match in re.finditer(r"\{", piece):
-            try:
-                value, _ = decoder.raw_decode(piece, match.start())
-            except ValueError:
-                continue
-            if isinstance(value, dict) and _finite(value):
-                return value
-            break
-    return None
-
-
-def _finite(value: JsonValue) -> bool:
     try:
-        canonical(value)
-    except ValueError:
-        return False
-    return True
+        value = parse_json(text)
+    except MalformedAnswer:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from pydantic import JsonValue
 from agentopt.core.values import Outcome
 from agentopt.optim.base import ParameterSpec
 from agentopt.optim.meta import clip, show
-from agentopt.optim.optoprime.program import Line, Program, arithmetic, folded_away, read_program
+from agentopt.optim.optoprime.fold import fold
+from agentopt.optim.optoprime.program import Line, Program, read_program
 
 __all__ = ["Caps", "Run", "report"]
 
@@ -39,6 +40,7 @@ class Run:
             feedback="" if said is None else said.text,
             example=None if input is None else show(input, 400),
             error=outcome.error,
+            weight=outcome.metrics.get("weight", 1.0),
         )
 
 
@@ -113,7 +115,7 @@ def _code(runs: Sequence[Run], caps: Caps) -> str:
     same: dict[str, list[int]] = {}
     for i, run in enumerate(runs, 1):
         if run.program is not None and run.program.lines:
-            same.setdefault("\n".join(_middle_out(run.program.code(), caps.lines)), []).append(i)
+            same.setdefault("\n".join(_middle_out(fold(run.program.lines)[0], caps.lines)), []).append(i)
     if len(same) == 1:
         return next(iter(same))
     return "\n".join(f"[run {', '.join(map(str, which))}]\n{code}" for code, which in same.items())
@@ -148,15 +150,14 @@ def _variable(spec: ParameterSpec, value: JsonValue, caps: Caps) -> str:
 def _inputs(run: Run, mask_graph: bool, caps: Caps) -> str:
     if run.program is None or mask_graph:
         return clip(run.example or "", caps.value)
-    used = {name for line in run.program.lines for _, name in line.inputs}
-    return "\n".join(f"{i.name} = {show(i.value, caps.value)}" for i in run.program.inputs if i.name in used)
+    return "\n".join(f"{line.name} = {show(line.value, caps.value)}" for line in run.program.inputs)
 
 
 def _others(run: Run, caps: Caps) -> str:
     if run.program is None:
         return ""
-    hidden = folded_away(run.program.lines)
-    values = {line.name: line.value for line in (*run.program.lines, *run.program.inputs, *run.program.parameters)}
+    _, hidden = fold(run.program.lines)
+    values = run.program.values
     shown = [line for line in run.program.lines if line.name not in hidden and not _is_output(line, run.program)]
     return "\n".join(_middle_out([f"{line.name} = {_value(line, values, caps)}" for line in shown], caps.lines))
 
@@ -165,12 +166,22 @@ def _output(run: Run, mask_graph: bool, caps: Caps) -> str:
     output = run.program.output if run.program is not None and not mask_graph else None
     if output is None or run.program is None:
         return f"error: {clip(run.error, caps.feedback)}" if run.error else show(run.output, caps.value)
-    values = {line.name: line.value for line in (*run.program.lines, *run.program.inputs, *run.program.parameters)}
+    values = run.program.values
     return f"{output.name} = {_value(output, values, caps)}"
 
 
 def _value(line: Line, values: dict[str, Any], caps: Caps) -> str:
-    return f"error: {clip(line.error, caps.feedback)}" if line.error else arithmetic(line, values, caps.value)
+    """The line's value; for an expression of numbers also how it came about: ``3 * 2 = 6``."""
+    if line.error:
+        return f"error: {clip(line.error, caps.feedback)}"
+    result, names = show(line.value, caps.value), [a.name for a in line.arguments if a.name is not None]
+    if line.plain and names and all(_is_number(values.get(name)) for name in names):
+        return f"{line.right({name: show(values[name]) for name in names})} = {result}"
+    return result
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_output(line: Line, program: Program) -> bool:
