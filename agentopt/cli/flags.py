@@ -171,5 +171,5 @@ def _annotation(name: str, annotation: Any, words: str) -> Any:
         return Annotated[list[str] | None, option]
     # A field that may be None takes the word "none", so it is read as text and left to the model.
     reads = kind if kind in (int, float, bool) and kind is annotation else str
-    metavar = {int: "N", float: "NUMBER", bool: None, Budget: "AXIS=AMOUNT,..."}.get(kind, "TEXT")
-    return Annotated[reads | None, typer.Option(*declared, help=words, metavar=metavar, show_default=False)]
+    shown = {int: "N", float: "NUMBER", bool: None, Budget: "AXIS=AMOUNT,..."}.get(kind, "TEXT")
+    return Annotated[reads | None, typer.Option(*declared, help=words, metavar=shown, show_default=False)]

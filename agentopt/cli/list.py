@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+import agentopt
 from agentopt.cli.console import print_json, print_table, short
 from agentopt.errors import UnknownName
 
@@ -60,10 +60,10 @@ def _optimizers() -> list[tuple[str, str]]:
     from agentopt.optim.registry import BUILTIN
 
     found = []
+    package = Path(agentopt.__file__).resolve().parents[1]
     for name, target in sorted(BUILTIN.items()):
         module, _, wanted = target.partition(":")
-        spec = importlib.util.find_spec(module)
-        source = Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
+        source = (package / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
         classes = [c for c in ast.parse(source).body if isinstance(c, ast.ClassDef) and c.name == wanted]
         about = (ast.get_docstring(classes[0]) or "") if classes else ""
         found.append((name, about.partition("\n")[0]))

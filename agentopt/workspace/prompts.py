@@ -12,15 +12,14 @@
     {{problem}}
 
 All fields are optional. ``name`` is the parameter's name (default: the file's), ``kind`` is text, ``description`` and
-``constraint`` are words that an optimizer is shown, ``placeholders`` are the names that a changed text must keep
-(default: those of the text).
+``constraint`` are words that an optimizer is shown, ``placeholders`` lists the names that the text must have. The
+parameter itself admits no text that loses a placeholder.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,24 +161,8 @@ def _parameter(item: Item) -> Any:
         kind="text",
         description=file.description,
         constraint=file.constraint,
-        validator=_keeps(file.placeholders),
         path=item.workspace.relative(item.path),
     )
-
-
-def _keeps(holes: tuple[str, ...]) -> Callable[[Any], str | None]:
-    """A validator: a changed text must keep the placeholders and add none. It returns the reason, or None."""
-
-    def validate(text: Any) -> str | None:
-        found = placeholders(str(text))
-        lost, new = [h for h in holes if h not in found], [h for h in found if h not in holes]
-        if lost:
-            return f"the placeholder {{{{{lost[0]}}}}} is missing; a changed text must keep it"
-        if new:
-            return f"{{{{{new[0]}}}}} is not a placeholder of this prompt; it has {', '.join(holes) or 'none'}"
-        return None
-
-    return validate
 
 
 def _caller() -> str | None:

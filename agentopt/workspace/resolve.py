@@ -30,20 +30,22 @@ def find(kind: str, name: str, path: Sequence[Workspace] | None = None) -> Item:
     place, at, wanted = name.partition("@")
     if place.endswith((".py", ".md", ".yaml", ".yml")) or (not at and place.startswith((".", "/"))):
         return _explicit(kind, place, wanted)
-    everything = names(kind, path)
+    searched = list(search_path() if path is None else path)
+    roots = [workspace.root for workspace in searched]
+    everything = names(kind, searched)
     if at:
         for item in everything:
             file = item.path.relative_to(item.workspace.root / KINDS[kind]).with_suffix("").as_posix()
             if (file, item.name) == (place, wanted):
                 return item
         raise UnknownName(kind, name, [f"{item.path.stem}@{item.name}" for item in everything])
-    for item in everything:
-        if item.name == name:
-            return item
+    named = [item for item in everything if item.name == name]
     if kind == "prompt":
-        for item in everything:
-            if item.name == f"agents/{name}":
-                return item
+        # prompts/agents/ may be left out; within one workspace the exact name goes first.
+        named += [item for item in everything if item.name == f"agents/{name}"]
+        named.sort(key=lambda item: roots.index(item.workspace.root))
+    if named:
+        return named[0]
     raise UnknownName(kind, name, dict.fromkeys(item.name for item in everything))
 
 
