@@ -17,8 +17,9 @@ from agentopt.core.values import Candidate, Outcome, canonical
 from agentopt.errors import ConstraintError, UsageError
 from agentopt.llm.context import current_session
 from agentopt.llm.types import Client, Request, Response
-from agentopt.optim.base import ParameterSpec, Scored, View
+from agentopt.optim.base import OptimizerLLM, ParameterSpec, Scored, View
 from agentopt.optim.optoprime.optimizer import OptoPrimeOptimizer
+from agentopt.workspace.prompts import prompt_text
 
 __all__ = ["OptoPrime", "Step"]
 
@@ -81,9 +82,8 @@ class OptoPrime:
     ) -> None:
         self.parameters = _named(parameters)
         self.model, self.objective, self.seed, self.client = model, objective, seed, client
-        self._machine = OptoPrimeOptimizer(
-            memory=memory, **{"focus": "all", "examples": 8, "choose": "worst", **options}
-        )
+        options = {"focus": "all", "examples": 8, "choose": "worst", **options}
+        self._machine = OptoPrimeOptimizer(memory=memory, **options)
         self._archive: list[Scored] = []
         self._first: Candidate | None = None
         self._steps = 0
@@ -111,13 +111,6 @@ class OptoPrime:
         current = Candidate(values={name: jsonable(p.default)[0] for name, p in self.parameters.items()})
         self._first = self._first or current
         graphs, scored = self._evaluated(current, given)
-        session = None if self.client is not None else current_session()
-        model = self.model or (session.model() if session is not None else getattr(self.client, "model", "client"))
-        client = self.client or (session.client if session is not None else None)
-        if client is None:
-            raise UsageError("OptoPrime has no client to ask: give it model=... or client=...")
-        from agentopt.workspace.prompts import prompt_text
-
         view = _View(
             step=self._steps,
             objective=self.objective,
@@ -125,10 +118,9 @@ class OptoPrime:
             baseline=self._first,
             best=scored,
             archive=[*self._archive, scored],
-            llm=_LLM(model, client),
+            llm=self._llm(),
             rng=random.Random(f"{self.seed}/{self._steps}"),
             graphs=graphs,
-            prompts=prompt_text,
         )
         proposals = await self._machine.ask(view, 1)
         self._archive.append(scored)
@@ -174,6 +166,12 @@ class OptoPrime:
             candidate = Candidate(**kept["candidate"])
             self._archive.append(Scored(candidate, kept["mean"], len(outcomes), None, None, outcomes))
 
+    def _llm(self) -> OptimizerLLM:
+        if self.client is not None:
+            return _LLM(self.model or str(getattr(self.client, "model", "given")), self.client)
+        session = current_session()
+        return _LLM(self.model or session.models.get("optimizer") or session.model(), session.client)
+
     def _given(self) -> list[Given]:
         """Each piece of feedback once, although it reached several parameters."""
         found: dict[tuple[int, int, int], Given] = {}
@@ -210,7 +208,7 @@ class OptoPrime:
         return graphs, Scored(current, mean, len(outcomes), None, None, tuple(outcomes), self._steps)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _LLM:
     model: str
     client: Client
@@ -227,10 +225,9 @@ class _View(View):
     baseline: Candidate
     best: Scored
     archive: list[Scored]
-    llm: _LLM
+    llm: OptimizerLLM
     rng: random.Random
     graphs: dict[str, Any] = field(default_factory=dict)
-    prompts: Any = None
 
     def example(self, id: str) -> tuple[Any, Any]:
         raise UsageError(f"{id!r} is a run of the caller's, not an example of a task")
@@ -239,8 +236,7 @@ class _View(View):
         return self.graphs.get(outcome.example)
 
     def prompt(self, name: str) -> str:
-        text: str = self.prompts(name)
-        return text
+        return prompt_text(name)
 
 
 def _spec(parameter: Parameter[Any]) -> ParameterSpec:
