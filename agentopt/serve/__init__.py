@@ -9,8 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agentopt.serve.catalogue import Model, catalogue, find
     from agentopt.serve.download import Progress, pull
+    from agentopt.serve.entries import Model, catalogue, find
     from agentopt.serve.folder import installed, models_dir, path, remove
     from agentopt.serve.local import LocalClient, provider
 
@@ -30,10 +30,10 @@ __all__ = [
 
 _WHERE = {
     "LocalClient": "local",
-    "Model": "catalogue",
+    "Model": "entries",
     "Progress": "download",
-    "catalogue": "catalogue",
-    "find": "catalogue",
+    "catalogue": "entries",
+    "find": "entries",
     "installed": "folder",
     "models_dir": "folder",
     "path": "folder",

