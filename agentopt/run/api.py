@@ -16,6 +16,7 @@ from agentopt.core import Override
 from agentopt.core.values import Budget, Candidate
 from agentopt.errors import BudgetExhausted, UnknownName, UsageError
 from agentopt.evaluate import summarize
+from agentopt.evaluate.splits import SplitName
 from agentopt.llm.context import Session, current_session, use_session
 from agentopt.llm.types import Client
 from agentopt.run import setup
@@ -24,8 +25,10 @@ from agentopt.run.best import read_best, write_best
 from agentopt.run.cells import Cell
 from agentopt.run.config import RunConfig
 from agentopt.run.files import find_run
+from agentopt.run.finals import touch
+from agentopt.run.parts import Parts
 from agentopt.run.result import Evaluation, Result, result_of
-from agentopt.run.runner import Parts, Runner
+from agentopt.run.runner import Runner
 from agentopt.run.state import State, fold
 from agentopt.run.target import value_of
 from agentopt.store import Event, Store
@@ -35,7 +38,7 @@ __all__ = ["Result", "evaluate", "evaluate_async", "load", "optimize", "optimize
 
 T = TypeVar("T")
 Listener = Callable[[Event], None]
-SplitChoice = Literal["search", "validation", "test", "all"]
+SplitChoice = SplitName | Literal["all"]
 
 
 def optimize(graph: Any, *, task: Any, **options: Any) -> Result:
@@ -185,7 +188,7 @@ async def evaluate_async(
     """``evaluate`` for code that runs in an event loop."""
     config, given = _configured(graph, task, options)
     plan = setup.plan(config, given.get("graph"), given.get("task"), metric, given["clients"])
-    names = ("search", "validation", "test") if split == "all" else (split,)
+    names: tuple[SplitName, ...] = ("search", "validation", "test") if split == "all" else (split,)
     candidate = Candidate(values={n: s.value for n, s in plan.target.specs.items()}, origin="baseline")
     if values:
         candidate = candidate.change(dict(values), "given")
@@ -198,8 +201,8 @@ async def evaluate_async(
             data, blobs = setup.started(plan, setup.check_models(plan, stack), "evaluate")
             await store.append("run.started", data | {"split": split}, blobs)
             await store.append("baseline", {"candidate": candidate.model_dump(mode="json")})
-            if "test" in names and parts.splits_ledger is not None:
-                parts.splits_ledger.touch(plan.splits.hash("test"), folder.name, "evaluate")
+            for name in names:
+                touch(parts, name, "evaluate")
             cells = [
                 Cell(candidate, example, name, repeat)
                 for name in names

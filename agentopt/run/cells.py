@@ -11,9 +11,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agentopt.core import NodeError, Override, Trace, open_run
+from agentopt.core import Override, Trace, open_run
 from agentopt.core.values import Candidate, Feedback, Outcome, Status
-from agentopt.errors import AgentOptError, BudgetExhausted, LLMError, StoreError, TransientLLMError, UsageError
+from agentopt.errors import (
+    AgentOptError,
+    BudgetExhausted,
+    LLMError,
+    NodeError,
+    StoreError,
+    TransientLLMError,
+    UsageError,
+)
 from agentopt.evaluate import Example, Task
 from agentopt.evaluate.scoring import ScorerError
 from agentopt.llm.context import Session, use_session

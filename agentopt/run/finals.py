@@ -7,10 +7,11 @@ from typing import Any
 
 from agentopt.core.values import Candidate, Outcome
 from agentopt.evaluate import Example, claim
+from agentopt.evaluate.splits import SplitName
 from agentopt.run.parts import Parts, numbers_of
 from agentopt.run.state import State
 
-__all__ = ["test", "validate"]
+__all__ = ["test", "touch", "validate"]
 
 Evaluate = Callable[[Sequence[Candidate], Sequence[Example], str], Awaitable[list[Outcome]]]
 """Runs candidates on the examples of a split, and puts the outcomes into the archive."""
@@ -51,11 +52,7 @@ async def test(parts: Parts, state: State, evaluate: Evaluate) -> None:
     if state.claim is not None or state.baseline is None or state.chosen in (None, state.baseline.id):
         return
     assert state.chosen is not None
-    touched: list[str] = []
-    if parts.splits_ledger is not None:
-        run = parts.store.folder.name
-        earlier = parts.splits_ledger.touch(parts.splits.hash("test"), run, "claim")
-        touched = [touch.run for touch in earlier if touch.run != run]
+    touched = touch(parts, "test", "claim")
     pair = (state.baseline, state.archive[state.chosen].candidate)
     outcomes = await evaluate(pair, parts.splits.test, "test")
     result = claim(
@@ -67,3 +64,12 @@ async def test(parts: Parts, state: State, evaluate: Evaluate) -> None:
     )
     state.claim = result
     await parts.store.append("claim", {"claim": result.model_dump(mode="json"), "touched_by": touched})
+
+
+def touch(parts: Parts, split: SplitName, what: str) -> list[str]:
+    """Write in the workspace ledger that a split is used; returns the other runs that used its examples before."""
+    if parts.splits_ledger is None or not parts.splits[split]:
+        return []
+    examples = [e.content for e in parts.splits[split]]
+    run = parts.store.folder.name
+    return sorted({t.run for t in parts.splits_ledger.touch(parts.splits.hash(split), run, what, examples=examples)})

@@ -14,7 +14,7 @@ from agentopt.errors import BudgetExhausted, LLMError
 from agentopt.evaluate import Example, aa_summary
 from agentopt.optim.invariants import check as check_invariants
 from agentopt.run.cells import Cell
-from agentopt.run.finals import test, validate
+from agentopt.run.finals import test, touch, validate
 from agentopt.run.forecast import NOISE_EXAMPLES, forecast, measured
 from agentopt.run.parts import Parts, numbers_of
 from agentopt.run.race import Heat, race
@@ -77,6 +77,8 @@ class Runner:
             await self._store.append("baseline", {"candidate": baseline.model_dump(mode="json")})
             state.baseline, state.incumbent = baseline, baseline.id
             state.archive.add(baseline, -1, "baseline")
+            touch(self._p, "search", "search")
+            touch(self._p, "validation", "validation")
         self._ledger.hold(plan.held)
         new = state.step == 0 and state.noise is None
         outcomes = await self._evaluate([state.baseline], list(self._search.values()), "search")

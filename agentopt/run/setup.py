@@ -27,7 +27,7 @@ from agentopt.run.calllog import StoreLog
 from agentopt.run.cells import Cells
 from agentopt.run.config import RunConfig
 from agentopt.run.forecast import CallCost, forecast
-from agentopt.run.runner import Parts
+from agentopt.run.parts import Parts
 from agentopt.run.target import Target
 from agentopt.store import Store, blob_id
 from agentopt.workspace import find, find_root, load_graph, load_optimizer, load_task, prompt_text, scripted

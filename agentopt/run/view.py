@@ -12,7 +12,7 @@ from agentopt.core.values import Candidate, Outcome, digest
 from agentopt.errors import UsageError
 from agentopt.evaluate import Example
 from agentopt.llm.types import Address, Client, Request, Response
-from agentopt.optim.base import ParameterSpec, Scored
+from agentopt.optim.base import OptimizerLLM, ParameterSpec, Scored
 from agentopt.run.config import RunConfig
 from agentopt.store import Store
 
@@ -40,7 +40,7 @@ class RunView:
         self.step, self.objective, self.parameters = step, objective, parameters
         self.baseline, self.best, self.archive = baseline, best, archive
         self.rng = random.Random(int(digest([config.seed, "ask", step])[:16], 16))
-        self.llm = _OptimizerLLM(client, config, f"ask/{step}")
+        self.llm: OptimizerLLM = _OptimizerLLM(client, config, f"ask/{step}")
         self._examples, self._store, self._prompt = examples, store, prompt
 
     def example(self, id: str) -> tuple[Any, Any]:
