@@ -10,11 +10,8 @@ from typing import Any, Literal, TypeAlias, TypeVar, overload
 from pydantic import BaseModel, ValidationError
 
 from agentopt._aio import run_sync
+from agentopt.core import Parameter, add_op, current_path, next_ordinal, render, wants_node
 from agentopt.core.nest import unwrap
-from agentopt.core.node import add_op, wants_node
-from agentopt.core.parameter import Parameter
-from agentopt.core.scope import current_path, next_ordinal
-from agentopt.core.template import render
 from agentopt.errors import UsageError
 from agentopt.llm.context import Session, current_session
 from agentopt.llm.structured import answer_schema, structured

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentopt._builtin import shipped_prompt
-from agentopt.core.scope import require_run
+from agentopt.core import require_run
 from agentopt.errors import MissingDependency
 from agentopt.llm.limits import Limited
 from agentopt.llm.providers import ByModel, resolve

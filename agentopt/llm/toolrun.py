@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agentopt._aio import run_sync
+from agentopt.core import attr
 from agentopt.core.nest import unwrap
-from agentopt.core.node import attr
 from agentopt.errors import LLMError
 from agentopt.llm.call import prepare
 from agentopt.llm.context import current_session

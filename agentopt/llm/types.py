@@ -174,7 +174,7 @@ class Request(Frozen):
     def payload(self) -> dict[str, Any]:
         """What is asked, as JSON: everything but address, listener, key, role and timeout.
 
-        The model is told by ``model_identity``, so that the same question to the same model on another port is the same.
+        The model is told by ``model_identity``, so that a question to the same model on another port is the same.
         """
         asked = self.model_dump(mode="json", exclude={"address", "idempotency_key", "on_text", "role", "timeout"})
         asked["model"] = model_identity(self.model)

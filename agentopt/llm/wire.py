@@ -100,7 +100,9 @@ def strict_enough(schema: Any) -> bool:
         names = schema.get("properties", {})
         if schema.get("additionalProperties") is not False or set(names) != set(schema.get("required", [])):
             return False
-    return all(strict_enough(part) for part in schema.values())
+    maps = [schema[key] for key in ("properties", "$defs") if isinstance(schema.get(key), dict)]
+    parts = [part for key, part in schema.items() if key not in ("properties", "$defs")]
+    return strict_enough(parts) and all(strict_enough(list(named.values())) for named in maps)
 
 
 def finish_reason(told: str | None) -> Finish:

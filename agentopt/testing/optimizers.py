@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from agentopt._aio import run_sync
 from agentopt._builtin import shipped_prompt
-from agentopt.core.parameter import Parameter
+from agentopt.core import Parameter
 from agentopt.core.values import Candidate, Feedback, Outcome, Proposal
 from agentopt.errors import LLMError, TransientLLMError, TruncatedAnswer, UsageError
 from agentopt.llm.types import Request, Response
