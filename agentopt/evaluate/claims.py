@@ -2,7 +2,7 @@
 
 One exact paired test whose n was fixed beforehand. Scores at the two ends of the range: McNemar's exact test and
 Newcombe's interval; others: the exact paired permutation test and a seeded bootstrap interval. "better" is said only
-when the test says so; the interval is told beside it and decides nothing.
+when the test says so and the interval, which is told beside it, lies above 0.
 """
 
 from __future__ import annotations
@@ -197,8 +197,10 @@ def _claimed(
         p, test, how = paired_permutation(differences), "paired permutation", "bootstrap"
         ends = difference_interval(differences, high - low, seed=seed)
     verdict: Verdict = "no improvement shown"
-    if p <= alpha and difference:
-        verdict = "better" if difference > 0 else "worse"
+    if p <= alpha and ends[0] > 0:
+        verdict = "better"
+    elif p <= alpha and ends[1] < 0:
+        verdict = "worse"
     elif improvable < needed:
         verdict = "cannot be shown at this n"
     return Claim(

@@ -228,6 +228,8 @@ class choice:
             raise Unreadable(f"{short(statement, 60)} names none of the labels")
         if len(named) > 1:
             raise Unreadable(f"{short(statement, 60)} names {len(named)} labels ({', '.join(named)})")
+        if named[0] in ("A", "I") and not re.search(rf"(?<![\w-]){named[0]}(?![\w-]|\s+\w)", statement):
+            raise Unreadable(f"{named[0]!r} in {short(statement, 60)} may be a word and not the label")
         return named[0]
 
     def _named(self, statement: str) -> tuple[list[str], str]:
@@ -238,8 +240,6 @@ class choice:
         for label in sorted(self.labels, key=len, reverse=True):
             flags = re.IGNORECASE if folded and len(label) > 1 else re.NOFLAG
             pattern = rf"(?<![\w-]){re.escape(label)}(?![\w-])"
-            if label in ("A", "I"):
-                pattern += r"(?!\s+\w)"  # "A dog", "I think"
             rest, count = re.subn(pattern, "…", rest, flags=flags)
             if count:
                 named.append(label)

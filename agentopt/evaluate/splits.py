@@ -138,21 +138,26 @@ def _apportion(weights: dict[SplitName, float], n: int, total: float) -> dict[Sp
 
 def _dealt(units: list[list[Example]], sizes: dict[SplitName, int]) -> dict[SplitName, list[Example]]:
     """Consecutive stretches of ``units``; a unit too large for the room left waits for the next split."""
-    parts: dict[SplitName, list[Example]] = {name: [] for name in NAMES}
+    parts: dict[SplitName, list[list[Example]]] = {name: [] for name in NAMES}
     waiting = list(units)
+
+    def room(name: SplitName) -> int:
+        return sizes[name] - sum(len(unit) for unit in parts[name])
+
     for name in NAMES:
         later = []
         for unit in waiting:
-            if len(parts[name]) + len(unit) <= sizes[name]:
-                parts[name].extend(unit)
-            else:
-                later.append(unit)
+            (parts[name] if len(unit) <= room(name) else later).append(unit)
         waiting = later
-    for unit in waiting:  # larger than any room left: where most is left, so that no split stays empty
-        name = max(NAMES, key=lambda n: sizes[n] - len(parts[n]))
-        if len(parts[name]) < sizes[name]:
-            parts[name].extend(unit)
-    return parts
+    for unit in waiting:  # larger than any room left: where most is left
+        name = max(NAMES, key=room)
+        if room(name) > 0:
+            parts[name].append(unit)
+    for name in NAMES:
+        donor = max(NAMES, key=lambda n: len(parts[n]))
+        if sizes[name] and not parts[name] and len(parts[donor]) > 1:
+            parts[name].append(parts[donor].pop(parts[donor].index(min(parts[donor], key=len))))
+    return {name: [example for unit in part for example in unit] for name, part in parts.items()}
 
 
 def _limited(parts: dict[SplitName, list[Example]], limit: int) -> dict[SplitName, list[Example]]:

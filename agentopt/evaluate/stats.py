@@ -125,9 +125,11 @@ def newcombe(both: int, gained: int, lost: int, neither: int, *, confidence: flo
 def difference_interval(
     differences: Sequence[float], span: float = 1.0, *, confidence: float = 0.95, seed: int = 0, resamples: int = 9999
 ) -> tuple[float, float]:
-    """A bootstrap interval (BCa, Efron 1987; seeded) of the mean of paired differences, each within -span..span.
+    """An interval of the mean of paired differences, each within -span..span.
 
-    Where all differences are equal the bootstrap would give a point; then Wilson's interval on the range is taken.
+    At either end the wider of the bootstrap (BCa, Efron 1987; seeded) and Student's t: with few or skewed differences
+    each of them alone covers too little. Where all differences are equal either would give a point; then Wilson's
+    interval on the range is taken.
     """
     n = len(differences)
     if not n:
@@ -148,11 +150,12 @@ def difference_interval(
             n_resamples=resamples,
             method="BCa",
             rng=np.random.default_rng(seed),
-            batch=max(1, 2_000_000 // n),
+            batch=max(1, min(resamples, 2_000_000 // n)),
         )
         .confidence_interval
     )
-    return max(-span, float(found.low)), min(span, float(found.high))
+    half = float(_stats().t.isf((1 - confidence) / 2, n - 1)) * float(values.std(ddof=1)) / math.sqrt(n)
+    return max(-span, min(float(found.low), mean - half)), min(span, max(float(found.high), mean + half))
 
 
 def mcnemar(gained: int, lost: int) -> float:
