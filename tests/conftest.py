@@ -59,10 +59,10 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def new_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def new_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A workspace as ``agentopt init`` makes it, as the working directory."""
     from agentopt import workspace
 
     workspace.init(tmp_path / "ws")
     monkeypatch.chdir(tmp_path / "ws")
-    yield tmp_path / "ws"
+    return tmp_path / "ws"

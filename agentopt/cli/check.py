@@ -19,7 +19,7 @@ def check(
     """Import and validate everything in a workspace. No model is called. Exit code 1 when something is wrong."""
     from agentopt import workspace
     from agentopt.run.config import RunConfig
-    from agentopt.workspace.items import KINDS
+    from agentopt.workspace.listing import KINDS
 
     place = workspace.Workspace(workspace.require_root(folder))
     problems = workspace.check(place, run_fields=tuple(RunConfig.model_fields))

@@ -21,7 +21,7 @@ def list_(
 ) -> None:
     """List what can be named: where it comes from, and what it shadows. Nothing is imported."""
     from agentopt import workspace
-    from agentopt.workspace.items import KINDS
+    from agentopt.workspace.listing import KINDS
 
     wanted = {folder: key for key, folder in KINDS.items()}
     if kind and kind not in {*wanted, *wanted.values(), "optimizers", "optimizer"}:

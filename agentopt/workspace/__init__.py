@@ -6,14 +6,18 @@ installed packages, and in the workspace that agentopt ships; a name of the user
 
 from __future__ import annotations
 
-from agentopt.workspace.check import Problem, check
-from agentopt.workspace.items import Item, items
-from agentopt.workspace.prompts import placeholders, prompt, prompt_text, read_prompt, rewrite
-from agentopt.workspace.resolve import find, load_graph, load_item, load_optimizer, load_task, names
-from agentopt.workspace.roots import Workspace, builtin_root, find_root, require_root, search_path
-from agentopt.workspace.scaffold import init
-from agentopt.workspace.scripted import scripted
-from agentopt.workspace.settings import run_defaults
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agentopt.workspace.checking import Problem, check
+    from agentopt.workspace.listing import Item, items
+    from agentopt.workspace.prompts import placeholders, prompt, prompt_text, read_prompt, rewrite
+    from agentopt.workspace.resolve import find, load_graph, load_item, load_optimizer, load_task, names
+    from agentopt.workspace.roots import Workspace, builtin_root, find_root, require_root, search_path
+    from agentopt.workspace.scaffold import init
+    from agentopt.workspace.scripting import scripted
+    from agentopt.workspace.settings import run_defaults
 
 __all__ = [
     "Item",
@@ -40,3 +44,23 @@ __all__ = [
     "scripted",
     "search_path",
 ]
+
+_HOMES = {
+    "checking": "Problem check",
+    "listing": "Item items",
+    "prompts": "placeholders prompt prompt_text read_prompt rewrite",
+    "resolve": "find load_graph load_item load_optimizer load_task names",
+    "roots": "Workspace builtin_root find_root require_root search_path",
+    "scaffold": "init",
+    "scripting": "scripted",
+    "settings": "run_defaults",
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names.split():
+            value = getattr(importlib.import_module(f"agentopt.workspace.{home}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

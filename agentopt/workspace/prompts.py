@@ -28,7 +28,7 @@ from weakref import WeakValueDictionary
 import yaml
 
 from agentopt.errors import UsageError
-from agentopt.workspace.items import Item
+from agentopt.workspace.listing import Item
 from agentopt.workspace.resolve import find
 from agentopt.workspace.roots import builtin_root, find_root, search_path
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agentopt.errors import UnknownName, UsageError
-from agentopt.workspace.items import KINDS, Item, in_file, items
+from agentopt.workspace.listing import KINDS, Item, in_file, items
 from agentopt.workspace.loader import load_file
 from agentopt.workspace.roots import Workspace, find_root, search_path
 

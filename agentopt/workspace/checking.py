@@ -11,12 +11,12 @@ from typing import Any
 import yaml
 
 from agentopt.errors import AgentOptError, UsageError
-from agentopt.workspace.items import KINDS, Item, items
+from agentopt.workspace.listing import KINDS, Item, items
 from agentopt.workspace.loader import load_file
 from agentopt.workspace.prompts import read_prompt
 from agentopt.workspace.resolve import load_item
 from agentopt.workspace.roots import Workspace
-from agentopt.workspace.scripted import FILE
+from agentopt.workspace.scripting import FILE
 from agentopt.workspace.settings import run_defaults
 
 __all__ = ["Problem", "check"]
