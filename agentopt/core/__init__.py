@@ -1,6 +1,6 @@
 """The kernel: nodes, parameters, decorators, handlers, graphs and feedback.
 
-Reading order: ``cell`` (what a node remembers), ``nodes`` (operators), ``scope`` (where the program is), ``call`` and
+Reading order: ``cell`` (what a node remembers), ``node`` (operators), ``scope`` (where the program is), ``call`` and
 ``decorators`` (traced calls), ``handlers``, ``parameter`` and ``constraints``, ``graphs``, ``feedback``. The value
 types of the layers above (``Budget``, ``Candidate``, ``Feedback``, ...) are in ``values``, loaded when first used.
 """
@@ -15,7 +15,7 @@ from agentopt.core.decorators import NodeFunction, graph, node, trainable
 from agentopt.core.feedback import Given, zero_feedback
 from agentopt.core.graphs import Edge, Graph, Record
 from agentopt.core.handlers import Block, Call, Escape, Exec, Handler, Override, Replay, Seed, Trace, rng
-from agentopt.core.nodes import Node, add_op, attr, eq, wants_node
+from agentopt.core.node import Node, add_op, attr, eq, wants_node
 from agentopt.core.parameter import Parameter
 from agentopt.core.scope import copy_context, current_path, live_agent, next_ordinal, open_run, require_run, tracing
 from agentopt.core.template import render

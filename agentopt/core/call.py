@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from types import FrameType, ModuleType
+from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 from agentopt.core import failure
 from agentopt.core.cell import ATOMS, Cell, Nested, Op
 from agentopt.core.handlers import Call
 from agentopt.core.nest import cells_in, split, unwrap
-from agentopt.core.nodes import Node, _any_node, _make
+from agentopt.core.node import Node, _any_node, _make
 from agentopt.core.parameter import Parameter
 from agentopt.core.scope import BODY, GRAPH, ROOT, SCOPE, Env, Frame
 from agentopt.core.walk import instance_owns, owns
@@ -129,16 +129,17 @@ class Function:
     def begin(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], caller: FrameType, force: bool = False
     ) -> Active | None:
-        """The call to be traced, or None when it is a plain one."""
+        """The call to be traced, or None when it is a plain one; hot."""
         env, outer = SCOPE.get()
-        shape = self.shapes.get(len(args)) if not kwargs else None
+        shape = self.shapes.get((len(args), *kwargs) if kwargs else len(args))
         if shape is None:
             if outer is None and not force and not _any_cells(args, kwargs) and not self.owned(args):
                 return None
             shape = self.shape(args, kwargs)
         if shape.args or shape.kwargs:
             args, kwargs = args + shape.args, {**kwargs, **shape.kwargs}
-        given = args[self.skip :] if self.skip else args
+        skip = self.skip
+        given = args[skip:] if skip else args
         if kwargs:
             given = (*given, *kwargs.values())
         found = False
@@ -148,89 +149,84 @@ class Function:
             if type(value) not in ATOMS:
                 plain, record, found = split(given)
                 break
+        gives = True
         if outer is None:
             if not (found or force or self.owned(args)):
                 return None
-            gives = True
         elif outer.kind is BODY:
             gives = force or (found and _any_node(record))
-        elif env.blocked:
-            if not (found or force):
-                return None
-            gives = True
-        else:
-            gives = True
+        elif env.blocked and not (found or force):
+            return None
         if env.hidden and self.name in env.hidden:
-            env = replace(env, blocked=True, traces=(), hooks=())
-        return Active(self, shape, args, kwargs, given, plain, record, env, outer, gives, caller)
+            env = replace(env, blocked=True, traces=(), sinks=(), hooks=())
+        active = Active("", BODY)
+        if outer is None:
+            active.path = f"{self.name}:0"
+            active.before = None
+        else:
+            step = f"{self.name}:{outer.ordinal(self.name)}"
+            active.path = f"{outer.path}/{step}" if outer.path else step
+            active.before = active.control = outer.control
+        active.function, active.env, active.outer, active.gives, active.op = self, env, outer, gives, shape.op
+        active.code, active.lasti, active.message = caller.f_code, caller.f_lasti, None
+        if self.is_graph and not env.blocked:
+            active.kind = GRAPH
+            plain = active.inputs(shape.inputs, given, record, caller)
+            active.record = tuple(plain)
+        else:
+            active.control = None
+            active.record = (*record, *shape.constants)
+        if kwargs:
+            n = len(args) - skip
+            active.args, active.kwargs = (*args[:skip], *plain[:n]), dict(zip(kwargs, plain[n:], strict=True))
+        else:
+            active.args, active.kwargs = (*args[:skip], *plain) if skip else plain, kwargs
+        if env.hooks:
+            active.message = Call(self.name, active.path, active.args, active.kwargs)
+        return active
 
 
-class Active:
-    """One traced call in progress."""
+class Active(Frame):
+    """One traced call in progress: the frame of its body, and what is needed to record its result."""
 
     __slots__ = (
         "args",
-        "caller",
-        "control",
+        "before",
+        "code",
         "env",
-        "frame",
         "function",
         "gives",
         "kwargs",
+        "lasti",
         "message",
         "op",
         "outer",
         "record",
-        "where",
     )
 
-    def __init__(
-        self,
-        function: Function,
-        shape: Shape,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        given: tuple[Any, ...],
-        plain: Any,
-        record: Any,
-        env: Env,
-        outer: Frame | None,
-        gives: bool,
-        caller: FrameType,
-    ) -> None:
-        self.function, self.env, self.outer, self.gives, self.op = function, env, outer, gives, shape.op
-        self.where = (caller.f_code, caller.f_lasti)
-        self.control = None if outer is None else outer.control
-        path = f"{function.name}:0" if outer is None else outer.child(function.name)
-        if function.is_graph and not env.blocked:
-            self.frame = Frame(path, GRAPH, self.control)
-            scope = (env, self.frame)
-            plain = [
-                self._input(op, v, r, scope, caller) for op, v, r in zip(shape.inputs, given, record, strict=False)
-            ]
-            self.record = tuple(plain)
-        else:
-            self.frame = Frame(path, BODY)
-            self.record = (*record, *shape.constants) if shape.constants else tuple(record)
-        skip, n = function.skip, len(args)
-        self.args = (*args[:skip], *plain[: n - skip]) if skip else plain[:n]
-        self.kwargs = dict(zip(kwargs, plain[n - skip :], strict=True)) if kwargs else kwargs
-        self.message: Call | None = None
-        if env.hooks:
-            self.message = Call(function.name, path, self.args, self.kwargs)
+    args: Sequence[Any]
+    before: tuple[Cell, Any] | None
+    code: CodeType
+    env: Env
+    function: Function
+    gives: bool
+    kwargs: dict[str, Any]
+    lasti: int
+    message: Call | None
+    op: Op
+    outer: Frame | None
+    record: tuple[Any, ...]
 
-    def _input(self, op: Op, value: Any, record: Any, scope: tuple[Env, Frame], caller: FrameType) -> Any:
-        """What a graph's body gets for an argument: data as a node, agents and functions as they are."""
+    def inputs(self, ops: Iterable[Op], given: Iterable[Any], record: Iterable[Any], caller: FrameType) -> list[Any]:
+        """What a graph's body gets for its arguments: data as nodes, agents and functions as they are."""
+        return [self._input(op, value, kept, caller) for op, value, kept in zip(ops, given, record, strict=False)]
+
+    def _input(self, op: Op, value: Any, record: Any, caller: FrameType) -> Any:
         if isinstance(record, Cell) or type(record) is Nested or callable(value) or isinstance(value, ModuleType):
             return value
         if type(value) not in ATOMS and not isinstance(value, list | tuple | dict | set | frozenset) and owns(value):
             return value
-        return _make(op, value, (), *scope, caller)
-
-    @property
-    def scope(self) -> tuple[Env, Frame]:
-        """What is in force inside the body."""
-        return self.env, self.frame
+        return _make(op, value, (), self.env, self, caller)
 
     def answered(self) -> bool:
         """Whether a handler answers the call, so that it need not run."""
@@ -253,47 +249,41 @@ class Active:
         return self.function.fn(*self.args, **self.kwargs)
 
     def finish(self, value: Any, item: int | None = None) -> Any:
-        """The node of a result, or the plain value where that is what the caller gets."""
+        """The node of a result, or the plain value where that is what the caller gets; hot."""
         if self.message is not None and item is None:
             self.message.value, self.message.done = value, True
             self._after()
             value = self.message.value
-        if self.function.is_graph and isinstance(value, Node) and not isinstance(value, Parameter):
+        if type(value) is Node and self.kind is GRAPH:
             node = value
         else:
-            reads: Iterable[Cell] = self.frame.reads.values()
+            inside: Iterable[Cell] = ()
             if type(value) not in ATOMS:
                 value, kept = unwrap(value)
-                if inside := tuple(cells_in(kept)):
-                    reads = {id(cell): cell for cell in (*reads, *inside)}.values()
+                inside = cells_in(kept)
             node = self._node(value)
-            more: dict[str, Any] = {}
-            if reads:
-                more["reads"] = tuple(reads)
+            if reads := {id(cell): cell for cell in (*self.reads.values(), *inside)} if inside else self.reads:
+                node._n_more = {"reads": tuple(reads.values())}
             if item is not None:
-                more["item"] = item
-            if more:
-                node._n_more = more
-        self._link(node)
-        if self.gives:
-            return node
-        return node._n_value
+                node._n_more = {**(node._n_more or {}), "item": item}
+        if self.outer is not None:
+            self._link(node, self.outer)
+        return node if self.gives else node._n_value
 
     def _node(self, value: Any) -> Node[Any]:
-        node = _make(self.op, value, self.record, self.env, self.outer, None)
-        node._n_code, node._n_lasti = self.where
-        node._n_path, node._n_control = self.frame.path, None if self.env.blocked else self.control
-        if self.function.is_graph and self.frame.control is not None:
-            node._n_control = self.frame.control
+        env = self.env
+        node: Node[Any] = _make(self.op, value, self.record, env, self, None)
+        node._n_code, node._n_lasti = self.code, self.lasti
+        if self.kind is BODY and not env.blocked:
+            node._n_control = self.before
         return node
 
-    def _link(self, node: Node[Any]) -> None:
-        outer = self.outer
-        if outer is None:
-            return
-        if outer.kind is BODY and not self.env.blocked:
-            outer.reads[id(node)] = node
-        elif outer.kind is ROOT and self.function.is_graph:
+    def _link(self, node: Node[Any], outer: Frame) -> None:
+        """Tell the call around this one: a body gets the node as a parent, a trace its output."""
+        if outer.kind is BODY:
+            if not self.env.blocked:
+                outer.reads[id(node)] = node
+        elif self.kind is GRAPH and outer.kind is ROOT:
             for trace in self.env.traces:
                 trace._result = node
 
@@ -303,14 +293,13 @@ class Active:
             self.message.error = exc
             self._after()
         if isinstance(exc, NodeError) and self.function.is_graph:
-            if isinstance(exc.node, Node):
-                self._link(exc.node)
+            if isinstance(exc.node, Node) and self.outer is not None:
+                self._link(exc.node, self.outer)
             return
         node = self._node(None)
-        node._n_more = {"error": failure.describe(exc), "reads": tuple(self.frame.reads.values())}
-        self._link(node)
-        if isinstance(exc, NodeError):
-            return
+        node._n_more = {"error": failure.describe(exc), "reads": tuple(self.reads.values())}
+        if self.outer is not None:
+            self._link(node, self.outer)
         if failure.passes(exc):
             return
         raise failure.wrap(exc, node) from exc

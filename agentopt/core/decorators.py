@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from agentopt.core.call import Active, Function
 from agentopt.core.nest import unwrap
-from agentopt.core.nodes import Node
+from agentopt.core.node import Node
 from agentopt.core.parameter import Parameter
 from agentopt.core.scope import SCOPE
 from agentopt.errors import UsageError
@@ -214,7 +214,7 @@ def _wrap(function: Function) -> Any:
 def _drive(active: Active) -> Any:
     if active.message is not None and active.answered():
         return active.finish(active.message.value)
-    token = SCOPE.set((active.env, active.frame))
+    token = SCOPE.set((active.env, active))
     try:
         value = active.run()
     except Exception as exc:
@@ -228,7 +228,7 @@ def _drive(active: Active) -> Any:
 async def _drive_coroutine(active: Active) -> Any:
     if active.message is not None and active.answered():
         return active.finish(active.message.value)
-    token = SCOPE.set((active.env, active.frame))
+    token = SCOPE.set((active.env, active))
     try:
         value = await active.run()
     except Exception as exc:
@@ -261,7 +261,7 @@ def _drive_generator(active: Active) -> Generator[Any, Any, Any]:
 
 
 def _in_scope(active: Active, step: Callable[[], Any]) -> Any:
-    token = SCOPE.set((active.env, active.frame))
+    token = SCOPE.set((active.env, active))
     try:
         return step()
     except StopIteration:
@@ -278,7 +278,7 @@ async def _drive_async_generator(active: Active) -> AsyncGenerator[Any, Any]:
     resume: Callable[[], Any] = functools.partial(items.asend, None)
     try:
         for i in itertools.count():
-            token = SCOPE.set((active.env, active.frame))
+            token = SCOPE.set((active.env, active))
             try:
                 item = await resume()
             except StopAsyncIteration:

@@ -24,9 +24,8 @@ from agentopt.core.scope import ROOT, SCOPE, Env, Frame
 from agentopt.errors import UsageError
 
 if TYPE_CHECKING:
-    from agentopt.core.cell import Cell
     from agentopt.core.graphs import Graph
-    from agentopt.core.nodes import Node
+    from agentopt.core.node import Node
     from agentopt.core.parameter import Parameter
 
 __all__ = ["Assigned", "Block", "Call", "Escape", "Exec", "Handler", "Override", "Replay", "Seed", "Trace", "rng"]
@@ -109,20 +108,14 @@ class Trace(Handler):
         self.values: dict[Parameter[Any], Any] = {}
         self.output: Node[Any] | None = None
         self._result: Node[Any] | None = None
-        self._ids = itertools.count()
 
     def _env(self, env: Env) -> Env:
-        if env.traces:
-            self._ids = env.traces[0]._ids
-        return dataclasses.replace(env, traces=(*env.traces, self), blocked=False)
+        next_id = env.next_id if env.traces else itertools.count(len(self.nodes)).__next__
+        sinks = (*env.sinks, self.nodes.append)
+        return dataclasses.replace(env, traces=(*env.traces, self), sinks=sinks, next_id=next_id, blocked=False)
 
     def _frame(self, frame: Frame | None) -> Frame | None:
         return Frame("", ROOT) if frame is None or frame.kind is ROOT else frame
-
-    def _add(self, node: Cell) -> None:
-        if node._n_id < 0:
-            node._n_id = next(self._ids)
-        self.nodes.append(node)
 
     def _escaped(self, node: Any, how: str, where: str) -> None:
         self.escapes.append(Escape(node, how, where))
@@ -265,7 +258,7 @@ class Block(Handler):
     def _env(self, env: Env) -> Env:
         if self.names:
             return dataclasses.replace(env, hidden=env.hidden | self.names)
-        return dataclasses.replace(env, blocked=True, traces=(), hooks=())
+        return dataclasses.replace(env, blocked=True, traces=(), sinks=(), hooks=())
 
 
 class Seed(Handler):

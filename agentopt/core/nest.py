@@ -33,13 +33,19 @@ def split(values: Iterable[Any]) -> tuple[list[Any], list[Any], bool]:
     record: list[Any] = []
     found = False
     for value in values:
-        if type(value) not in ATOMS:
-            value, kept = unwrap(value)
-            found = found or isinstance(kept, Cell) or type(kept) is Nested
+        kind = type(value)
+        if kind in ATOMS:
+            plain.append(value)
+            record.append(value)
+        elif issubclass(kind, Cell):
+            found = True
+            plain.append(value._n_plain())
+            record.append(value)
         else:
-            kept = value
-        plain.append(value)
-        record.append(kept)
+            value, kept = unwrap(value)
+            found = found or type(kept) is Nested
+            plain.append(value)
+            record.append(kept)
     return plain, record, found
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agentopt.core.nodes import Node
+    from agentopt.core.node import Node
 
 __all__ = ["BINARY", "COMPARISON", "UNARY", "Operators"]
 
@@ -44,6 +44,7 @@ UNARY: dict[str, Callable[..., Any]] = {
     "abs": abs,
     "invert": op.invert,
     "round": round,
+    "pow": pow,
     "trunc": math.trunc,
     "floor": math.floor,
     "ceil": math.ceil,
@@ -59,12 +60,14 @@ class Operators:
 
         def _b(self, other: Any) -> Node[Any]: ...
 
-        __add__ = __sub__ = __mul__ = __matmul__ = __truediv__ = __floordiv__ = __mod__ = __divmod__ = __pow__ = _b
-        __radd__ = __rsub__ = __rmul__ = __rmatmul__ = __rtruediv__ = __rfloordiv__ = __rmod__ = __rdivmod__ = _b
+        __add__ = __sub__ = __mul__ = __matmul__ = __truediv__ = __floordiv__ = __mod__ = __divmod__ = _b
+        __radd__ = __rsub__ = __rmul__ = __rmatmul__ = __rtruediv__ = __rfloordiv__ = __rmod__ = __rdivmod__ = (
+            __rpow__
+        ) = _b
         __rpow__ = __lshift__ = __rshift__ = __and__ = __or__ = __xor__ = _b
         __rlshift__ = __rrshift__ = __rand__ = __ror__ = __rxor__ = _b
         __lt__ = __le__ = __gt__ = __ge__ = __getitem__ = _b
 
         def _u(self, *digits: Any) -> Node[Any]: ...
 
-        __neg__ = __pos__ = __abs__ = __invert__ = __round__ = __trunc__ = __floor__ = __ceil__ = _u
+        __neg__ = __pos__ = __abs__ = __invert__ = __round__ = __trunc__ = __floor__ = __ceil__ = __pow__ = _u

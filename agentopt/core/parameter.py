@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from agentopt.core import constraints
 from agentopt.core.cell import Op
-from agentopt.core.nodes import Node, _fill
+from agentopt.core.node import Node, _make
 from agentopt.core.scope import BODY, GRAPH, SCOPE, Env, require_run
 from agentopt.errors import ConstraintError, UsageError
 
@@ -63,6 +63,10 @@ class Parameter(Node[T]):
         "validator",
     )
 
+    def __new__(cls, *args: Any, name: str = "", description: str = "", **kwargs: Any) -> Parameter[T]:
+        made = Op(name, "param", (), description)
+        return _make(made, None, (), Env(), None, sys._getframe(1), cls)  # type: ignore[no-any-return]
+
     def __init__(
         self,
         value: T,
@@ -88,8 +92,6 @@ class Parameter(Node[T]):
         self.integer = isinstance(value, int) if integer is None and kind == "number" else bool(integer)
         self.json_schema, self.path = json_schema, path
         self.default = value
-        op = Op(name, "param", (), description)
-        _fill(self, op, None, (), Env(), None, sys._getframe(1))
         self.default = self.check(value)
 
     @property

@@ -52,6 +52,8 @@ class Env:
     hooks: tuple[Handler, ...] = ()
     values: Mapping[str, Assigned] = dataclasses.field(default_factory=dict)
     hidden: frozenset[str] = frozenset()
+    sinks: tuple[Callable[[Any], None], ...] = ()
+    next_id: Callable[[], int] = int
     blocked: bool = False
     seed: int | None = None
     exec: Exec | None = None

@@ -7,7 +7,7 @@ from typing import Any
 
 from agentopt.core.constraints import _PLACEHOLDER, placeholders
 from agentopt.core.nest import unwrap
-from agentopt.core.nodes import add_op, wants_node
+from agentopt.core.node import add_op, wants_node
 from agentopt.errors import UsageError
 
 __all__ = ["render"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import operator as op
 import os
 import sys
@@ -49,13 +50,11 @@ class Node(Operators, Cell, Generic[T]):
     __slots__ = ()
     __array_ufunc__ = None
 
-    def __init__(self, value: T, *, name: str | None = None) -> None:
+    def __new__(cls, value: T, *, name: str | None = None) -> Node[T]:
         value, kept = unwrap(value)
+        made = _VALUE if name is None else Op(name, "value", ("value",))
         env, frame = SCOPE.get()
-        args = () if kept is value else (kept,)
-        _fill(
-            self, _VALUE if name is None else Op(name, "value", ("value",)), value, args, env, frame, sys._getframe(1)
-        )
+        return _make(made, value, () if kept is value else (kept,), env, frame, sys._getframe(1))  # type: ignore[no-any-return]
 
     @property
     def value(self) -> T:
@@ -117,16 +116,14 @@ class Node(Operators, Cell, Generic[T]):
 
     def __iter__(self) -> Iterator[Any]:
         for i, item in enumerate(self._n_plain()):
-            yield _make(_ITEM, item, (self, i), *SCOPE.get(), sys._getframe(1))
+            yield _apply(_ITEM, functools.partial(_identity, item), (self, i), sys._getframe(1))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         fn = self._n_plain()
         plain, record, _ = split((*args, *kwargs.values()))
-        call = Op("call", "operator", ("function", *(f"arg{i}" for i in range(len(args))), *kwargs))
         n = len(args)
-        return _apply(
-            call, lambda: fn(*plain[:n], **dict(zip(kwargs, plain[n:], strict=True))), (self, *record), sys._getframe(1)
-        )
+        named = dict(zip(kwargs, plain[n:], strict=True))
+        return _apply(_call_op(n, tuple(kwargs)), lambda: fn(*plain[:n], **named), (self, *record), sys._getframe(1))
 
     def __str__(self) -> str:
         _escape(self, "str()")
@@ -177,8 +174,24 @@ class Node(Operators, Cell, Generic[T]):
         raise _in_place(self, "item deletion")
 
 
+def _identity(value: Any) -> Any:
+    return value
+
+
 _VALUE = Op("value", "value", ("value",))
 _ITEM = Op("item", "operator", ("of", "index"), "an item met while iterating")
+
+
+@functools.lru_cache(maxsize=256)
+def _call_op(n: int, names: tuple[str, ...]) -> Op:
+    return Op("call", "operator", ("function", *(f"arg{i}" for i in range(n)), *names), "a call of what a node holds")
+
+
+@functools.lru_cache(maxsize=1024)
+def _attr_op(name: str) -> Op:
+    return Op(name, "operator", ("of",), "an attribute")
+
+
 _MUTATORS: dict[type, frozenset[str]] = {
     list: frozenset(("append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse")),
     dict: frozenset(("update", "pop", "popitem", "clear", "setdefault")),
@@ -187,14 +200,15 @@ _MUTATORS: dict[type, frozenset[str]] = {
 }
 
 
-def _fill(
-    node: Cell, op: Op, value: Any, args: tuple[Any, ...], env: Env, frame: Frame | None, caller: FrameType | None
-) -> None:
+def _make(
+    op: Op, value: Any, args: tuple[Any, ...], env: Env, frame: Frame | None, caller: FrameType | None, made: Any = Node
+) -> Any:
+    """The one place where nodes are made; hot."""
+    node = _new(made)
     node._n_op = op
     node._n_value = value
     node._n_feedback = None
     node._n_more = None
-    node._n_id = -1
     if caller is None:
         node._n_code, node._n_lasti = None, 0
     else:
@@ -205,20 +219,15 @@ def _fill(
     else:
         node._n_path = frame.path
         node._n_control = frame.control
-    if env.blocked:
-        node._n_args, node._n_control = (), None
+    node._n_args = args
+    if env.sinks:
+        node._n_id = env.next_id()
+        for add in env.sinks:
+            add(node)
     else:
-        node._n_args = args
-        for trace in env.traces:
-            trace._add(node)
-
-
-def _make(
-    op: Op, value: Any, args: tuple[Any, ...], env: Env, frame: Frame | None, caller: FrameType | None
-) -> Node[Any]:
-    """The one place where operators and calls make nodes; hot."""
-    node: Node[Any] = _new(Node)
-    _fill(node, op, value, args, env, frame, caller)
+        node._n_id = -1
+        if env.blocked:
+            node._n_args, node._n_control = (), None
     return node
 
 
@@ -259,32 +268,35 @@ def _any_node(args: tuple[Any, ...]) -> bool:
 
 
 def _binary(name: str, fn: Callable[[Any, Any], Any], swapped: bool = False) -> Callable[[Any, Any], Any]:
+    """An operator as a method of ``Node``; the first branch is the hot one, for plain values and nodes."""
     made = Op(name, "operator", ("a", "b"))
 
     def apply(self: Node[Any], other: Any) -> Any:
-        if type(self) is Node and type(other) in ATOMS:
-            plain = other
-        elif type(self) is Node and type(other) is Node:
-            plain = other._n_value
-        else:
-            plain, other = unwrap(other)
-            mine, pair = self._n_plain(), (other, self) if swapped else (self, other)
-            return _apply(
-                made, (lambda: fn(plain, mine)) if swapped else (lambda: fn(mine, plain)), pair, sys._getframe(1)
-            )
+        kind = type(other)
+        if type(self) is not Node or (kind not in ATOMS and kind is not Node):
+            return _operate(made, fn, self, other, swapped, sys._getframe(1))
+        plain = other._n_value if kind is Node else other
         env, frame = SCOPE.get()
+        pair = (other, self) if swapped else (self, other)
         try:
             value = fn(plain, self._n_value) if swapped else fn(self._n_value, plain)
         except Exception as exc:
-            _raise(made, exc, (other, self) if swapped else (self, other), env, frame, sys._getframe(1))
-        return _make(made, value, (other, self) if swapped else (self, other), env, frame, sys._getframe(1))
+            _raise(made, exc, pair, env, frame, sys._getframe(1))
+        return _make(made, value, pair, env, frame, sys._getframe(1))
 
-    apply.__name__ = apply.__qualname__ = f"__{'r' if swapped else ''}{name}__"
     return apply
 
 
+def _operate(made: Op, fn: Any, self: Node[Any], other: Any, swapped: bool, caller: FrameType) -> Any:
+    plain, record = unwrap(other)
+    mine = self._n_plain()
+    if swapped:
+        return _apply(made, lambda: fn(plain, mine), (record, self), caller)
+    return _apply(made, lambda: fn(mine, plain), (self, record), caller)
+
+
 def _unary(name: str, fn: Callable[..., Any]) -> Callable[..., Any]:
-    made = Op(name, "operator", ("a", "digits"))
+    made = Op(name, "operator", ("a", "b", "c"))
 
     def apply(self: Node[Any], *args: Any) -> Any:
         plain, record, _ = split(args)
@@ -398,7 +410,7 @@ def add_op(
     parents = parents or {}
     _, record, _ = split(parents.values())
     env, frame = SCOPE.get()
-    node = _make(Op(name, kind, tuple(parents), doc), value, tuple(record), env, frame, _user_frame())
+    node: Node[Any] = _make(Op(name, kind, tuple(parents), doc), value, tuple(record), env, frame, _user_frame())
     if error is not None:
         more["error"] = error
     if more:
