@@ -158,7 +158,12 @@ def _others(run: Run, caps: Caps) -> str:
         return ""
     _, hidden = fold(run.program.lines)
     values = run.program.values
-    shown = [line for line in run.program.lines if line.name not in hidden and not _is_output(line, run.program)]
+    # A filled template says nothing that its template and its inputs do not say.
+    shown = [
+        line
+        for line in run.program.lines
+        if line.name not in hidden and line.kind != "render" and not _is_output(line, run.program)
+    ]
     return "\n".join(_middle_out([f"{line.name} = {_value(line, values, caps)}" for line in shown], caps.lines))
 
 
