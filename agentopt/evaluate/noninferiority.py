@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from agentopt.core.values import Frozen
 from agentopt.errors import UsageError
 from agentopt.evaluate.claims import Claim, claim, needed_pairs, told_p
-from agentopt.evaluate.stats import is_binary, newcombe, paired_permutation
+from agentopt.evaluate.stats import is_binary, paired_permutation
 from agentopt.evaluate.summary import counted, pair
 
-__all__ = ["NonInferiority", "not_worse"]
+__all__ = ["NonInferiority", "margin_test", "not_worse"]
+
+_NUISANCE = 60
+"""Shares of gains over which the exact test takes its worst case."""
+_EXACT_UP_TO = 1500
+"""Examples beyond which its normal limit is as good."""
 
 
 class NonInferiority(Frozen):
@@ -23,7 +29,9 @@ class NonInferiority(Frozen):
     margin: float
     """How much worse the mean score may be."""
     quality: Claim
-    """The comparison of the scores; its interval's lower end is what the margin is held against."""
+    """The comparison of the scores, with its interval."""
+    quality_p: float | None = None
+    """One-sided p value of ``margin_test`` for scores of 0 and 1; None for others."""
     cost: str
     """What was counted, such as tokens."""
     cost_a: float | None
@@ -33,7 +41,7 @@ class NonInferiority(Frozen):
     cost_p: float | None
     """Exact paired permutation test of the costs, two-sided."""
     not_worse: bool
-    """Whether the lower end of the difference of scores lies above minus the margin."""
+    """Whether the interval of the difference of scores lies above minus the margin, and the exact test agrees."""
     cheaper: bool
     """Whether the candidate costs less, by the test."""
 
@@ -66,8 +74,9 @@ def not_worse(
 ) -> NonInferiority:
     """Is the candidate cheaper, and its mean score not worse by more than ``margin``? Both have to be shown.
 
-    The scores are held to the lower end of the 95 % interval of the paired difference, the costs to an exact paired
-    permutation test at ``alpha``. Both must hold, so the chance of a false claim is at most that of the weaker one.
+    The lower end of the 95 % interval of the paired difference of scores must lie above ``-margin``; scores of 0 and 1
+    must also pass an exact unconditional test at ``alpha / 2``. The costs must pass an exact paired permutation test at
+    ``alpha``. All must hold, so the chance of a false claim is at most that of the weakest.
 
     Args:
         baseline_scores, candidate_scores: example id to score, repeats averaged.
@@ -96,11 +105,12 @@ def not_worse(
     mean_b = math.fsum(candidate_costs[e] for e in paired.examples) / n
     p = paired_permutation([candidate_costs[e] - baseline_costs[e] for e in paired.examples])
     cheaper, kept = p <= alpha and mean_b < mean_a, quality.low > -margin
-    possible = n >= needed_pairs(alpha)
-    if possible and is_binary([*paired.baseline, *paired.candidate], score_range):
-        right = sum(b == score_range[1] for b in paired.baseline)
-        best = newcombe(right, 0, 0, n - right)[0] * (score_range[1] - score_range[0])
-        possible = best > -margin  # even without a single loss
+    possible, quality_p = n >= needed_pairs(alpha), None
+    if is_binary([*paired.baseline, *paired.candidate], score_range):
+        share = margin / (score_range[1] - score_range[0])
+        quality_p = margin_test(quality.gained, quality.lost, n, share)
+        kept = kept and quality_p <= alpha / 2
+        possible = possible and margin_test(0, 0, n, share) <= alpha / 2  # without a single loss
     verdict: Literal["cheaper and not worse", "not shown", "cannot be shown at this n"] = "not shown"
     if cheaper and kept:
         verdict = "cheaper and not worse"
@@ -108,5 +118,45 @@ def not_worse(
         verdict = "cannot be shown at this n"
     return NonInferiority(
         verdict=verdict, margin=margin, quality=quality, cost=cost, cost_a=mean_a, cost_b=mean_b, cost_p=p,
-        not_worse=kept, cheaper=cheaper,
+        quality_p=quality_p, not_worse=kept, cheaper=cheaper,
     )  # fmt: skip
+
+
+def margin_test(gained: int, lost: int, n: int, margin: float) -> float:
+    """The exact unconditional p value of "losses exceed gains by at least ``margin``" (a share of all pairs).
+
+    Over all shares of gains that are possible, the largest chance of a table of pairs that speaks at least as strongly
+    against it, by the score statistic (Barnard's principle, 1945). A small value shows "not worse by ``margin``".
+
+    Args:
+        gained, lost: pairs that only the candidate, or only the baseline, has right.
+        n: all pairs.
+        margin: between 0 and 1.
+
+    >>> margin_test(0, 0, 200, 0.03) < 0.025 < margin_test(0, 0, 200, 0.011)
+    True
+    """
+    if margin >= 1:
+        return 0.0
+    np: Any = importlib.import_module("numpy")
+    special: Any = importlib.import_module("scipy.special")
+
+    def statistic(g: Any, k: Any) -> Any:
+        spread = np.maximum((g + k) / n, margin) - margin**2
+        return (g - k + n * margin) / np.sqrt(n * spread)
+
+    observed = float(statistic(gained, lost))
+    if n > _EXACT_UP_TO:
+        return float(special.ndtr(-observed))
+    g, k = (a.ravel() for a in np.meshgrid(np.arange(n + 1), np.arange(n + 1), indexing="ij"))
+    kept = g + k <= n
+    g, k = g[kept], k[kept]
+    kept = statistic(g, k) >= observed - 1e-9
+    g, k = g[kept], k[kept]
+    ways = special.gammaln(n + 1) - special.gammaln(g + 1) - special.gammaln(k + 1) - special.gammaln(n - g - k + 1)
+    worst = 0.0
+    for gain in np.linspace(0.0, (1 - margin) / 2, _NUISANCE):
+        loss, rest = gain + margin, max(1 - 2 * gain - margin, 0.0)
+        logs = ways + special.xlogy(g, gain) + special.xlogy(k, loss) + special.xlogy(n - g - k, rest)
+        worst = max(worst, float(np.exp(logs).sum()))
+    return min(1.0, worst)

@@ -145,7 +145,7 @@ def _dealt(units: list[list[Example]], sizes: dict[SplitName, int]) -> dict[Spli
         return sizes[name] - sum(len(unit) for unit in parts[name])
 
     for name in NAMES:
-        later = []
+        later: list[list[Example]] = []
         for unit in waiting:
             (parts[name] if len(unit) <= room(name) else later).append(unit)
         waiting = later
