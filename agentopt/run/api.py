@@ -19,6 +19,7 @@ from agentopt.evaluate import summarize
 from agentopt.evaluate.splits import SplitName
 from agentopt.llm.context import Session, current_session, use_session
 from agentopt.llm.types import Client
+from agentopt.optim.base import Optimizer
 from agentopt.run import setup
 from agentopt.run.archive import Archive
 from agentopt.run.best import read_best, write_best
@@ -106,7 +107,8 @@ def resume(run: str | Path, **options: Any) -> Result:
     Args:
         run: path, name, beginning of a name, or ``last``.
         add_budget: ``Budget`` or text: what may be spent on top.
-        graph, task, metric: the objects of a run that was started from Python with objects that have no name.
+        graph, task, metric, optimizer, clients: the objects of a run that was started from Python with objects that
+            have no name; ``clients`` by model string.
         on_event: called with every further event.
         runs_dir: where runs lie.
     """
@@ -120,6 +122,7 @@ async def resume_async(
     graph: Any = None,
     task: Any = None,
     metric: Callable[..., Any] | None = None,
+    optimizer: Optimizer | None = None,
     clients: Mapping[str, Client] | None = None,
     on_event: Listener | None = None,
     runs_dir: str | Path = "runs",
@@ -141,7 +144,8 @@ async def resume_async(
         config = config.model_copy(update={"budget": _sum(budget, extra)})
         low, high = first["score_range"]
         state = fold(store, Archive((low, high)))
-        if state.claim is not None or (state.finished == "finished" and state.chosen):
+        more = add_budget is not None and "budget" in (state.ended or "")
+        if state.claim is not None or (state.finished == "finished" and not more):
             return result_of(folder)
         plan = setup.plan(config, graph, task, metric, clients)
         if plan.task.hash != first["task"]["hash"]:
@@ -151,11 +155,11 @@ async def resume_async(
         if state.baseline is not None:
             setup.same_space(plan, state.baseline)
         elapsed = store.spend().get("run", {}).get("seconds", 0.0)
-        parts, stack = setup.connect(plan, store, optimizer=setup.optimizer_of(config), elapsed=elapsed)
+        parts, stack = setup.connect(plan, store, optimizer=optimizer or setup.optimizer_of(config), elapsed=elapsed)
         try:
             setup.check_models(plan, stack)
             await store.append("run.resumed", {"add_budget": extra.model_dump(mode="json", exclude_none=True)})
-            if state.ended and "budget" in state.ended and add_budget is not None:
+            if more:
                 await store.append("search.reopened", {})
                 state.ended = state.chosen = None
             return await _drive(parts, state, folder)

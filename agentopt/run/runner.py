@@ -49,7 +49,7 @@ class Runner:
         ``asyncio.CancelledError`` when it was stopped.
         """
         state = self._s
-        if state.claim is not None or state.finished == "finished":
+        if state.claim is not None:
             return "finished"
         status = "finished"
         try:
@@ -153,7 +153,8 @@ class Runner:
             await self._store.append("step.started", {"step": step, "incumbent": state.incumbent})
             state.asked = await self._p.optimizer.ask(view, self._config.proposals)
             dumped = [p.model_dump(mode="json") for p in state.asked]
-            await self._store.append("step.asked", {"step": step, "proposals": dumped})
+            asked = {"step": step, "proposals": dumped, "optimizer": self._p.optimizer.state()}
+            await self._store.append("step.asked", asked)
         admitted = await self._admit(step, view, state.asked)
         heats = await self._race(step, admitted) if admitted else []
         best = state.archive.scored(state.incumbent)

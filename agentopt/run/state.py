@@ -26,7 +26,7 @@ class State:
     stale: int = 0
     """Steps in a row without a new incumbent."""
     optimizer: Mapping[str, Any] | None = None
-    """The optimizer's state after the last finished step."""
+    """The optimizer's state after its last ask or tell."""
     asked: list[Proposal] | None = None
     """Proposals of the step to do next, when it had asked already."""
     judged: bool = False
@@ -67,6 +67,7 @@ def fold(store: Store, archive: Archive) -> State:
                 state.noise = data
             case "step.asked":
                 state.asked, state.judged = [Proposal.model_validate(p) for p in data["proposals"]], False
+                state.optimizer = data["optimizer"]
             case "step.admitted":
                 state.judged = True
             case "step.done":

@@ -1,0 +1,401 @@
+"""The loop from baseline to claim, on a scripted model: what it does, refuses, records, and survives."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import agentopt
+from agentopt.core.values import Candidate, Feedback, Proposal
+from agentopt.errors import BudgetTooSmall, LLMError, TransientLLMError, UnknownName, UsageError
+from agentopt.evaluate import Example, SplitSpec, Task
+from agentopt.llm.types import Request
+from agentopt.run.api import load, optimize_async, resume_async
+from agentopt.run.files import find_run, list_runs, open_run
+from agentopt.testing import ScriptedLLM
+
+STYLE = agentopt.Parameter("Answer {{question}}", name="style")
+
+
+@agentopt.graph
+async def answer(question: str) -> Any:
+    return await agentopt.allm(STYLE, question=question)
+
+
+@agentopt.graph
+def plain(question: str) -> Any:
+    return agentopt.llm(STYLE, question=question)
+
+
+def task(n: int = 40, **split: Any) -> Task:
+    def same(example: Example, output: Any) -> Feedback:
+        right = output == example.target
+        return Feedback(score=float(right), text="" if right else f"expected {example.target!r}, got {output!r}")
+
+    examples = [Example(input={"question": f"q{i}"}, target=f"right q{i}") for i in range(n)]
+    return Task("questions", examples, same, objective="answer", split=SplitSpec(**split))
+
+
+def says(request: Request) -> str:
+    """Right for every question when asked carefully, for every third one otherwise."""
+    text = str(request.messages[-1].content)
+    question = next(word for word in text.split() if word.startswith("q"))
+    careful = "carefully" in text
+    return f"right {question}" if careful or int(question[1:]) % 3 == 0 else "wrong"
+
+
+class Listed:
+    """An optimizer that suggests texts from a list."""
+
+    name = "listed"
+
+    def __init__(self, texts: Sequence[str], at: int = 0) -> None:
+        self.texts, self.at, self.told = list(texts), at, 0
+
+    async def ask(self, view: Any, n: int) -> list[Proposal]:
+        texts, self.at = self.texts[self.at : self.at + n], self.at + n
+        return [
+            Proposal(candidate=Candidate(values={"style": t}, parents=(view.best.candidate.id,)), operator="listed")
+            for t in texts
+        ]
+
+    def tell(self, outcomes: Sequence[Any]) -> None:
+        self.told += len(outcomes)
+
+    def state(self) -> dict[str, Any]:
+        return {"at": self.at, "told": self.told}
+
+    def load(self, state: Any) -> None:
+        self.at, self.told = state["at"], state["told"]
+
+
+TEXTS = ["Say {{question}}", "no hole", "Say {{question}}", "Answer carefully: {{question}}", "Tell {{question}} now"]
+
+
+async def go(folder: Path, *, texts: Sequence[str] = TEXTS, llm: Any = None, graph: Any = answer, **options: Any) -> Any:
+    fields = {"task": task(), "proposals": 3, "steps": 2, "runs_dir": str(folder), "cache": False, "name": "run"} | options
+    return await optimize_async(graph, optimizer=Listed(texts), model=llm or ScriptedLLM(says), **fields)
+
+
+@pytest.mark.parametrize("graph", [answer, plain], ids=["async", "sync"])
+async def test_a_better_prompt_is_found_and_proven(tmp_path: Path, graph: Any) -> None:
+    llm = ScriptedLLM(says, delay=0.001)
+    result = await go(tmp_path, llm=llm, graph=graph)
+    assert result.best.values == {"style": "Answer carefully: {{question}}"}
+    assert result.claim.verdict == "better"
+    assert (result.claim.n, result.claim.touches) == (16, 0)
+    assert result.status == "finished"
+    assert result.improved
+    assert llm.most_in_flight > 4
+    assert (tmp_path / "run" / "best" / "style.md").read_text() == "Answer carefully: {{question}}\n"
+    assert any(line.startswith("test: better") for line in result.summary())
+
+
+async def test_what_was_rejected_is_kept_with_its_reason(tmp_path: Path) -> None:
+    llm = ScriptedLLM(says)
+    await go(tmp_path, llm=llm)
+    with open_run(tmp_path / "run") as run:
+        rejected = {e.data["values"]["style"]: e.data["reasons"] for e in run.events("proposal.rejected")}
+        assert "question" in str(rejected["no hole"])
+        assert "same" in str(rejected["Say {{question}}"]) or "duplicate" in str(rejected["Say {{question}}"])
+    assert not any("no hole" in str(r.messages) for r in llm.requests)
+
+
+async def test_every_number_of_the_run_can_be_read_back(tmp_path: Path) -> None:
+    result = await go(tmp_path)
+    with open_run("run", tmp_path) as run:
+        assert run.status == "finished"
+        assert run.best() == result.best
+        assert run.claim() == result.claim
+        cells = run.outcomes(split="test")
+        assert len(cells) == 32
+        assert all(o.trace for o in cells)
+        graph = run.graph(cells[0])
+        assert graph is not None
+        assert any(record.kind == "llm" for record in graph.nodes)
+        assert run.spend()["agent"]["calls"] == len(list(run.events("call.received")))
+        forecast = next(iter(run.events("forecast")))
+        assert forecast.seq < next(iter(run.events("call.sent"))).seq
+    info = list_runs(tmp_path)[0]
+    assert (info.name, info.status) == ("run", "finished")
+    assert info.score_best is not None
+    assert info.score_baseline is not None
+    assert info.score_best > info.score_baseline
+
+
+async def test_no_improvement_is_an_honest_ending_and_leaves_the_test_alone(tmp_path: Path) -> None:
+    result = await go(tmp_path, texts=["Say {{question}}", "Tell {{question}}"])
+    assert result.claim is None
+    assert result.best == result.baseline
+    assert "no improvement shown" in result.summary()[0]
+    with open_run(tmp_path / "run") as run:
+        assert run.outcomes(split="test") == []
+
+
+async def test_a_budget_that_is_too_small_is_refused_before_the_first_call(tmp_path: Path) -> None:
+    llm = ScriptedLLM(says)
+    with pytest.raises(BudgetTooSmall, match="calls="):
+        await go(tmp_path, llm=llm, budget="calls=50")
+    assert llm.calls == 0
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("budget", ["calls=150", "evaluations=140", "tokens=60000"])
+async def test_no_axis_is_exceeded_and_the_final_test_is_still_paid(tmp_path: Path, budget: str) -> None:
+    texts = ["Answer carefully: {{question}}", *(f"variant {chr(97 + i)} {{{{question}}}}" for i in range(25))]
+    llm = ScriptedLLM(says)
+    result = await go(tmp_path, llm=llm, texts=texts, budget=budget, steps=None, patience=50, max_tokens=50)
+    axis, _, amount = budget.partition("=")
+    assert sum(spend.get(axis, 0) for spend in result.spend.values()) <= float(amount)
+    assert result.claim is not None
+    assert result.claim.verdict == "better"
+    assert llm.calls <= 150 or axis != "calls"
+
+
+async def test_evaluations_that_cost_nothing_twice_are_not_run_twice(tmp_path: Path) -> None:
+    llm = ScriptedLLM(says)
+    await go(tmp_path, llm=llm)
+    with open_run(tmp_path / "run") as run:
+        addresses = [e.data["address"] for e in run.events("call.sent")]
+    assert len(addresses) == len(set(addresses)) == llm.calls
+
+
+async def test_the_worlds_faults_are_not_wrong_answers(tmp_path: Path) -> None:
+    def flaky(request: Request) -> Any:
+        if "q7" in str(request.messages[-1].content).split():
+            return LLMError("model gone")
+        return says(request)
+
+    await go(tmp_path, llm=ScriptedLLM(flaky))
+    with open_run(tmp_path / "run") as run:
+        lost = [o for o in run.outcomes() if o.status == "infra_error"]
+        assert lost
+        assert all(o.example == lost[0].example and o.score is None and "model gone" in str(o.error) for o in lost)
+
+
+async def test_a_model_that_is_not_there_stops_the_run_and_says_so(tmp_path: Path) -> None:
+    llm = ScriptedLLM(lambda r: LLMError("connection refused"))
+    with pytest.raises(LLMError, match="agentopt resume"):
+        await go(tmp_path, llm=llm)
+    result = await resume_async(
+        tmp_path / "run", graph=answer, task=task(), clients={"given/model": ScriptedLLM(says)}, optimizer=Listed(TEXTS)
+    )
+    assert result.claim is not None
+    assert result.claim.verdict == "better"
+
+
+async def test_crashes_of_the_program_are_scored_lowest_with_their_traceback(tmp_path: Path) -> None:
+    @agentopt.graph
+    async def fragile(question: str) -> Any:
+        text = await agentopt.allm(STYLE, question=question)
+        if text == "wrong":
+            raise ValueError("cannot read this")
+        return text
+
+    result = await go(tmp_path, graph=fragile)
+    assert result.claim is not None
+    assert result.claim.verdict == "better"
+    with open_run(tmp_path / "run") as run:
+        failed = [o for o in run.outcomes(split="search") if o.status == "agent_error"]
+        assert failed
+        assert "cannot read this" in str(failed[0].error)
+        graph = run.graph(failed[0])
+        assert graph is not None
+        assert any(record.error and "cannot read this" in record.error for record in graph.nodes)
+
+
+async def test_a_cell_that_takes_too_long_is_a_timeout(tmp_path: Path) -> None:
+    @agentopt.graph
+    async def slow(question: str) -> Any:
+        text = await agentopt.allm(STYLE, question=question)
+        if text == "wrong":
+            await asyncio.sleep(30)
+        return text
+
+    result = await go(tmp_path, graph=slow, timeout=0.2)
+    with open_run(tmp_path / "run") as run:
+        assert {o.status for o in run.outcomes(split="search")} == {"ok", "timeout"}
+    assert result.claim is not None
+
+
+@pytest.mark.parametrize("bad", [float("nan"), 7.0, None, "words", RuntimeError("broken scorer")])
+async def test_a_broken_scorer_never_becomes_a_score(tmp_path: Path, bad: Any) -> None:
+    def scorer(example: Example, output: Any) -> Any:
+        if isinstance(bad, Exception):
+            raise bad
+        return bad
+
+    broken = Task("broken", task().examples, scorer)
+    if bad == "words":  # feedback without a score: nothing to compare, nothing claimed
+        result = await go(tmp_path, task=broken)
+        assert result.claim is None
+    else:
+        with pytest.raises(LLMError, match="scorer"):
+            await go(tmp_path, task=broken)
+    with open_run(tmp_path / "run") as run:
+        assert all(o.score is None for o in run.outcomes())
+
+
+async def test_a_judge_is_asked_on_its_own_account(tmp_path: Path) -> None:
+    async def judged(example: Example, output: Any) -> float:
+        verdict = await agentopt.allm("Is {{a}} the same as {{b}}?", a=str(output), b=str(example.target))
+        return float(verdict == "yes")
+
+    def both(request: Request) -> str:
+        text = str(request.messages[-1].content)
+        if text.startswith("Is "):
+            first, _, second = text[3:-1].partition(" the same as ")
+            return "yes" if first == second else "no"
+        return says(request)
+
+    result = await go(tmp_path, llm=ScriptedLLM(both), task=Task("judged", task().examples, judged))
+    assert result.claim is not None
+    assert result.claim.verdict == "better"
+    assert result.spend["judge"]["calls"] == result.spend["agent"]["calls"]
+
+
+async def test_a_sync_scorer_may_ask_a_judge_too(tmp_path: Path) -> None:
+    def judged(example: Example, output: Any) -> float:
+        return float(agentopt.llm("Repeat {{a}} qx", a=str(output)) == example.target)
+
+    def both(request: Request) -> str:
+        text = str(request.messages[-1].content)
+        return text[7:-3] if text.startswith("Repeat ") else says(request)
+
+    result = await go(tmp_path, llm=ScriptedLLM(both), task=Task("judged", task().examples, judged))
+    assert result.claim is not None
+    assert result.claim.verdict == "better"
+
+
+async def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    uninterrupted = await go(tmp_path / "whole")
+    llm = ScriptedLLM(says, delay=0.002)
+    running = asyncio.ensure_future(go(tmp_path / "cut", llm=llm))
+    while llm.calls < 45:
+        await asyncio.sleep(0.001)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert list_runs(tmp_path / "cut")[0].status == "interrupted"
+    more = ScriptedLLM(says)
+    again = await resume_async(
+        "run", graph=answer, task=task(), clients={"given/model": more}, optimizer=Listed(TEXTS), runs_dir=tmp_path / "cut"
+    )
+    assert again.best == uninterrupted.best
+    assert again.claim == uninterrupted.claim
+    with open_run(tmp_path / "cut" / "run") as run, open_run(tmp_path / "whole" / "run") as whole:
+        answered = [e.data["address"] for e in run.events("call.received")]
+        assert len(answered) == len(set(answered))
+
+        def cells(r: Any) -> set[Any]:
+            return {(o.candidate, o.example, o.repeat, o.score) for o in r.outcomes()}
+
+        assert cells(run) == cells(whole)
+
+
+async def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
+    first = await go(tmp_path)
+    again = await resume_async("run", graph=answer, task=task(), runs_dir=tmp_path)
+    assert again.claim == first.claim
+
+
+async def test_another_task_is_not_resumed(tmp_path: Path) -> None:
+    with pytest.raises(LLMError):
+        await go(tmp_path, llm=ScriptedLLM(lambda r: LLMError("down")))
+    with pytest.raises(UsageError, match="other examples"):
+        await resume_async("run", graph=answer, task=task(41), runs_dir=tmp_path, optimizer=Listed([]))
+
+
+async def test_a_budget_that_ended_can_be_raised(tmp_path: Path) -> None:
+    texts = [f"variant {chr(97 + i)} {{{{question}}}}" for i in range(12)] + ["Answer carefully: {{question}}"]
+    options = {"texts": texts, "steps": None, "patience": 50}
+    first = await go(tmp_path, budget="evaluations=140", **options)
+    assert "budget" in first.reason
+    assert first.claim is None
+    again = await resume_async(
+        "run", add_budget="evaluations=200", graph=answer, task=task(), runs_dir=tmp_path,
+        clients={"given/model": ScriptedLLM(says)}, optimizer=Listed(texts),
+    )  # fmt: skip
+    assert again.claim is not None
+    assert again.claim.verdict == "better"
+    assert sum(s.get("evaluations", 0) for s in again.spend.values()) <= 340
+
+
+async def test_loading_the_best_gives_a_plain_function(tmp_path: Path) -> None:
+    await go(tmp_path)
+    llm = ScriptedLLM(says)
+    best = load(tmp_path / "run" / "best", graph=answer, model=llm)
+    assert await best("q1") == "right q1"
+    assert "carefully" in str(llm.requests[0].messages)
+    assert STYLE.value == "Answer {{question}}"
+
+
+async def test_noise_is_measured_before_anything_is_compared(tmp_path: Path) -> None:
+    count = {"n": 0}
+
+    def noisy(request: Request) -> str:
+        count["n"] += 1
+        return says(request) if count["n"] % 3 else "noise"
+
+    result = await go(tmp_path, llm=ScriptedLLM(noisy))
+    assert result.noise["changed_outputs"] > 0
+    assert not result.noise["degenerate"]
+    quiet = await go(tmp_path / "quiet")
+    assert quiet.noise["degenerate"]
+
+
+async def test_transient_failures_are_retried_and_counted(tmp_path: Path) -> None:
+    seen: set[str] = set()
+
+    def hiccup(request: Request) -> Any:
+        text = str(request.messages[-1].content)
+        if text not in seen and len(seen) < 3:
+            seen.add(text)
+            return TransientLLMError("hiccup", billed=False)
+        return says(request)
+
+    llm = ScriptedLLM(hiccup)
+    result = await go(tmp_path, llm=llm)
+    assert result.spend["agent"]["calls"] == llm.calls
+    with open_run(tmp_path / "run") as run:
+        assert len(list(run.events("call.failed"))) == 3
+        assert not [o for o in run.outcomes() if o.status != "ok"]
+
+
+async def test_names_that_do_not_exist_say_what_was_meant(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="max_connections"):
+        await go(tmp_path, max_conections=3)
+    with pytest.raises(UnknownName, match="style"):
+        await go(tmp_path, parameters=("stile",))
+    await go(tmp_path)
+    with pytest.raises(UnknownName, match="did you mean 'run'"):
+        find_run("rum", tmp_path)
+
+
+async def test_a_second_use_of_the_test_examples_is_labelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "agentopt.toml").write_text("")
+    monkeypatch.chdir(tmp_path)
+    first = await go(tmp_path / "runs")
+    second = await go(tmp_path / "runs", name="second")
+    assert first.claim.touches == 0
+    assert second.claim.touches == 1
+    assert "not a fresh test" in second.claim.sentence
+
+
+async def test_repeats_average_within_an_example(tmp_path: Path) -> None:
+    result = await go(tmp_path, repeats=2)
+    assert result.claim.n == 16
+    with open_run(tmp_path / "run") as run:
+        assert len(run.outcomes(split="test")) == 64
+
+
+async def test_the_store_holds_no_pickle_and_can_be_mailed(tmp_path: Path) -> None:
+    await go(tmp_path)
+    record = json.loads((tmp_path / "run" / "best" / "candidate.json").read_text())
+    assert record["values"] == {"style": "Answer carefully: {{question}}"}
+    assert {p.name for p in (tmp_path / "run").iterdir()} <= {"run.sqlite", "run.sqlite-wal", "run.sqlite-shm", "best", "lock"}
