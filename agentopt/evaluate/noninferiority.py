@@ -17,7 +17,7 @@ __all__ = ["NonInferiority", "margin_test", "not_worse"]
 
 _NUISANCE = 60
 """Shares of gains over which the exact test takes its worst case."""
-_EXACT_UP_TO = 1500
+_EXACT_UP_TO = 1000
 """Examples beyond which its normal limit is as good."""
 
 
