@@ -12,7 +12,7 @@ import re
 import time
 from typing import Any
 
-from agentopt.errors import AgentOptError, LLMError, RateLimited, TransientLLMError, UsageError
+from agentopt.errors import AgentOptError, LLMError, MissingDependency, RateLimited, TransientLLMError, UsageError
 
 __all__ = ["failure", "redact", "retry_after"]
 
@@ -76,6 +76,9 @@ def failure(error: Exception, where: str, *secrets: str, hint: str = "") -> Agen
     )
     wait = retry_after(headers)
     said = redact(_said(error), *secrets)
+    if missing := re.search(r"No module named '([\w.]+)'", said):
+        package = missing[1].partition(".")[0]
+        return MissingDependency(f"{where} needs the package {package}: pip install {package}")
     if "APITimeoutError" in names or "Timeout" in names or isinstance(error, TimeoutError):
         return TransientLLMError(f"{where}: no answer in time ({said})", billed=True)
     if "RateLimitError" in names or status == 429:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import importlib.util
 import os
 import time
 from collections.abc import Mapping
@@ -76,6 +77,10 @@ class LiteLLMClient:
     async def _send(self, litellm: Any, request: Request) -> Response:
         fields = chat_fields(request, self._model)
         fields["max_tokens"] = request.max_tokens
+        if request.tools and importlib.util.find_spec("mcp") is None:
+            fields["_skip_mcp_handler"] = (
+                True  # else litellm imports its gateway for MCP tools, which needs that package
+            )
         if request.extra:
             fields["extra_body"] = dict(request.extra)
         key = request.idempotency_key
