@@ -14,12 +14,12 @@ SIGNS: tuple[tuple[str, str], ...] = (
         "this engine cannot read the file's tensor types: try ?engine=xllamacpp",
     ),
     (
-        r"bad_alloc|Cannot allocate memory|MemoryError|failed to allocate",
-        "out of memory: take a smaller model, kv_gb or max_seqs",
-    ),
-    (
         r"CUDA out of memory|torch\.OutOfMemoryError|No available memory for the cache",
         "out of GPU memory: lower --gpu-memory-utilization or --max-model-len",
+    ),
+    (
+        r"bad_alloc|Cannot allocate memory|MemoryError|failed to allocate",
+        "out of memory: take a smaller model, kv_gb or max_seqs",
     ),
     (r"[Aa]ddress already in use", "its port is taken: name another with --port"),
     (r"No module named '?([\w.]+)", "a package is missing: {0}"),

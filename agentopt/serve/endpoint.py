@@ -118,7 +118,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _complete(self, body: dict[str, Any], *, chat: bool) -> None:
         message = api.to_wire(body, chat=chat)
-        number = body.get("n") or 1
+        number = 1 if body.get("n") is None else body["n"]
         if not isinstance(number, int) or not 1 <= number <= 32:
             raise api.BadRequest("n must be a whole number from 1 to 32")
         if body.get("stream"):

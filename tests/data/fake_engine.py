@@ -63,3 +63,5 @@ while True:
         elif verb == "die":
             print(rest, file=sys.stderr, flush=True)
             os._exit(9)
+        else:
+            channel.emit("error", id=ident, kind="invalid", message=f"the script knows no {verb!r}")
