@@ -12,7 +12,7 @@ from agentopt.core.values import Candidate, Feedback, Outcome
 from agentopt.errors import UsageError
 from agentopt.optim.meta import estimate_tokens
 from agentopt.optim.optoprime.fold import fold
-from agentopt.optim.optoprime.memory import choose, remember
+from agentopt.optim.optoprime.memory import choose, ladder, remember
 from agentopt.optim.optoprime.optimizer import OptoPrimeOptimizer, build, pick
 from agentopt.optim.optoprime.program import read_program
 from agentopt.optim.optoprime.report import Caps, Run, report
@@ -219,6 +219,23 @@ def test_memory_keeps_the_best_and_the_latest_with_the_best_last() -> None:
     text = remember(kept, list(view.parameters.values()), view.best.candidate.values, 50)
     assert text.splitlines()[-1] == "w = 0, b = 2 -> output 0; smaller; score -3"
     assert choose(view.archive, "", 0) == []
+
+
+def test_tries_of_one_number_are_shown_in_its_order() -> None:
+    view = number_view()
+    for w, score, text in [(8.0, -6, "smaller"), (5.0, -3, "larger"), (9.0, -9, "smaller"), (-4.0, -30, "larger")]:
+        candidate = Candidate(values={"w": w, "b": 1})
+        said = Feedback(score=score, text=text)
+        view = view.evaluated(candidate, [Outcome(candidate=candidate.id, example="e", output=w, feedback=said)])
+    shown = ladder(view.archive, spec_of(W), view.best.candidate.values, 3)
+    assert [line.partition(" ->")[0] for line in shown.splitlines()] == ["w = 1", "w = 2", "w = 5", "w = 8", "w = 9"]
+    assert shown.splitlines()[2].endswith("larger; score -3  (now)")
+    assert ladder(view.archive, spec_of(B), view.best.candidate.values, 3) == ""
+    machine = OptoPrimeOptimizer()
+    asked = [spec_of(W)]
+    text = str(machine.messages(view, asked, [])[1].content)  # type: ignore[arg-type]
+    assert "# Tried before (the smallest value first)" in text
+    assert "the best last" not in text
 
 
 def test_example_policies() -> None:

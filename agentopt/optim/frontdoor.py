@@ -18,7 +18,7 @@ from agentopt.errors import ConstraintError, UsageError
 from agentopt.llm.context import current_session
 from agentopt.llm.types import Client, Request, Response
 from agentopt.optim.base import OptimizerLLM, ParameterSpec, Scored, View
-from agentopt.optim.optoprime.optimizer import OptoPrimeOptimizer
+from agentopt.optim.registry import make
 from agentopt.workspace.prompts import prompt_text
 
 __all__ = ["OptoPrime", "Step"]
@@ -82,8 +82,8 @@ class OptoPrime:
     ) -> None:
         self.parameters = _named(parameters)
         self.model, self.objective, self.seed, self.client = model, objective, seed, client
-        options = {"focus": "all", "examples": 8, "choose": "worst", **options}
-        self._machine = OptoPrimeOptimizer(memory=memory, **options)
+        options = {"focus": "all", "examples": 8, "choose": "worst", "insist": False, **options}
+        self._machine = make("optoprime", memory=memory, **options)
         self._archive: list[Scored] = []
         self._first: Candidate | None = None
         self._steps = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
@@ -136,6 +136,7 @@ async def suggest(
     *,
     reasoning: bool = True,
     off: Collection[str] = (),
+    refuse: Callable[[Mapping[str, JsonValue]], str] | None = None,
 ) -> Suggestion:
     """Ask for new values of some parameters, check each, and have the faulty ones repaired once.
 
@@ -147,6 +148,7 @@ async def suggest(
         sampling: address, seed, temperature and cap.
         reasoning: ask for a reason before the values.
         off: invariants that are switched off.
+        refuse: given the accepted values, says why they are of no use together (tried already, no change), or "".
 
     Returns:
         What was accepted. A truncated or malformed answer gives no values and a line in ``rejected``.
@@ -161,6 +163,8 @@ async def suggest(
         faults = [first.problem]
     else:
         accepted, faults = read_values(first.data, by_name, current, view, off)
+        if refuse is not None and not faults and (useless := refuse(accepted)):
+            accepted, faults = {}, [useless]
     why = _reason(first.data)
     missing = [spec for spec in specs if spec.name not in accepted]
     if not faults or not missing:

@@ -10,7 +10,7 @@ from agentopt.core.values import canonical
 from agentopt.optim.base import ParameterSpec, Scored
 from agentopt.optim.meta import clip, show
 
-__all__ = ["choose", "remember"]
+__all__ = ["choose", "ladder", "outcome_of", "remember"]
 
 
 def choose(archive: Sequence[Scored], current: str, size: int) -> list[Scored]:
@@ -57,13 +57,38 @@ def remember(
         differing = [n for n in values if canonical(values[n]) != canonical(current.get(n))]
         named = [n for n in values if n in differing or (n in asked and not isinstance(values[n], str))]
         what = ", ".join(f"{name} = {show(values[name], tokens)}" for name in named)
-        said = _said(scored, tokens)
+        said = outcome_of(scored, tokens)
         if what and said:
             lines.append(f"{what} -> {said}")
     return "\n".join(dict.fromkeys(lines))
 
 
-def _said(scored: Scored, tokens: int) -> str:
+def ladder(archive: Sequence[Scored], spec: ParameterSpec, current: Mapping[str, JsonValue], size: int) -> str:
+    """The tries that differ from the current values in one number only, in the order of that number.
+
+    The current one stands among them, so that what was said below and above it is read off at a glance. Of many tries
+    the nearest are shown. Empty when there is no such try.
+    """
+    here = current.get(spec.name)
+    if spec.kind != "number" or not isinstance(here, int | float) or size < 1:
+        return ""
+    rest = canonical({**current, spec.name: None})
+    found: dict[float, str] = {}
+    for scored in archive:
+        value = scored.candidate.values.get(spec.name)
+        if not isinstance(value, int | float) or canonical({**scored.candidate.values, spec.name: None}) != rest:
+            continue
+        if said := outcome_of(scored, 40):
+            found[value] = f"{spec.name} = {show(value)} -> {said}" + ("  (now)" if value == here else "")
+    below = sorted(value for value in found if value < here)[-((size + 1) // 2) :]
+    above = sorted(value for value in found if value > here)[: (size + 1) // 2]
+    if not below and not above:
+        return ""
+    return "\n".join(found[value] for value in [*below, *([here] if here in found else []), *above])
+
+
+def outcome_of(scored: Scored, tokens: int) -> str:
+    """What came of a try: the output and feedback of its only example, and the score."""
     parts = []
     outcomes = [outcome for outcome in scored.outcomes if outcome.status != "infra_error"]
     if len({outcome.example for outcome in outcomes}) == 1:

@@ -12,9 +12,9 @@ from agentopt.core.values import Outcome, Proposal
 from agentopt.errors import AgentOptError, UsageError
 from agentopt.llm.types import Message
 from agentopt.optim.base import ParameterSpec, Scored, View
-from agentopt.optim.meta import estimate_tokens, fill, section
+from agentopt.optim.meta import estimate_tokens, fill, section, show
 from agentopt.optim.operators import tunable
-from agentopt.optim.optoprime.memory import choose, remember
+from agentopt.optim.optoprime.memory import choose, ladder, outcome_of, remember
 from agentopt.optim.optoprime.report import Caps, Run, report
 from agentopt.optim.suggest import Sampling, settle, suggest
 
@@ -41,6 +41,7 @@ class OptoPrimeOptimizer:
         max_prompt_tokens: the report is shortened until its estimate is below.
         max_tokens: cap of the answer.
         reasoning: ask for a short reason before the values.
+        insist: have an answer that changes nothing, or that was tried before, repaired like an invalid one.
         mask_graph: leave the graph out of the report (for ablations).
         kinds: kinds of parameter that it tunes; code is not among them until something can run changed code.
         off: invariants that are switched off.
@@ -62,6 +63,7 @@ class OptoPrimeOptimizer:
         max_prompt_tokens: int = 3000,
         max_tokens: int = 500,
         reasoning: bool = True,
+        insist: bool = True,
         mask_graph: bool = False,
         kinds: Collection[str] = ("text", "number", "choice", "json", "demos"),
         off: Collection[str] = (),
@@ -73,6 +75,7 @@ class OptoPrimeOptimizer:
             raise UsageError("optoprime: memory must be >= 0, examples and max_tokens >= 1, max_prompt_tokens >= 200")
         self.memory, self.examples, self.choose, self.focus = memory, examples, choose, focus
         self.temperature, self.max_prompt_tokens, self.max_tokens = temperature, max_prompt_tokens, max_tokens
+        self.insist = insist
         self.reasoning, self.mask_graph, self.kinds, self.off = reasoning, mask_graph, tuple(kinds), tuple(off)
         self._turn = 0
 
@@ -94,7 +97,16 @@ class OptoPrimeOptimizer:
         current = view.best.candidate.values
         found = await asyncio.gather(
             *(
-                suggest(view, messages, asked, current, sampling, reasoning=self.reasoning, off=self.off)
+                suggest(
+                    view,
+                    messages,
+                    asked,
+                    current,
+                    sampling,
+                    reasoning=self.reasoning,
+                    off=self.off,
+                    refuse=(lambda values: already(view, values)) if self.insist else None,
+                )
                 for asked, messages, sampling in plans
             )
         )
@@ -128,6 +140,7 @@ class OptoPrimeOptimizer:
             runs,
             choose(view.archive, view.best.candidate.id, self.memory),
             max_tokens=self.max_prompt_tokens,
+            archive=view.archive if self.memory else (),
             mask_graph=self.mask_graph,
         )
 
@@ -142,6 +155,18 @@ class OptoPrimeOptimizer:
         """Take a state that ``state`` gave."""
         turn = state.get("turn", 0)
         self._turn = turn if isinstance(turn, int) else 0
+
+
+def already(view: View, values: Mapping[str, JsonValue]) -> str:
+    """Why a suggestion on the incumbent brings nothing new, or ""."""
+    if not values:
+        return "no value was changed: suggest another value"
+    made = view.best.candidate.change(dict(values))
+    for scored in view.archive:
+        if scored.candidate.id == made.id:
+            what = ", ".join(f"{name} = {show(value, 30)}" for name, value in values.items())
+            return f"{what} was tried before ({outcome_of(scored, 40)}): suggest another value"
+    return ""
 
 
 def pick(scored: Scored, n: int, policy: ExamplePolicy, rng: Any) -> list[Outcome]:
@@ -165,6 +190,7 @@ def build(
     tries: Sequence[Scored],
     *,
     max_tokens: int,
+    archive: Sequence[Scored] = (),
     mask_graph: bool = False,
 ) -> list[Message]:
     """System and user message, shortened until they are estimated below ``max_tokens``.
@@ -181,8 +207,9 @@ def build(
     caps, runs, tries = Caps(), list(runs), list(tries)
     while True:
         sections = report(runs, asked, current, caps, mask_graph=mask_graph)
-        memory = remember(tries, asked, current, min(caps.value, 60))
-        values = {"objective": objective, "task": task, "memory": memory, **sections}
+        steps = ladder(archive, asked[0], current, len(tries)) if len(asked) == 1 else ""
+        memory = "" if steps else remember(tries, asked, current, min(caps.value, 60))
+        values = {"objective": objective, "task": task, "memory": memory, "ladder": steps, **sections}
         messages = [
             Message(role="system", content=system),
             Message(role="user", content=fill(section(template, "user"), values)),
