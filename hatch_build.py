@@ -6,6 +6,7 @@ generic names. An editable install reads them from the checkout, so copies would
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -19,5 +20,6 @@ class WorkspaceHook(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called by hatchling before a build; ``version`` is ``standard`` or ``editable``."""
         if version != "editable":
-            for folder in FOLDERS:
+            here = Path(__file__).resolve().parent
+            for folder in filter(lambda name: (here / name).is_dir(), FOLDERS):
                 build_data["force_include"][folder] = f"agentopt/_workspace/{folder}"

@@ -113,5 +113,6 @@ class Progress:
             self._status.update(f"{self._cells} evaluations{failed}, {seconds:.0f} s")
 
     def say(self, text: str) -> None:
-        """Print a line above the moving one."""
-        self._console.print(text, markup=False)
+        """Print a line above the moving one, unless quiet."""
+        if not self._quiet:
+            self._console.print(text, markup=False)

@@ -1,0 +1,371 @@
+"""The commands, from a fresh workspace to an applied prompt, offline with the scripted model."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agentopt.cli.app import COMMANDS, execute
+from agentopt.workspace import init
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Run a command in this process; gives exit code, stdout and stderr."""
+
+    def call(*args: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            execute(args)
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def optimized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with one finished optimization named ``first``."""
+    root = tmp_path_factory.mktemp("optimized") / "ws"
+    init(root)
+    here = Path.cwd()
+    os.chdir(root)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            execute(["optimize", "-q", "--name", "first", "--optimizer", "optoprime"])
+        assert not ended.value.code
+    finally:
+        os.chdir(here)
+    return root
+
+
+@pytest.fixture
+def done(optimized: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that workspace, as the working directory."""
+    shutil.copytree(optimized, tmp_path / "ws")
+    monkeypatch.chdir(tmp_path / "ws")
+    return tmp_path / "ws"
+
+
+# -- the overview and mistakes -------------------------------------------------------------------------------------
+
+
+def test_help_lists_every_command_and_imports_none(cli: Cli) -> None:
+    code, out, _ = cli("--help")
+    assert code == 0
+    assert all(re.search(rf"^  {name} ", out, re.MULTILINE) for name in COMMANDS)
+    script = (
+        "import sys\nfrom agentopt.cli.app import execute\n"
+        "try:\n    execute(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'openai', 'litellm', 'networkx', 'numpy', 'scipy', 'rich.markdown', 'agentopt.run'}\n"
+        "sys.stderr.write(' '.join(sorted(heavy & set(sys.modules))))"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stderr == ""
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_has_help(cli: Cli, name: str) -> None:
+    code, out, _ = cli(name, "--help")
+    assert code == 0
+    assert f"agentopt {name}" in out
+
+
+def test_version(cli: Cli) -> None:
+    assert cli("--version")[1].startswith("agentopt 0.1.0")
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["optimise"], "Did you mean 'optimize'"),
+        (["optimize", "--taks", "x"], "No such option"),
+        (["optimize", "solv"], "no graph named 'solv'; did you mean 'solve'?"),
+        (["optimize", "--task", "sms"], "no task named 'sms'; did you mean 'sums'?"),
+        (["optimize", "--optimizer", "optoprim"], "did you mean 'optoprime'?"),
+        (["optimize", "--budget", "calls=abc"], "'abc' is not a number"),
+        (["optimize", "--budget", "calls=5"], "cannot pay for the least that a run needs"),
+        (["optimize", "--limit", "0"], "--limit: Input should be greater than 0"),
+        (["optimize", "--limit", "many"], "--limit: Input should be a valid integer"),
+        (["optimize", "--task-arg", "n"], "--task-arg 'n' is not KEY=VALUE"),
+        (["optimize", "--task-arg", "m=3"], "'m'"),
+        (["optimize", "--model", "openai/some"], "export OPENAI_API_KEY"),
+        (["optimize", "--model", "scripted/beginer"], "did you mean 'beginner'?"),
+        (["eval", "--split", "train"], "--split 'train' is none of search, validation, test, all"),
+        (["run"], "no input"),
+        (["run", "solve", "x", "--graph", "gif"], "--graph 'gif' is none of"),
+        (["show"], "no optimization has begun in runs"),
+        (["show", "nothing"], "no run named 'nothing'"),
+        (["resume", "nothing"], "no run named 'nothing'"),
+        (["apply", "nothing"], "no run named 'nothing'"),
+        (["list", "grafs"], "did you mean 'graphs'?"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_exit_code_2(cli: Cli, new_workspace: Path, args: list[str], says: str) -> None:
+    code, _, err = cli(*args)
+    assert code == 2
+    assert says in err
+    assert "Traceback" not in err
+    assert len(err.strip().splitlines()) == 1 or err.startswith("Usage:")
+    assert not list(new_workspace.glob("runs/*/best")), "nothing was run"
+
+
+def test_outside_a_workspace_the_command_is_named(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = cli("check")
+    assert code == 2
+    assert "agentopt init" in err
+    code, _, err = cli("optimize")
+    assert code == 2
+    assert "a graph and --task must be given" in err
+
+
+# -- the workspace -------------------------------------------------------------------------------------------------
+
+
+def test_init_makes_a_workspace_that_checks(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = cli("init", "mine")
+    assert code == 0
+    assert "cd mine && agentopt optimize" in out
+    code, out, _ = cli("check", "mine")
+    assert (code, "no problems" in out) == (0, True)
+    (tmp_path / "mine" / "prompts" / "solver.md").write_text("my own {{problem}}")
+    code, _, err = cli("init", "mine")
+    assert code == 2
+    assert "already there" in err
+    assert (tmp_path / "mine" / "prompts" / "solver.md").read_text() == "my own {{problem}}"
+
+
+def test_check_lists_every_problem(cli: Cli, new_workspace: Path) -> None:
+    (new_workspace / "graphs" / "bad.py").write_text(
+        "from agentopt import graph\nimport nothere\n\n@graph\ndef g(x): ...\n"
+    )
+    (new_workspace / "prompts" / "bad.md").write_text("---\nnmae: x\n---\n")
+    (new_workspace / "tasks" / "few.py").write_text(
+        "from agentopt import task\n\n@task\ndef few():\n    return [], max\n"
+    )
+    (new_workspace / "evals" / "bad.yaml").write_text("- a\n")
+    with (new_workspace / "agentopt.toml").open("a") as toml:
+        toml.write("sede = 3\n")
+    code, out, _ = cli("check")
+    assert code == 1
+    for said in ("graphs/bad.py", "nothere", "nmae", "no examples", "evals/bad.yaml", "did you mean 'seed'"):
+        assert said in out, said
+    code, out, _ = cli("check", "--json")
+    assert code == 1
+    assert len(json.loads(out)["problems"]) >= 5
+
+
+def test_list_says_where_a_name_comes_from(cli: Cli, new_workspace: Path) -> None:
+    rows = json.loads(cli("list", "--json")[1])
+    mine = {(r["kind"], r["name"]) for r in rows if r["source"] == "yours"}
+    assert mine == {("graph", "solve"), ("task", "sums"), ("prompt", "solver")}
+    assert {r["name"] for r in rows if r["kind"] == "optimizer"} >= {"optoprime", "paraphrase", "random"}
+    assert all(r["about"] for r in rows if r["kind"] == "optimizer")
+    code, out, _ = cli("list", "graphs")
+    assert code == 0
+    assert "solve" in out
+    assert "sums" not in out
+
+
+# -- running -------------------------------------------------------------------------------------------------------
+
+
+def test_run_prints_the_answer(cli: Cli, new_workspace: Path) -> None:
+    code, out, _ = cli("run", "solve", "17 + 25")
+    assert code == 0
+    assert "42" in out
+    code, out, _ = cli("run", "solve", "--input", "problem=17 + 25", "--json")
+    found = json.loads(out)
+    assert "42" in found["output"]
+    assert {n["kind"] for n in found["graph"]["nodes"]} >= {"param", "render", "llm", "call"}
+
+
+def test_run_shows_the_users_own_traceback(cli: Cli, new_workspace: Path) -> None:
+    (new_workspace / "graphs" / "bad.py").write_text(
+        "from agentopt import graph\n\n@graph\ndef bad(x):\n    return 1 / 0\n"
+    )
+    code, _, err = cli("run", "bad", "x")
+    assert code == 1
+    assert "return 1 / 0" in err
+    assert "ZeroDivisionError" in err
+
+
+def test_eval_has_interval_and_gate(cli: Cli, new_workspace: Path) -> None:
+    code, out, _ = cli("eval", "--limit", "30", "-q")
+    assert code == 0
+    assert re.search(r"solve on sums \(search\): 0\.\d+ \[0\.\d+, 0\.\d+\] on \d+ examples", out)
+    code, out, err = cli("eval", "--limit", "30", "-q", "--gate", "0.99", "--json")
+    assert code == 3
+    assert "gate not met" in err
+    assert json.loads(out)["summary"]["n"] > 0
+
+
+def test_optimize_ends_with_a_test_and_writes_best(optimized: Path) -> None:
+    best = json.loads((optimized / "runs" / "first" / "best" / "candidate.json").read_text())
+    assert best["values"] != best["baseline"]
+    assert best["claim"].startswith("better")
+    assert (optimized / "runs" / "first" / "best" / "solver.md").is_file()
+
+
+def test_progress_is_plain_lines_when_not_a_terminal(cli: Cli, new_workspace: Path) -> None:
+    code, out, err = cli("optimize", "--steps", "1", "--optimizer", "paraphrase", "--json")
+    assert code == 0
+    assert json.loads(out)["status"] == "finished"
+    assert "\x1b" not in err
+    assert err.index("examples:") < err.index("baseline ") < err.index("step 1"), "the forecast comes first"
+
+
+def test_dry_run_calls_nothing(cli: Cli, new_workspace: Path) -> None:
+    code, out, _ = cli("optimize", "--dry-run")
+    assert code == 0
+    assert "parameters: solver" in out
+    assert "least needed" in out
+    assert not (new_workspace / "runs").exists()
+
+
+def test_a_budget_that_ends_before_an_improvement_is_exit_code_4(cli: Cli, new_workspace: Path) -> None:
+    (new_workspace / "scripted.py").write_text("def beginner(request):\n    return 'no idea'\n")
+    code, out, _ = cli("optimize", "-q", "--budget", "calls=280", "--optimizer", "random", "--patience", "99")
+    assert code == 4
+    assert "the search budget ended" in out
+
+
+# -- looking -------------------------------------------------------------------------------------------------------
+
+
+def test_show_tells_result_steps_change_and_graph(cli: Cli, done: Path) -> None:
+    code, out, _ = cli("show")
+    assert code == 0
+    for said in ("test: better", "incumbent", "solver, as the run found it:", "<- output", "p:solver"):
+        assert said in out, said
+    record = json.loads(cli("show", "first", "--json")[1])
+    assert record["claim"]["n"] > 0
+    assert record["steps"]
+    assert record["config"]["graph"] == "solve"
+
+
+@pytest.mark.parametrize(
+    ("form", "has"), [("mermaid", "solver"), ("dot", "digraph"), ("svg", "<svg"), ("json", '"nodes"')]
+)
+def test_show_draws(cli: Cli, done: Path, form: str, has: str) -> None:
+    code, out, _ = cli("show", "--graph", form)
+    assert code == 0
+    assert has in out
+    code, out, _ = cli("show", "--graph", form, "--candidate", "baseline", "--out", f"pictures/g.{form}")
+    assert code == 0
+    assert has in (done / "pictures" / f"g.{form}").read_text()
+
+
+def test_runs_lists_them(cli: Cli, done: Path) -> None:
+    (done / "runs" / "torn").mkdir()
+    (done / "runs" / "torn" / "run.sqlite").write_bytes(b"not a database at all" * 100)
+    rows = {row["name"]: row for row in json.loads(cli("runs", "--json")[1])}
+    assert rows["first"]["score_best"] > rows["first"]["score_baseline"]
+    assert rows["torn"]["status"] == "damaged"
+    assert cli("runs")[0] == 0
+
+
+def test_apply_shows_the_diff_then_writes(cli: Cli, done: Path) -> None:
+    before = (done / "prompts" / "solver.md").read_text()
+    code, out, _ = cli("apply", "--dry-run")
+    assert code == 0
+    assert "-Solve this problem." in out
+    assert (done / "prompts" / "solver.md").read_text() == before
+    code, out, _ = cli("apply")
+    assert code == 0
+    after = (done / "prompts" / "solver.md").read_text()
+    assert after.split("---")[1] == before.split("---")[1], "front matter is kept"
+    assert after.split("---")[2] != before.split("---")[2]
+    code, out, _ = cli("apply")
+    assert "has the new text already" in out
+    (done / "prompts" / "solver.md").write_text("edited by hand: {{problem}}\n")
+    code, _, err = cli("apply")
+    assert code == 2
+    assert "--force" in err
+    assert "edited by hand" in (done / "prompts" / "solver.md").read_text()
+    assert cli("apply", "--force")[0] == 0
+    assert "edited by hand" not in (done / "prompts" / "solver.md").read_text()
+
+
+def test_the_best_values_can_be_run_and_scored(cli: Cli, done: Path) -> None:
+    assert cli("run", "solve", "17 + 25", "--run", "first")[1] == "42\n"
+    code, out, _ = cli("eval", "-q", "--run", "first", "--split", "validation", "--gate", "0.9")
+    assert (code, "(validation): 1.000" in out) == (0, True)
+
+
+def test_resume_of_a_finished_run_asks_nothing(cli: Cli, done: Path) -> None:
+    (done / "scripted.py").write_text("def beginner(request):\n    raise RuntimeError('asked')\n")
+    code, out, _ = cli("resume", "first")
+    assert code == 0
+    assert "test: better" in out
+
+
+def test_cache(cli: Cli, done: Path) -> None:
+    assert json.loads(cli("cache", "stats", "--json")[1])["entries"] >= 0
+    assert "forgotten" in cli("cache", "clear")[1]
+    assert json.loads(cli("cache", "stats", "--json")[1])["entries"] == 0
+
+
+def test_doctor_never_shows_a_key(cli: Cli, new_workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    code, out, err = cli("doctor", "--json")
+    assert code == 0
+    assert "very-secret" not in out + err
+    found = {f["name"]: f for f in json.loads(out)}
+    assert found["OPENAI_API_KEY"]["detail"] == "set"
+    assert found["ANTHROPIC_API_KEY"]["detail"] == "not set"
+    assert all(f["fix"] for f in found.values() if f["state"] == "missing")
+    assert cli("doctor")[0] == 0
+
+
+# -- Ctrl-C --------------------------------------------------------------------------------------------------------
+
+SLOW = """
+import time
+
+from agentopt.llm.types import Request
+
+
+def beginner(request: Request):
+    time.sleep(0.02)
+    return "no idea"
+"""
+
+
+def start(root: Path) -> subprocess.Popen[str]:
+    (root / "scripted.py").write_text(SLOW)
+    command = [sys.executable, "-m", "agentopt", "optimize", "--name", "cut", "-j", "1", "--no-cache"]
+    process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (root / "runs" / "cut" / "run.sqlite").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    return process
+
+
+def test_ctrl_c_saves_and_names_the_resume_command(new_workspace: Path) -> None:
+    process = start(new_workspace)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "agentopt resume cut" in out + err
+    assert "Traceback" not in err
+    (new_workspace / "scripted.py").write_text(SLOW.replace("0.02", "0"))
+    command = [sys.executable, "-m", "agentopt", "resume", "cut", "-q"]
+    ran = subprocess.run(command, cwd=new_workspace, capture_output=True, text=True, timeout=100, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "no improvement shown" in ran.stdout
