@@ -102,6 +102,17 @@ def test_the_report_has_every_section() -> None:
     assert sections["feedback"] == "score -12; The output should be larger."
 
 
+def test_parameters_that_are_not_asked_about_are_inputs() -> None:
+    view = number_view()
+    machine = OptoPrimeOptimizer(memory=0)
+    text = str(machine.messages(view, [spec_of(W)], machine._runs(view))[1].content)  # type: ignore[arg-type]
+    assert "# Inputs (fixed)\nb = 1\nx = 3" in text
+    masked = OptoPrimeOptimizer(memory=0, mask_graph=True)
+    text = str(masked.messages(view, [spec_of(W)], masked._runs(view))[1].content)  # type: ignore[arg-type]
+    assert "# Inputs (fixed)\nb = 1\n" in text
+    assert "x = 3" not in text
+
+
 def test_permuting_the_edges_changes_the_prompt() -> None:
     """The optimizer reads the graph: rewired, it is another request; masked, it is the same one."""
     view = number_view()

@@ -74,7 +74,7 @@ def report(
     Args:
         runs: what happened with the current values; runs of one and the same program share its code.
         specs: the variables that may be changed.
-        current: their values.
+        current: values of all parameters; those that may not be changed now are shown with the inputs.
         caps: how long the pieces may be.
         mask_graph: leave out code, documentation, inputs and intermediate values (for ablations): what is left is the
             variables, each example's input and output, and the feedback.
@@ -93,7 +93,12 @@ def report(
         sections["documentation"] = "\n".join(f"{op}: {text}" for op, text in docs.items())
     sections["variables"] = "\n".join(_variable(spec, current[spec.name], caps) for spec in specs)
     sections["constraints"] = "\n".join(f"{spec.name}: {spec.constraint}" for spec in specs if spec.constraint)
-    sections["inputs"] = _per_run(runs, single, lambda run: _inputs(run, mask_graph, caps))
+    used = {line.name for program in programs for line in program.parameters}
+    asked = {spec.name for spec in specs}
+    fixed = [name for name in current if name not in asked and (name in used or not programs)]
+    given = [f"{name} = {show(current[name], caps.value)}" for name in fixed]
+    given.append(_per_run(runs, single, lambda run: _inputs(run, mask_graph, caps)))
+    sections["inputs"] = "\n".join(filter(None, given))
     sections["others"] = "" if mask_graph else _per_run(runs, single, lambda run: _others(run, caps))
     sections["outputs"] = _per_run(runs, single, lambda run: _output(run, mask_graph, caps))
     sections["feedback"] = _per_run(runs, single, lambda run: _feedback(run, caps))
