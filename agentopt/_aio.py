@@ -50,8 +50,8 @@ def _running() -> asyncio.AbstractEventLoop | None:
 def run_sync(work: Coroutine[Any, Any, T], *, loop: asyncio.AbstractEventLoop | None = None) -> T:
     """Run a coroutine to its end from plain code, also where an event loop is already running (Jupyter).
 
-    It runs on ``loop`` (default: the background loop) with a copy of the caller's context, so it sees the caller's
-    ``ContextVar`` values. An interrupt (Ctrl-C) cancels it and waits until it has cleaned up.
+    It runs on ``loop``, if that is running (default: the background loop), with a copy of the caller's context, so it
+    sees the caller's ``ContextVar`` values. An interrupt (Ctrl-C) cancels it and waits until it has cleaned up.
 
     Raises:
         UsageError: called from a coroutine of that very loop, which would wait for itself.
@@ -61,7 +61,7 @@ def run_sync(work: Coroutine[Any, Any, T], *, loop: asyncio.AbstractEventLoop | 
     >>> run_sync(double(21))
     42
     """
-    target = background_loop() if loop is None else loop
+    target = loop if loop is not None and loop.is_running() else background_loop()
     if _running() is target:
         work.close()
         raise UsageError("a sync call was made from a coroutine of the loop that would have to serve it; await instead")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import subprocess
 import sys
@@ -313,8 +314,9 @@ async def test_the_sync_call_works_in_a_notebooks_loop(told: Told) -> None:
 @pytest.mark.parametrize("error", [LLMError("down"), BudgetExhausted("calls", "no calls are left")])
 def test_errors_come_through(error: Exception) -> None:
     with use_session(Session(Told(lambda request: error), models={"agent": "m"})):
-        with core.Trace(), pytest.raises(type(error), match=str(error)):
+        with core.Trace() as trace, pytest.raises(type(error), match=str(error)):
             llm("x")
+        assert str(error) in str(trace.graph.nodes[-1].error)
         with pytest.raises(type(error)):
             asyncio.run(_awaited())
 
@@ -415,3 +417,14 @@ def test_importing_it_imports_no_provider() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_front_page_has_every_name(told: Told) -> None:
+    import agentopt
+    import agentopt.llm as package
+
+    assert not [name for name in package.__all__ if inspect.ismodule(getattr(package, name))]
+    with pytest.raises(AttributeError, match="no attribute 'nobody'"):
+        _ = package.nobody  # type: ignore[attr-defined]
+    assert agentopt.llm("hi") == "HI"
+    assert agentopt.allm is allm

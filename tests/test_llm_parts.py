@@ -68,6 +68,12 @@ async def test_sync_calls_work_inside_a_running_loop() -> None:
     assert run_sync(_place()) == "nowhere"
 
 
+def test_a_loop_that_has_ended_is_not_waited_for() -> None:
+    ended = asyncio.new_event_loop()
+    ended.close()
+    assert run_sync(_place(), loop=ended) == "nowhere"
+
+
 async def test_a_sync_call_that_would_wait_for_itself_is_refused() -> None:
     with pytest.raises(UsageError, match="await"):
         run_sync(_place(), loop=asyncio.get_running_loop())

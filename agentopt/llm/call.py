@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from agentopt._aio import run_sync
 from agentopt.core import Parameter, add_op, current_path, next_ordinal, render, wants_node
 from agentopt.core.nest import unwrap
-from agentopt.errors import UsageError
+from agentopt.errors import BudgetExhausted, LLMError, UsageError
 from agentopt.llm.context import Session, current_session
 from agentopt.llm.structured import answer_schema, structured
 from agentopt.llm.tools import as_tool
@@ -71,7 +71,12 @@ def llm(prompt: Any = None, **options: Any) -> Any:
     if _in_loop() and session.scope:
         raise UsageError("llm() waits, and would stop the run's event loop: write `await agentopt.allm(...)` here")
     call = prepare(session, prompt, **options)
-    return call.place(*run_sync(call.ask(), loop=session.loop))
+    try:
+        answer = run_sync(call.ask(), loop=session.loop)
+    except (LLMError, BudgetExhausted) as error:
+        call.fail(error)
+        raise
+    return call.place(*answer)
 
 
 @overload
@@ -95,6 +100,9 @@ def _in_loop() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+_DOC = "asks a language model"
 
 
 @dataclass(slots=True)
@@ -125,7 +133,7 @@ class Call:
             value,
             self.given,
             kind="llm",
-            doc="asks a language model",
+            doc=_DOC,
             model=model_identity(self.request.model),
             finish=response.finish,
             usage=response.usage.model_dump(),
@@ -138,7 +146,17 @@ class Call:
 
     async def run(self) -> Any:
         """Ask, and put the answer on the graph."""
-        return self.place(*await self.ask())
+        try:
+            answer = await self.ask()
+        except (LLMError, BudgetExhausted) as error:
+            self.fail(error)
+            raise
+        return self.place(*answer)
+
+    def fail(self, error: Exception) -> None:
+        """Put the failure on the graph, where there is one, so that a trace shows which call failed."""
+        text = f"{type(error).__name__}: {error}"
+        add_op(self.name, None, self.given, kind="llm", doc=_DOC, error=text, model=model_identity(self.request.model))
 
 
 def prepare(
