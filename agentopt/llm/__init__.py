@@ -1,9 +1,9 @@
 """Language models: requests, clients, and the call that graphs make.
 
-``agentopt.llm("prompt")`` asks (``agentopt.allm`` from a coroutine), within the current ``Session``; ``run_tools`` lets a
-model call functions. A ``Client`` has one method, ``complete(Request) -> Response``; providers (``resolve`` finds one by
-a model string) and their wrappers (``Retrying``, ``Limited``, and in a run the journal, the cache and the meter) all have
-this shape.
+``agentopt.llm("prompt")`` asks (``agentopt.allm`` from a coroutine), within the current ``Session``;
+``run_tools`` lets a model call functions. A ``Client`` has one method, ``complete(Request) -> Response``;
+providers (``resolve`` finds one by a model string) and their wrappers (``Retrying``, ``Limited``, and in a run
+the journal, the cache and the meter) all have this shape.
 
 Names are loaded when they are first used, and ``openai`` and ``litellm`` with the first call that needs them.
 """
