@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -116,24 +115,27 @@ def _edge(cell: Cell) -> str:
     return "param" if cell._n_op.kind == "param" else "data"
 
 
-def ancestors(output: Cell) -> Iterator[Cell]:
-    """``output`` and everything that it was made from, each once, in no particular order. Linear and iterative."""
+def ancestors(output: Cell) -> list[Cell]:
+    """``output`` and everything that it was made from, each once, in no particular order. Linear and iterative; hot."""
     seen = {id(output)}
     stack: list[Cell] = [output]
+    found: list[Cell] = []
     links: set[int] = set()
     while stack:
         cell = stack.pop()
-        yield cell
+        found.append(cell)
         for arg in cell._n_args:
-            if isinstance(arg, Cell):
-                if id(arg) not in seen:
-                    seen.add(id(arg))
-                    stack.append(arg)
-            elif type(arg) is Nested:
+            kind = type(arg)
+            if kind in ATOMS:
+                continue
+            if kind is Nested:
                 for _, node in arg.found:
                     if id(node) not in seen:
                         seen.add(id(node))
                         stack.append(node)
+            elif issubclass(kind, Cell) and id(arg) not in seen:
+                seen.add(id(arg))
+                stack.append(arg)
         if cell._n_more is not None:
             for node in cell._n_more.get("reads", ()):
                 if id(node) not in seen:
@@ -146,6 +148,7 @@ def ancestors(output: Cell) -> Iterator[Cell]:
             if id(node) not in seen:
                 seen.add(id(node))
                 stack.append(node)
+    return found
 
 
 def line_of(code: CodeType, lasti: int) -> int:
