@@ -77,8 +77,17 @@ class Listed:
 TEXTS = ["Say {{question}}", "no hole", "Say {{question}}", "Answer carefully: {{question}}", "Tell {{question}} now"]
 
 
-async def go(folder: Path, *, texts: Sequence[str] = TEXTS, llm: Any = None, graph: Any = answer, **options: Any) -> Any:
-    fields = {"task": task(), "proposals": 3, "steps": 2, "runs_dir": str(folder), "cache": False, "name": "run"} | options
+async def go(
+    folder: Path, *, texts: Sequence[str] = TEXTS, llm: Any = None, graph: Any = answer, **options: Any
+) -> Any:
+    fields = {
+        "task": task(),
+        "proposals": 3,
+        "steps": 2,
+        "runs_dir": str(folder),
+        "cache": False,
+        "name": "run",
+    } | options
     return await optimize_async(graph, optimizer=Listed(texts), model=llm or ScriptedLLM(says), **fields)
 
 
@@ -284,7 +293,12 @@ async def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert list_runs(tmp_path / "cut")[0].status == "interrupted"
     more = ScriptedLLM(says)
     again = await resume_async(
-        "run", graph=answer, task=task(), clients={"given/model": more}, optimizer=Listed(TEXTS), runs_dir=tmp_path / "cut"
+        "run",
+        graph=answer,
+        task=task(),
+        clients={"given/model": more},
+        optimizer=Listed(TEXTS),
+        runs_dir=tmp_path / "cut",
     )
     assert again.best == uninterrupted.best
     assert again.claim == uninterrupted.claim
@@ -398,4 +412,10 @@ async def test_the_store_holds_no_pickle_and_can_be_mailed(tmp_path: Path) -> No
     await go(tmp_path)
     record = json.loads((tmp_path / "run" / "best" / "candidate.json").read_text())
     assert record["values"] == {"style": "Answer carefully: {{question}}"}
-    assert {p.name for p in (tmp_path / "run").iterdir()} <= {"run.sqlite", "run.sqlite-wal", "run.sqlite-shm", "best", "lock"}
+    assert {p.name for p in (tmp_path / "run").iterdir()} <= {
+        "run.sqlite",
+        "run.sqlite-wal",
+        "run.sqlite-shm",
+        "best",
+        "lock",
+    }

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from agentopt.core.values import Candidate, Outcome
-from agentopt.evaluate import Example, claim
+from agentopt.evaluate import Example, compare
 from agentopt.evaluate.splits import SplitName
 from agentopt.run.parts import Parts, numbers_of
 from agentopt.run.state import State
@@ -55,13 +55,7 @@ async def test(parts: Parts, state: State, evaluate: Evaluate) -> None:
     touched = touch(parts, "test", "claim")
     pair = (state.baseline, state.archive[state.chosen].candidate)
     outcomes = await evaluate(pair, parts.splits.test, "test")
-    result = claim(
-        state.archive.means(pair[0].id, "test"),
-        state.archive.means(pair[1].id, "test"),
-        n_excluded=len({o.example for o in outcomes if o.status == "infra_error"}),
-        score_range=parts.task.score_range,
-        touches=len(touched),
-    )
+    result = compare(outcomes, pair[0].id, pair[1].id, score_range=parts.task.score_range, touches=len(touched))
     state.claim = result
     await parts.store.append("claim", {"claim": result.model_dump(mode="json"), "touched_by": touched})
 

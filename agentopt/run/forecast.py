@@ -45,7 +45,7 @@ class Forecast:
     proposals: int | None
     """Proposals that the budget can evaluate in full; None when nothing limits them."""
     detectable: float | None
-    """Smallest difference on the test split that is shown with 80 % power, for scores of 0 and 1 near 0.5."""
+    """Smallest difference on the test split that is shown with 80 % power (scores of 0 and 1, 10 % of examples lost)."""
 
     def lines(self) -> list[str]:
         """What is printed before the first call."""
@@ -59,7 +59,9 @@ class Forecast:
         ]
         if self.proposals is not None:
             lines.append(f"the budget pays for {self.proposals} proposals if each ran on every search example")
-        if self.detectable is not None:
+        if self.detectable is None:
+            lines.append(f"{test} test examples are too few to show any difference of scores of 0 and 1")
+        else:
             lines.append(f"smallest difference that {test} test examples are likely to show: {self.detectable:.2f}")
         return lines
 

@@ -53,7 +53,7 @@ async def race(
     low, high = score_range
     scores: dict[str, dict[str, float]] = {id_: {} for id_ in ids}
     ended: dict[str, str] = {}
-    races = {id_: Race((low, high)) for id_ in ids}
+    races = {id_: Race((low, high), alpha=0.05 / max(1, len(ids))) for id_ in ids}
 
     async def spend(on: Sequence[str], batch: Sequence[str]) -> None:
         for id_, means in (await evaluate(on, batch)).items():

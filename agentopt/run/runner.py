@@ -11,7 +11,7 @@ from typing import Any
 
 from agentopt.core.values import Candidate, Outcome, Proposal, digest
 from agentopt.errors import BudgetExhausted, LLMError
-from agentopt.evaluate import Example, aa_summary
+from agentopt.evaluate import Example, aa_summary, evaluator_hash
 from agentopt.optim.invariants import check as check_invariants
 from agentopt.run.cells import Cell
 from agentopt.run.finals import test, touch, validate
@@ -52,6 +52,7 @@ class Runner:
         if state.claim is not None:
             return "finished"
         status = "finished"
+        scorer = evaluator_hash(self._p.task.scorer)
         try:
             await self._baseline()
             await self._noise()
@@ -63,8 +64,17 @@ class Runner:
         except BudgetExhausted as end:
             status = "budget"
             await self._store.append("budget.exhausted", {"axis": end.axis, "message": str(end)})
+        await self._protect(scorer)
         await self._store.append("run.finished", {"status": status, "spend": self._spend()})
         return status
+
+    async def _protect(self, before: str) -> None:
+        """Say so when the scorer's files changed while the run went on, or since it began."""
+        started = self._store.last("run.started")
+        begun = before if started is None else started.data.get("evaluator", before)
+        if not begun == before == evaluator_hash(self._p.task.scorer):
+            text = "the files of the scorer have changed since the run began: its scores are not of one kind"
+            await self._store.append("warning", {"text": text})
 
     # -- the phases ----------------------------------------------------------------------------------------------
 
@@ -74,6 +84,8 @@ class Runner:
         if state.baseline is None:
             await self._store.append("forecast", {"lines": list(plan.lines())})
             baseline = self._p.target.baseline()
+            for note in self._p.task.notes:
+                await self._store.append("warning", {"text": note})
             await self._store.append("baseline", {"candidate": baseline.model_dump(mode="json")})
             state.baseline, state.incumbent = baseline, baseline.id
             state.archive.add(baseline, -1, "baseline")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import platform
 import time
@@ -13,7 +14,7 @@ from typing import Any
 
 from agentopt.core.values import Candidate, canonical
 from agentopt.errors import AgentOptError, UsageError
-from agentopt.evaluate import Example, SplitLedger, Splits, Task, from_metric
+from agentopt.evaluate import Example, SplitLedger, Splits, Task, evaluator_hash, from_metric
 from agentopt.llm.cache import ResponseCache
 from agentopt.llm.context import Session
 from agentopt.llm.ledger import Ledger
@@ -142,6 +143,7 @@ def started(plan: Plan, endpoints: Mapping[str, str], kind: str) -> tuple[dict[s
         "graph": plan.target.name,
         "task": {"name": plan.task.name, "version": plan.task.version, "hash": plan.task.hash},
         "objective": plan.task.objective,
+        "evaluator": evaluator_hash(plan.task.scorer),
         "score_range": list(plan.task.score_range),
         "splits": {
             name: {"n": len(part), "hash": plan.splits.hash(name) if part else "", "examples": blob_id(blob)}
@@ -205,7 +207,7 @@ def connect(plan: Plan, store: Store, *, optimizer: Optimizer | None, elapsed: f
     )  # fmt: skip
     parts = Parts(
         config, plan.target, plan.task, plan.splits, optimizer or make("random"), store, ledger, stack, cells,
-        split_ledger(), prompt_text, estimate(plan),
+        split_ledger(), functools.cache(prompt_text), estimate(plan),
     )  # fmt: skip
     return parts, stack
 
