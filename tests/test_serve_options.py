@@ -35,13 +35,13 @@ def weights(tmp_path, monkeypatch):
 
 
 def test_options_in_a_model_string():
-    found = options.parse("local/qwen2.5-coder-1.5b?engine=xllamacpp&max_seqs=8&idle=0.5&exact=1")
+    found = options.parse("local/qwen2.5-coder-1.5b?engine=xllamacpp&max_seqs=8&idle=0.5&exact=0")
     assert (found.name, found.engine, found.max_seqs, found.idle, found.exact) == (
         "qwen2.5-coder-1.5b",
         "xllamacpp",
         8,
         0.5,
-        True,
+        False,
     )
     assert options.parse("a/b.gguf").name == "a/b.gguf"
 
@@ -68,9 +68,9 @@ def test_identity_is_weights_engine_and_version(weights):
     plain = options.resolve(options.parse("qwen2.5-coder-0.5b?engine=xllamacpp&max_seqs=2"))
     assert plain.endpoint == "sha256:1d9614638d18024d+xllamacpp+9.9"
     assert plain.weights.name.endswith("q4_k_m.gguf")
-    exact = options.resolve(options.parse("qwen2.5-coder-1.5b?exact=true"))
-    assert exact.endpoint.endswith("+exact")
-    assert str(weights) not in exact.endpoint
+    fast = options.resolve(options.parse("qwen2.5-coder-1.5b?exact=false"))
+    assert fast.endpoint.endswith("9.9+fast")
+    assert str(weights) not in fast.endpoint
 
 
 def test_context_is_the_models_at_most(weights):
