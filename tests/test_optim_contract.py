@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from agentopt.core import Parameter
 from agentopt.errors import BudgetExhausted, UnknownName
 from agentopt.llm.types import Request
 from agentopt.optim.base import Optimizer
 from agentopt.optim.registry import BUILTIN, make
-from agentopt.testing import OptimizerContract
+from agentopt.testing import FakeView, OptimizerContract, ScriptedLLM
+from agentopt.testing.optimizers import spec_of
 from agentopt.testing.scripted import Reply
 
 GOOD = {"instruction": "Work out {{question}} with care.", "count": 4, "tone": "warm"}
@@ -74,7 +76,9 @@ async def test_the_end_of_the_budget_keeps_what_was_paid_for(name: str) -> None:
     assert any(p.candidate.id != view.baseline.id for p in proposals)
 
 
-async def test_nothing_left_and_nothing_found_ends_normally() -> None:
-    view = _Shipped().view(lambda request: BudgetExhausted("calls", "none left"))
+@pytest.mark.parametrize("name", sorted(BUILTIN))
+async def test_nothing_left_and_nothing_found_ends_normally(name: str) -> None:
+    text = Parameter("Answer {{question}} now.", name="instruction")
+    view = FakeView({"instruction": spec_of(text)}, ScriptedLLM(lambda request: BudgetExhausted("calls", "none left")))
     with pytest.raises(BudgetExhausted):
-        await make("optoprime").ask(view, 2)  # type: ignore[arg-type]
+        await make(name).ask(view, 2)  # type: ignore[arg-type]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from pydantic import JsonValue
 
 from agentopt.core.values import Outcome, Proposal
 from agentopt.optim.base import ParameterSpec, View
 from agentopt.optim.operators import jitter, rewrite, tunable
-from agentopt.optim.suggest import Sampling, Suggestion
+from agentopt.optim.suggest import Sampling, Suggestion, settle
 
 __all__ = ["ParaphraseBest"]
 
@@ -54,15 +55,13 @@ class ParaphraseBest:
                 (spec, near, Sampling(f"paraphrase/{i}", view.rng.randrange(2**31 - 1), warmth, self.max_tokens))
             )
         self._turn += n
-        return list(await asyncio.gather(*(self._proposal(view, *plan) for plan in plans)))
+        return settle(view, await asyncio.gather(*(self._moved(view, *plan) for plan in plans)), self.name)
 
-    async def _proposal(self, view: View, spec: ParameterSpec, near: JsonValue, sampling: Sampling) -> Proposal:
-        found = Suggestion({spec.name: near})
-        if spec.kind == "text":
-            found = await rewrite(view, spec, near, "meta/paraphrase", sampling, off=self.off)
-        candidate = view.best.candidate.change(found.values, origin=self.name)
-        why = f"{spec.name} reworded" if spec.kind == "text" else f"{spec.name} moved"
-        return Proposal(candidate=candidate, why=why, operator=self.name, rejected=found.rejected)
+    async def _moved(self, view: View, spec: ParameterSpec, near: JsonValue, sampling: Sampling) -> Suggestion:
+        if spec.kind != "text":
+            return Suggestion({spec.name: near}, f"{spec.name} moved")
+        found = await rewrite(view, spec, near, "meta/paraphrase", sampling, off=self.off)
+        return replace(found, why=f"{spec.name} reworded")
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:
         """Nothing is learned beyond the incumbent, which the run keeps."""

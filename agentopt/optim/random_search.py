@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from pydantic import JsonValue
 
 from agentopt.core.values import Outcome, Proposal
 from agentopt.optim.base import ParameterSpec, View
 from agentopt.optim.operators import jitter, rewrite, tunable, uniform
-from agentopt.optim.suggest import Sampling, Suggestion
+from agentopt.optim.suggest import Sampling, Suggestion, settle
 
 __all__ = ["RandomSearch"]
 
@@ -51,7 +52,7 @@ class RandomSearch:
     async def ask(self, view: View, n: int) -> list[Proposal]:
         """Draw ``n`` candidates; one model call for each that redraws a text."""
         plans = [self._plan(view, i) for i in range(n)]
-        return list(await asyncio.gather(*(self._proposal(view, *plan) for plan in plans)))
+        return settle(view, await asyncio.gather(*(self._drawn(view, *plan) for plan in plans)), self.name)
 
     def _plan(self, view: View, i: int) -> tuple[dict[str, JsonValue], ParameterSpec | None, str, Sampling]:
         """Everything random of one proposal, drawn before anything is awaited."""
@@ -65,17 +66,16 @@ class RandomSearch:
         seed = rng.randrange(2**31 - 1)
         return drawn, text, rng.choice(self.styles), Sampling(f"random/{i}", seed, self.temperature, self.max_tokens)
 
-    async def _proposal(
+    async def _drawn(
         self, view: View, drawn: dict[str, JsonValue], text: ParameterSpec | None, style: str, sampling: Sampling
-    ) -> Proposal:
+    ) -> Suggestion:
         found = Suggestion({})
         if text is not None:
             start = view.baseline.values[text.name]
             found = await rewrite(
                 view, text, start, "meta/random_instruction", sampling, extra={"style": style}, off=self.off
             )
-        candidate = view.best.candidate.change({**drawn, **found.values}, origin=self.name)
-        return Proposal(candidate=candidate, why="drawn at random", operator=self.name, rejected=found.rejected)
+        return replace(found, values={**drawn, **found.values}, why="drawn at random")
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:
         """Nothing is learned."""
