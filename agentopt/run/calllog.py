@@ -17,7 +17,7 @@ class StoreLog:
     """A ``CallLog`` that keeps calls in a ``Store``: payloads as blobs, answers in the log."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self._store, self._run = store, store.id
 
     def lookup(self, address: Address) -> tuple[str, Response] | None:
         """Payload hash and answer of a call that has been answered, or None."""
@@ -30,9 +30,9 @@ class StoreLog:
         """Number of the next attempt and its idempotency key: a call cut off by a crash keeps its key."""
         call = self._store.call(str(address))
         if call is None:
-            return 0, _key(address, 0)
+            return 0, self._key(address, 0)
         number = int(call["attempt"]) + 1
-        return number, call["key"] if call["state"] == "sent" else _key(address, number)
+        return number, call["key"] if call["state"] == "sent" else self._key(address, number)
 
     async def sent(
         self, request: Request, attempt: int, key: str, reserved: Mapping[str, float], endpoint: str
@@ -58,10 +58,9 @@ class StoreLog:
         """An attempt failed, or was given up."""
         await self._store.append("call.failed", _head(request, attempt) | {"error": error, "settled": dict(settled)})
 
+    def _key(self, address: Address, attempt: int) -> str:
+        return f"agentopt-{digest([self._run, str(address), attempt])[:32]}"
+
 
 def _head(request: Request, attempt: int) -> dict[str, Any]:
     return {"address": str(request.address), "hash": request.hash, "attempt": attempt, "role": request.role}
-
-
-def _key(address: Address, attempt: int) -> str:
-    return f"agentopt-{digest([str(address), attempt])[:32]}"

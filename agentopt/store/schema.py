@@ -17,6 +17,8 @@ APPLICATION_ID = 0x61676F70  # "agop"
 SCHEMA_VERSION = 1
 
 _TABLES = """
+CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO about VALUES ('id', lower(hex(randomblob(16))));
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY,
     time REAL NOT NULL,

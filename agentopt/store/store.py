@@ -99,6 +99,11 @@ class Store:
 
     # -- reading -------------------------------------------------------------------------------------------------
 
+    @property
+    def id(self) -> str:
+        """The run's own random name: the same wherever the file is moved to."""
+        return str(self._read("SELECT value FROM about WHERE key='id'", [])[0][0])
+
     def events(self, *types: str, since: int = 0) -> Iterator[Event]:
         """Events in order, those after ``since``, of the given types (all when none is given)."""
         where, args = "seq > ?", [since, *types]
