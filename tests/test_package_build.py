@@ -48,7 +48,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.slow
 def test_wheel_has_one_top_level_name_and_the_workspace(built: Path) -> None:
     wheel = next(built.glob("*.whl"))
     names = zipfile.ZipFile(wheel).namelist()
@@ -72,7 +71,6 @@ def test_wheel_has_one_top_level_name_and_the_workspace(built: Path) -> None:
     assert not [n for n in names if "__pycache__" in n or n.startswith("agentopt/tests")]
 
 
-@pytest.mark.slow
 def test_sdist_keeps_the_natural_layout(built: Path) -> None:
     with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
         names = archive.getnames()
@@ -81,7 +79,6 @@ def test_sdist_keeps_the_natural_layout(built: Path) -> None:
     assert not [n for n in names if n.endswith((".gguf", ".sqlite", ".pyc"))]
 
 
-@pytest.mark.slow
 def test_an_installed_wheel_works_from_anywhere(built: Path, tmp_path: Path) -> None:
     """Unpacked on a path of its own, with no checkout in sight: list, init and an offline optimization."""
     site = tmp_path / "site"
