@@ -113,3 +113,25 @@ def test_a_line_that_is_no_object_is_refused():
 )
 def test_diagnosis(lines, status, words):
     assert words in diagnose(lines, status)
+
+
+def test_forced_tools_become_a_schema_for_llama_cpp():
+    from agentopt.serve.engine_xll import body
+
+    tools = [{"type": "function", "function": {"name": n}} for n in ("add", "now")]
+    message = {"op": "chat", "messages": [], "tools": tools, "max_tokens": 4}
+    assert body({**message, "tool_choice": "auto"})["tool_choice"] == "auto"
+    assert "tools" not in body({**message, "tool_choice": "none"})
+    forced = body({**message, "tool_choice": "now"})
+    assert forced["tools"] == tools
+    assert forced["response_format"]["json_schema"]["schema"]["properties"]["name"] == {"const": "now"}
+    assert "anyOf" in body({**message, "tool_choice": "required"})["response_format"]["json_schema"]["schema"]
+
+
+def test_sampling_that_nobody_narrowed_is_not_narrowed():
+    from agentopt.serve.engine_xll import body
+
+    sent = body({"op": "complete", "prompt": "x", "temperature": None, "top_k": 7})
+    assert (sent["temperature"], sent["top_p"], sent["top_k"], sent["min_p"]) == (1.0, 1.0, 7, 0.0)
+    assert sent["prompt"] == "x"
+    assert "messages" not in sent

@@ -35,6 +35,7 @@ class Live:
     stop: list[str]
     tools: set[str]
     forced: bool
+    stream: bool
     logprobs: bool
     pieces: Pieces | None
     ids: list[int] = field(default_factory=list)
@@ -125,10 +126,11 @@ class OpenVino:
         config.max_new_tokens = min(int(message["max_tokens"]), self.context - size)
         self.count += 1
         stop = list(message.get("stop") or [])
-        pieces = Pieces(lambda x: self._decode(x, False), stop) if message.get("stream") and not tools else None
+        stream = bool(message.get("stream"))
+        pieces = Pieces(lambda x: self._decode(x, False), stop) if stream and not tools else None
         handle = self.pipe.add_request(self.count, ids, config)
         names = {t["function"]["name"] for t in tools}
-        return Live(message["id"], handle, size, stop, names, forced, bool(message.get("logprobs")), pieces)
+        return Live(message["id"], handle, size, stop, names, forced, stream, bool(message.get("logprobs")), pieces)
 
     def _encode(self, prompt: str) -> Any:
         """Text to tokens. The tokenizer cuts long texts without a word, so they are given to it in pieces."""
@@ -231,8 +233,9 @@ class OpenVino:
         if entry.tools and finish != "length":
             text, calls = parse_tool_calls(text, entry.tools)
             finish = "tool_calls" if calls else finish
-        if entry.pieces and (piece := entry.pieces.finish(text)):
-            self.channel.emit("text", id=entry.id, text=piece)
+        rest = entry.pieces.finish(text) if entry.pieces else text if entry.stream else ""
+        if rest:
+            self.channel.emit("text", id=entry.id, text=rest)
         more: dict[str, Any] = {}
         if entry.logprobs:
             more["logprobs"] = [

@@ -18,6 +18,7 @@ import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
+from agentopt.serve.tooltext import forced_schema, parse_tool_calls
 from agentopt.serve.wire import Channel, Refused
 
 __all__ = ["LlamaCpp", "main"]
@@ -116,6 +117,7 @@ class LlamaCpp:
             return self._collect(message, _events(answer))
 
     def _collect(self, message: dict[str, Any], events: Iterator[dict[str, Any]]) -> dict[str, Any]:
+        offered = {t["function"]["name"] for t in message.get("tools") or () if message.get("tool_choice") != "none"}
         text: list[str] = []
         calls: dict[int, dict[str, str]] = {}
         scores: list[Any] = []
@@ -131,20 +133,26 @@ class LlamaCpp:
                 piece = choice.get("text") or delta.get("content")
                 if piece:
                     text.append(piece)
-                    if message.get("stream"):
+                    if message.get("stream") and not offered:
                         self.channel.emit("text", id=message["id"], text=piece)
                 for call in delta.get("tool_calls") or ():
                     _merge(calls.setdefault(int(call.get("index", 0)), {"name": "", "arguments": ""}), call)
                 scores += (choice.get("logprobs") or {}).get("content") or []
         if finish == "unknown":
             raise http.client.IncompleteRead(b"", None)
+        words, found = "".join(text), [calls[i] for i in sorted(calls)]
+        if offered and not found and finish != "length":
+            words, found = parse_tool_calls(words, offered)
+            finish = "tool_calls" if found else finish
+        if offered and words and message.get("stream"):
+            self.channel.emit("text", id=message["id"], text=words)
         return {
-            "text": "".join(text),
+            "text": words,
             "finish": finish,
             "input_tokens": usage.get("prompt_tokens", 0),
             "output_tokens": usage.get("completion_tokens", 0),
             "cached_tokens": (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0),
-            "tool_calls": [calls[i] for i in sorted(calls)],
+            "tool_calls": found,
             **({"logprobs": scores} if message.get("logprobs") else {}),
         }
 
@@ -159,20 +167,22 @@ def body(message: dict[str, Any]) -> dict[str, Any]:
         asked["stop"] = message["stop"]
     if message.get("repetition_penalty") is not None:
         asked["repeat_penalty"] = message["repetition_penalty"]
-    if message.get("json_schema") is not None:
-        if message["op"] == "complete":
-            asked["json_schema"] = message["json_schema"]
-        else:
-            form = {"name": "answer", "schema": message["json_schema"]}
-            asked["response_format"] = {"type": "json_schema", "json_schema": form}
-    if message.get("logprobs"):
-        asked |= {"logprobs": True, "top_logprobs": int(message.get("top_logprobs") or 0)}
+    schema = message.get("json_schema")
     choice = message.get("tool_choice")
     if message.get("tools") and choice is not None:
-        asked["tool_choice"] = choice
-        if choice not in ("auto", "none", "required"):
-            asked["tool_choice"] = "required"
-            asked["tools"] = [t for t in message["tools"] if t["function"]["name"] == choice]
+        # llama.cpp does not force a call with every template: the schema of the call does, and the words stay the same
+        asked["tool_choice"] = "auto" if choice == "auto" else "none"
+        if choice == "none":
+            del asked["tools"]
+        elif choice != "auto":
+            schema = forced_schema(message["tools"], None if choice == "required" else choice)
+    if schema is not None:
+        if message["op"] == "complete":
+            asked["json_schema"] = schema
+        else:
+            asked["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+    if message.get("logprobs"):
+        asked |= {"logprobs": True, "top_logprobs": int(message.get("top_logprobs") or 0)}
     return asked
 
 
