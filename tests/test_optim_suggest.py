@@ -15,6 +15,7 @@ from agentopt.core.values import Outcome
 from agentopt.errors import UsageError
 from agentopt.llm.types import Request, Response
 from agentopt.optim.base import ParameterSpec
+from agentopt.optim.frame import marks, split
 from agentopt.optim.meta import clip, estimate_tokens, fill, section, value_schema
 from agentopt.optim.operators import jitter, uniform
 from agentopt.optim.optoprime import OptoPrimeOptimizer
@@ -203,3 +204,21 @@ def test_fill_leaves_out_empty_blocks_and_never_fills_twice() -> None:
         fill("{{a}}", {})
     with pytest.raises(UsageError, match="no part"):
         section(template, "three")
+
+
+@given(st.lists(st.sampled_from(["Answer.", "", "{{question}}", "Q: {{question}} A:", "and {name}", "  "]), max_size=6))
+def test_a_frame_is_the_text_and_its_body_has_no_placeholders(lines: list[str]) -> None:
+    text = "\n".join(lines)
+    frame = split(text)
+    assert frame.head + frame.body + frame.tail == text
+    if frame.head or frame.tail:
+        assert not marks(frame.body)
+        assert frame.around("Think.") == frame.head + "Think." + frame.tail
+
+
+async def test_the_model_writes_the_body_and_the_placeholders_stay() -> None:
+    prompt = Parameter("Answer.\n\nQuestion: {{question}}", name="prompt")
+    view = window([{"suggestion": {"prompt": "Think, then answer."}}], prompt)
+    assert (await one(view)).candidate.values == {"prompt": "Think, then answer.\n\nQuestion: {{question}}"}
+    asked = str(view.llm.requests[0].messages[1].content)
+    assert 'prompt (text; "Question: {{question}}" stands after it) = "Answer."' in asked

@@ -6,6 +6,7 @@ baseline's value, so that whatever the author wrote is always allowed.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -17,20 +18,20 @@ from pydantic import JsonValue
 from agentopt.core.values import Candidate, Proposal, canonical
 from agentopt.errors import AgentOptError, ConstraintError, UnknownName
 from agentopt.optim.base import ParameterSpec, View
+from agentopt.optim.frame import PLACEHOLDER, marks
 
-__all__ = ["META_PROMPTS", "PLACEHOLDER", "RULES", "Violation", "check", "check_value"]
+__all__ = ["META_PROMPTS", "RULES", "Violation", "check", "check_value"]
 
 META_PROMPTS = ("meta/optoprime", "meta/paraphrase", "meta/random_instruction")
 """Prompt files whose wording must not show up in a proposal."""
 
-PLACEHOLDER = re.compile(r"\{\{\s*\w+\s*\}\}|(?<!\{)\{[A-Za-z_]\w*\}(?!\})")
 _WORD = re.compile(r"\w+(?:'\w+)?")
 _DANGLING = re.compile(
     r"(?:[,(\[{\\]|\b(?:and|or|the|a|an|of|to|in|for|with|that|which|by|from|as|is|are|if|then|but|because|your|its))$",
     re.IGNORECASE,
 )
 _LEAK_WORDS = 5
-_COPY_WORDS = 8
+_COPY_WORDS = 6
 _EXAMPLES_READ = 200
 
 
@@ -59,8 +60,7 @@ def _constraint(spec: ParameterSpec, value: JsonValue, view: View) -> Iterator[s
 
 def _placeholders(spec: ParameterSpec, value: JsonValue, view: View) -> Iterator[str]:
     if isinstance(value, str):
-        original = {_tight(p) for p in PLACEHOLDER.findall(str(_baseline(spec, view)))}
-        found = {_tight(p) for p in PLACEHOLDER.findall(value)}
+        original, found = marks(str(_baseline(spec, view))), marks(value)
         if lost := sorted(original - found):
             yield f"the placeholder {lost[0]} must be kept"
         if new := sorted(p for p in found - original if p.startswith("{{")):
@@ -97,6 +97,10 @@ def _form(spec: ParameterSpec, value: JsonValue, view: View) -> Iterator[str]:
             if text.startswith(mark) and not text.startswith("{{") and not before.startswith(mark):
                 yield f"the text begins with {mark!r}: it must be the plain text itself"
                 return
+        for mark in ("<<<", ">>>"):
+            if mark in text and mark not in before:
+                yield f"the text has {mark!r}, which only marks where a text begins and ends"
+                return
         if not re.search(r"[^\W\d_]{2}", text) and re.search(r"[^\W\d_]{2}", before):
             yield "the text has no words"
 
@@ -104,14 +108,16 @@ def _form(spec: ParameterSpec, value: JsonValue, view: View) -> Iterator[str]:
 def _leak(spec: ParameterSpec, value: JsonValue, view: View) -> Iterator[str]:
     if isinstance(value, str) and spec.kind == "text":
         grams = _grams(value, _LEAK_WORDS) - _grams(str(_baseline(spec, view)), _LEAK_WORDS)
-        for name in META_PROMPTS:
-            try:
-                text = view.prompt(name)
-            except (UnknownName, KeyError, OSError):
-                continue
+        for text in [spec.description, *_requests(view)]:
             if shared := sorted(grams & _grams(text, _LEAK_WORDS)):
                 yield f"the words {' '.join(shared[0])!r} are taken from the request, not meant for the program"
                 return
+
+
+def _requests(view: View) -> Iterator[str]:
+    for name in META_PROMPTS:
+        with contextlib.suppress(UnknownName, KeyError, OSError):
+            yield view.prompt(name)
 
 
 def _copied(spec: ParameterSpec, value: JsonValue, view: View) -> Iterator[str]:
@@ -204,10 +210,6 @@ def _known(off: Collection[str]) -> None:
 
 def _baseline(spec: ParameterSpec, view: View) -> JsonValue:
     return view.baseline.values.get(spec.name, spec.value)
-
-
-def _tight(placeholder: str) -> str:
-    return re.sub(r"\s", "", placeholder)
 
 
 def _normal(candidate: Candidate) -> str:

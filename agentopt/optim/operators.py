@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from agentopt.llm.types import Message
 from agentopt.optim.base import ParameterSpec, View
-from agentopt.optim.invariants import PLACEHOLDER
+from agentopt.optim.frame import marks, split
 from agentopt.optim.meta import fill, section
 from agentopt.optim.suggest import Sampling, Suggestion, suggest
 
@@ -92,14 +92,13 @@ async def rewrite(
         extra: more placeholders of the prompt file.
         off: invariants that are switched off.
     """
-    text, template = str(value), view.prompt(prompt)
-    marks = sorted(set(PLACEHOLDER.findall(str(view.baseline.values.get(spec.name, value)))))
+    text, template = split(str(value)).body, view.prompt(prompt)
     values = {
         "objective": view.objective,
         "description": spec.description,
         "constraint": spec.constraint,
         "text": text,
-        "placeholders": " ".join(marks),
+        "placeholders": " ".join(sorted(marks(text))),
         **(extra or {}),
     }
     messages = [

@@ -11,6 +11,7 @@ from agentopt.core.values import Proposal, canonical
 from agentopt.errors import BudgetExhausted, ConstraintError
 from agentopt.llm.types import Message
 from agentopt.optim.base import ParameterSpec, View
+from agentopt.optim.frame import split
 from agentopt.optim.invariants import check_value
 from agentopt.optim.meta import Answer, ask_json, fill, parse_object, usable_text, value_schema
 
@@ -92,7 +93,7 @@ def read_values(
                 rejected.append(f"{name}: no such variable; there are {', '.join(sorted(specs))}")
             continue
         try:
-            value = _converted(spec, raw)
+            value = _converted(spec, raw, current.get(name))
         except ConstraintError as error:
             rejected.append(f"{name}: {error}")
             continue
@@ -106,9 +107,11 @@ def read_values(
     return accepted, rejected
 
 
-def _converted(spec: ParameterSpec, raw: JsonValue) -> JsonValue:
+def _converted(spec: ParameterSpec, raw: JsonValue, now: JsonValue) -> JsonValue:
     """The value in the parameter's own type, as its check gives it (``"5"`` is 5 for a number, and so on)."""
-    value: JsonValue = usable_text(raw) if spec.kind == "text" and isinstance(raw, str) else raw
+    value: JsonValue = raw
+    if spec.kind == "text" and isinstance(raw, str):
+        value = split(str(now)).around(usable_text(raw))
     if isinstance(raw, str) and spec.kind in ("number", "json", "demos"):
         parsed = parse_object('{"value": ' + raw.strip() + "}")
         value = parsed["value"] if parsed else raw
@@ -169,6 +172,7 @@ async def suggest(
     missing = [spec for spec in specs if spec.name not in accepted]
     if not faults or not missing:
         return Suggestion(accepted, why, tuple(faults))
+    warmer = replace(sampling, seed=sampling.seed + 1, temperature=min(1.2, (sampling.temperature or 0.0) + 0.3))
     again = [
         *messages,
         Message(role="assistant", content=first.text[:2000]),
@@ -177,9 +181,7 @@ async def suggest(
             content=fill(view.prompt("meta/optoprime_repair"), {"problems": "\n".join(f"- {f}" for f in faults)}),
         ),
     ]
-    second = await _ask(
-        view, again, answer_schema(missing, reasoning=False), replace(sampling, seed=sampling.seed + 1), 1
-    )
+    second = await _ask(view, again, answer_schema(missing, reasoning=False), warmer, 1)
     if second.data is None:
         return Suggestion(accepted, why, (*faults, f"repair: {second.problem}"), second.exhausted)
     repaired, left = read_values(second.data, {s.name: s for s in missing}, current, view, off)

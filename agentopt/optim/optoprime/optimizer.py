@@ -201,7 +201,7 @@ def build(
         UsageError: even the shortest report is longer.
     """
     names = ", ".join(spec.name for spec in asked)
-    part = "one" if len(asked) == 1 else "all"
+    part = "all" if len(asked) > 1 else "text" if asked[0].kind == "text" else "one"
     task = fill(section(template, part), {"name": names, "names": names})
     system = fill(section(template, "system"), {})
     caps, runs, tries = Caps(), list(runs), list(tries)

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from agentopt.core.values import Outcome
 from agentopt.optim.base import ParameterSpec
+from agentopt.optim.frame import split
 from agentopt.optim.meta import clip, show
 from agentopt.optim.optoprime.fold import fold
 from agentopt.optim.optoprime.program import Line, Program, read_program
@@ -144,6 +145,11 @@ def _variable(spec: ParameterSpec, value: JsonValue, caps: Caps) -> str:
         about.append(f"at most {show(spec.high)}")
     if spec.choices:
         about.append("one of " + ", ".join(show(choice, 20) for choice in spec.choices))
+    if spec.kind == "text" and isinstance(value, str):
+        frame = split(value)
+        value = frame.body
+        about += [f"{show(frame.head.strip(), 30)} stands before it"] if frame.head.strip() else []
+        about += [f"{show(frame.tail.strip(), 30)} stands after it"] if frame.tail.strip() else []
     tail = f"  # {' '.join(spec.description.split())}" if spec.description else ""
     # What is to be changed is shown as whole as can be: four times the cap of other values.
     cap = 4 * caps.value
