@@ -146,7 +146,7 @@ class Graph:
 
         Args:
             output: a node, record or id; default the graph's output.
-            params: parameters, their names or ids; default all of the graph.
+            params: parameters, their names or ids; default all of the graph. Those that are not in it do not matter.
 
         A record that lies on no path from ``params`` but is the input of one that does comes without parents of its
         own. Linear in the size of the graph.
@@ -154,7 +154,7 @@ class Graph:
         if output is None and self.output is None:
             raise UsageError("the graph has no output; say subgraph(output)")
         end = self.id_of(self.output if output is None else output)
-        wanted = {r.id for r in self.parameters} if params is None else {self.id_of(p) for p in params}
+        wanted = {r.id for r in self.parameters} if params is None else set(self._known(params))
         reached = {end}
         for record in reversed(self.nodes):
             if record.id in reached:
@@ -170,6 +170,13 @@ class Graph:
         kept = path | blanket
         ids = {key: id for key, id in self._ids.items() if id in kept}
         return Graph(nodes, end, [e for e in self.escapes if e[0] in kept], ids)
+
+    def _known(self, params: Iterable[Any]) -> Iterator[str]:
+        for param in params:
+            try:
+                yield self.id_of(param)
+            except UnknownName:
+                continue
 
     def to_networkx(self) -> networkx.MultiDiGraph[str]:
         """A ``networkx.MultiDiGraph``: node attributes as in ``Record``, edge attributes ``role`` and ``kind``."""

@@ -335,8 +335,9 @@ def _same(a: Any, b: Any) -> bool:
     """``a == b`` as a bool, for arrays and tables too: equal when every element is."""
     try:
         result = a == b
-        while not isinstance(result, bool) and hasattr(result, "all"):
-            result = result.all()
+        for _ in range(2):  # a table's all() is a row of them
+            if not isinstance(result, bool) and hasattr(result, "all"):
+                result = result.all()
         return bool(result)
     except ValueError:
         return False
@@ -362,9 +363,11 @@ def attr(node: Any, name: str) -> Any:
     plain = node._n_plain()
     if name in _MUTATORS.get(type(plain), frozenset()):
         raise _in_place(node, f".{name}()")
-    return _apply(
-        Op(name, "operator", ("of",), "an attribute"), lambda: getattr(plain, name), (node,), sys._getframe(1)
-    )
+    try:
+        value = getattr(plain, name)
+    except AttributeError:
+        raise AttributeError(f"node {node._n_op.name!r} holds {type(plain).__name__!r}, without {name!r}") from None
+    return _apply(_attr_op(name), lambda: value, (node,), sys._getframe(1))
 
 
 def eq(a: Any, b: Any) -> Node[bool]:

@@ -38,8 +38,8 @@ PEERS = {
     # textgrad declares datasets, which its tracing does not import.
     "textgrad": (
         ["--no-deps", "textgrad==0.1.8"],
-        ["openai", "tenacity", "python-dotenv", "pandas", "platformdirs", "diskcache", "graphviz"]
-        + ["gdown", "litellm", "pillow", "httpx"],
+        ["openai", "tenacity", "python-dotenv", "pandas", "platformdirs", "diskcache", "graphviz", "gdown", "litellm"],
+        ["pillow", "httpx"],
     ),
 }
 SCRIPTS = {"agentopt": "kernel_agentopt.py", "trace-opt": "kernel_trace.py", "textgrad": "kernel_textgrad.py"}
