@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import agentopt
 from agentopt.errors import MissingDependency
 
 PACKAGE = Path(agentopt.__file__).resolve().parent
+EXAMPLE = re.compile(r"^ *>>> ", re.MULTILINE)
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
 
 
@@ -20,7 +22,7 @@ def modules_with_examples() -> list[str]:
     names = []
     for path in sorted(PACKAGE.rglob("*.py")):
         inside = path.relative_to(PACKAGE)
-        if {"template", "_workspace"} & set(inside.parts) or ">>>" not in path.read_text(encoding="utf-8"):
+        if {"template", "_workspace"} & set(inside.parts) or not EXAMPLE.search(path.read_text(encoding="utf-8")):
             continue
         names.append(".".join(("agentopt", *inside.with_suffix("").parts)).removesuffix(".__init__"))
     return names
