@@ -86,7 +86,7 @@ def library(name: str, python: str, runs: int, cap: float) -> dict[str, Any]:
     script = SCRIPTS[name]
     found: dict[str, Any] = {"version": measure(python, script, {"kind": "version"}, cap)}
     for what in ("operator", "call"):
-        found[what] = measure(python, script, {"kind": "forward", "what": what, "n": 1_000, "runs": 4 * runs}, cap)
+        found[what] = measure(python, script, {"kind": "forward", "what": what, "n": 1_000, "runs": 8 * runs}, cap)
         show(name, what, found[what])
     for shape in SHAPES:
         reason = None
@@ -171,7 +171,8 @@ def report(results: dict[str, dict[str, Any]], about: dict[str, Any], runs: int,
         "larger ones were not tried.",
         "",
         f"Machine: {about['cpu']}, {about['cores']} cores, Python {about['python']}, load average {about['load']} when",
-        "it began: other work ran beside it, so the minimum is the better estimate of what the code costs.",
+        "it began. Times are processor time of the process, because other work ran beside it; that still shares caches",
+        "and memory, so the minimum is the better estimate of what the code costs.",
         "",
         *table(results),
         "",

@@ -39,13 +39,13 @@ def build(lib: Any, shape: str, n: int) -> tuple[Any, Any]:
 
 
 def timed(fn: Callable[[], Any]) -> float:
-    """Seconds of one run, with the collector switched off and run before."""
+    """Seconds of processor time of one run (other work may share the machine), with the collector off and run before."""
     gc.collect()
     gc.disable()
     try:
-        begin = time.perf_counter()
+        begin = time.process_time()
         fn()
-        return time.perf_counter() - begin
+        return time.process_time() - begin
     finally:
         gc.enable()
 

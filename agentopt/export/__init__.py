@@ -1,0 +1,1 @@
+"""Ways out of agentopt: pictures of graphs, and subscribers for other tools."""
