@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.agentopt
 AGENT  ?= qwen2.5-coder-0.5b
 JOBS   ?= auto
 
-.PHONY: help test lint types layers pytest test-model test-slow demo bench bench-full docs wheel clean
+.PHONY: help test lint types layers pytest weights test-model test-slow demo bench bench-full docs wheel clean
 
 help:  ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,8 +49,11 @@ layers: $(STAMP)/dev  ## Imports go downward only
 pytest: $(STAMP)/dev  ## The tests (those of a real model are skipped where its weights are missing)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-test-model: $(STAMP)/dev  ## Only the tests on a real small model; its weights are pulled first
+weights: $(STAMP)/dev  ## Pull the weights of the small models that the tests use
+	$(BIN)/agentopt models pull smollm2-135m
 	$(BIN)/agentopt models pull $(AGENT)
+
+test-model: weights  ## Only the tests on a real small model
 	AGENTOPT_REQUIRE_MODEL=1 $(BIN)/python -m pytest -m model
 
 test-slow: $(STAMP)/dev  ## All tests, the slow ones too
