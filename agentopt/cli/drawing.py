@@ -27,10 +27,9 @@ def drawn(graph: Graph, form: str) -> str:
         return json.dumps(graph.to_json(), indent=2, ensure_ascii=False)
     if form not in FORMATS:
         raise UsageError(f"{form!r} is none of the pictures that can be drawn: {', '.join(FORMATS)}")
-    from agentopt.export import pictures
+    from agentopt.export.pictures import dot, mermaid, svg
 
-    picture: str = getattr(pictures, form)(graph)
-    return picture
+    return {"mermaid": mermaid, "dot": dot, "svg": svg}[form](graph)
 
 
 def draw(graph: Graph, form: str, out: Path | None) -> None:
