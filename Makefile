@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.agentopt
 AGENT  ?= qwen2.5-coder-0.5b
 JOBS   ?= auto
 
-.PHONY: help test lint types layers pytest weights test-model test-slow demo bench bench-full docs wheel clean
+.PHONY: help test lint types layers pytest weights try-weights test-model test-slow demo bench bench-full docs wheel clean
 
 help:  ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ $(STAMP)/local: pyproject.toml hatch_build.py | $(BIN)/python
 
 comma := ,
 
-test: lint types layers pytest  ## Lint, types, layers, and the tests
+test: lint types layers try-weights pytest  ## Lint, types, layers, and the tests
 
 lint: $(STAMP)/dev  ## Ruff: rules and format
 	$(BIN)/ruff check .
@@ -48,6 +48,11 @@ layers: $(STAMP)/dev  ## Imports go downward only
 
 pytest: $(STAMP)/dev  ## The tests (those of a real model are skipped where its weights are missing)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+# Where the weights cannot be had, the tests on a real model are skipped, unless AGENTOPT_REQUIRE_MODEL is set.
+try-weights: $(STAMP)/dev
+	@$(MAKE) --no-print-directory weights \
+		|| { echo "THE WEIGHTS CANNOT BE HAD: no test runs on a real model"; test -z "$$AGENTOPT_REQUIRE_MODEL"; }
 
 weights: $(STAMP)/dev  ## Pull the weights of the small models that the tests use
 	$(BIN)/agentopt models pull smollm2-135m

@@ -13,7 +13,6 @@ from typing import Annotated, Any
 import typer
 
 from agentopt.cli.console import print_json, short, wide
-from agentopt.cli.outcome import chosen_run
 from agentopt.errors import UsageError
 
 __all__ = ["Change", "apply", "changes"]
@@ -56,8 +55,9 @@ def apply(
     A prompt of the built-in workspace or of a package is written into yours, where it shadows the original.
     """
     from agentopt.run.best import read_best
+    from agentopt.run.files import find_run
 
-    folder = chosen_run(run, runs_dir)
+    folder = find_run(run, runs_dir)
     record = read_best(folder)
     found = list(changes(record))
     drifted = [c for c in found if c.drifted]

@@ -9,7 +9,7 @@ import typer
 
 from agentopt.cli.console import number, print_json, print_table, short
 from agentopt.cli.flags import configured, with_flags
-from agentopt.cli.outcome import chosen_run, interrupted
+from agentopt.cli.outcome import interrupted
 from agentopt.cli.progress import Progress
 from agentopt.errors import UsageError
 from agentopt.run.config import RunConfig
@@ -77,5 +77,6 @@ def eval_(
 
 def _best_of(run: str, runs_dir: str) -> dict[str, Any]:
     from agentopt.run.best import read_best
+    from agentopt.run.files import find_run
 
-    return dict(read_best(chosen_run(run, runs_dir))["values"])
+    return dict(read_best(find_run(run, runs_dir))["values"])

@@ -10,44 +10,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from agentopt.cli.console import print_json
-from agentopt.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from agentopt.run.api import Result
 
-__all__ = ["as_record", "chosen_run", "code_of", "finished", "interrupted"]
+__all__ = ["as_record", "code_of", "finished", "interrupted"]
 
 INTERRUPTED, BUDGET_ENDED = 130, 4
-
-
-def chosen_run(name: str, runs_dir: str | Path) -> Path:
-    """The folder of a run: a path, name or beginning of a name; ``last`` is the optimization that began last.
-
-    Raises ``UnknownName`` with a suggestion, and ``UsageError`` when there is no run at all.
-    """
-    from agentopt.run.files import find_run
-
-    if name != "last":
-        return find_run(name, runs_dir)
-    begun = sorted((_begun(p.parent), p.parent.name, p.parent) for p in Path(runs_dir).glob("*/run.sqlite"))
-    if not begun or not begun[-1][0]:
-        raise UsageError(f"no optimization has begun in {runs_dir}: `agentopt optimize` begins one")
-    return begun[-1][2]
-
-
-def _begun(folder: Path) -> float:
-    """When an optimization began; 0 for what is none, or cannot be read."""
-    from agentopt.store import Store
-
-    try:
-        store = Store(folder, readonly=True)
-    except StoreError:
-        return 0.0
-    try:
-        event = store.last("run.started")
-    finally:
-        store.close()
-    return event.time if event is not None and event.data.get("kind") == "optimize" else 0.0
 
 
 def code_of(result: Result) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from agentopt.cli.outcome import chosen_run, code_of, finished, interrupted
+from agentopt.cli.outcome import code_of, finished, interrupted
 from agentopt.cli.progress import Progress
 
 __all__ = ["resume"]
@@ -25,8 +25,9 @@ def resume(
 ) -> None:
     """Go on with a run that was interrupted, killed, or whose budget ended. Nothing answered is asked again."""
     from agentopt.run.api import resume_async
+    from agentopt.run.files import find_run
 
-    folder: Path = chosen_run(run, runs_dir)
+    folder: Path = find_run(run, runs_dir)
     with Progress(quiet=quiet) as progress, interrupted(runs_dir, folder.name):
         progress.say(f"going on with {folder}")
         result = asyncio.run(resume_async(folder, add_budget=add_budget, on_event=progress, runs_dir=runs_dir))

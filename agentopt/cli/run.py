@@ -14,7 +14,6 @@ import typer
 from agentopt.cli.console import print_json
 from agentopt.cli.drawing import FORMATS, draw
 from agentopt.cli.flags import pairs
-from agentopt.cli.outcome import chosen_run
 from agentopt.errors import NodeError, UsageError
 
 if TYPE_CHECKING:
@@ -115,5 +114,6 @@ def _input(text: str | None, arguments: list[str] | None, stdin: Any) -> Any:
 
 def _best_of(run: str, runs_dir: str) -> dict[str, Any]:
     from agentopt.run.best import read_best
+    from agentopt.run.files import find_run
 
-    return dict(read_best(chosen_run(run, runs_dir))["values"])
+    return dict(read_best(find_run(run, runs_dir))["values"])

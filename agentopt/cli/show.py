@@ -9,7 +9,7 @@ import typer
 
 from agentopt.cli.console import number, print_json, print_table, short
 from agentopt.cli.drawing import FORMATS, draw, outline
-from agentopt.cli.outcome import as_record, chosen_run
+from agentopt.cli.outcome import as_record
 from agentopt.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show a run: its result, its steps, what changed, and the traced graph of an example."""
-    from agentopt.run.files import open_run
+    from agentopt.run.files import find_run, open_run
     from agentopt.run.result import result_of
 
-    folder = chosen_run(run, runs_dir)
+    folder = find_run(run, runs_dir)
     if graph is not None and graph not in FORMATS:
         raise UsageError(f"--graph {graph!r} is none of {', '.join(FORMATS)}")
     with open_run(folder) as opened:

@@ -287,7 +287,7 @@ async def _drive(parts: Parts, state: State, folder: Path) -> Result:
     status = "interrupted"
     begun = parts.ledger.elapsed
     try:
-        with _interruptible(runner):
+        with _interruptible(runner, parts.store):
             status = await runner.run()
     except asyncio.CancelledError:
         if not runner.stopping:
@@ -305,14 +305,14 @@ async def _drive(parts: Parts, state: State, folder: Path) -> Result:
 
 
 @contextmanager
-def _interruptible(runner: Runner) -> Iterator[None]:
+def _interruptible(runner: Runner, store: Store) -> Iterator[None]:
     """Ctrl-C once ends the run after what is in flight; twice ends it now. Only in the main thread of a program."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     loop = asyncio.get_running_loop()
     try:
-        loop.add_signal_handler(signal.SIGINT, lambda: _interrupt(runner, loop))
+        loop.add_signal_handler(signal.SIGINT, lambda: _interrupt(runner, loop, store))
     except (NotImplementedError, RuntimeError):
         yield
         return
@@ -322,8 +322,10 @@ def _interruptible(runner: Runner) -> Iterator[None]:
         loop.remove_signal_handler(signal.SIGINT)
 
 
-def _interrupt(runner: Runner, loop: asyncio.AbstractEventLoop) -> None:
+def _interrupt(runner: Runner, loop: asyncio.AbstractEventLoop, store: Store) -> None:
     runner.stop()
+    text = "stopping: what is in flight is finished and kept; interrupt once more to stop at once"
+    runner.telling = loop.create_task(store.append("warning", {"text": text}))
     loop.remove_signal_handler(signal.SIGINT)
 
 

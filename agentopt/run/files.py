@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from agentopt.core import Graph
 from agentopt.core.values import Candidate, Outcome
-from agentopt.errors import StoreError, UnknownName
+from agentopt.errors import StoreError, UnknownName, UsageError
 from agentopt.evaluate import Claim
 from agentopt.optim.base import Scored
 from agentopt.run.archive import Archive
@@ -126,21 +126,36 @@ def list_runs(folder: str | Path = "runs") -> list[RunInfo]:
 
 
 def find_run(name: str | Path, folder: str | Path = "runs") -> Path:
-    """The folder of a run: a path, a name, a unique beginning of one, or ``last``.
+    """The folder of a run: a path, a name, a unique beginning of one, or ``last``, the optimization that began last.
 
-    Raises ``UnknownName`` with a suggestion.
+    Raises ``UnknownName`` with a suggestion, and ``UsageError`` when ``last`` finds none.
     """
+    if str(name) == "last":
+        return _last(Path(folder))
     place = Path(name)
     for candidate in (place, place.parent if place.name in ("best", "run.sqlite") else place, Path(folder) / place):
         if (candidate / "run.sqlite").is_file():
             return candidate
-    runs = sorted((p.parent for p in Path(folder).glob("*/run.sqlite")), key=lambda p: (p.stat().st_mtime, p.name))
-    if str(name) == "last" and runs:
-        return runs[-1]
+    runs = sorted(p.parent for p in Path(folder).glob("*/run.sqlite"))
     hits = [run for run in runs if run.name.startswith(str(name))]
     if len(hits) == 1:
         return hits[0]
     raise UnknownName("run", str(name), [run.name for run in runs], "`agentopt runs` lists them")
+
+
+def _last(folder: Path) -> Path:
+    begun: list[tuple[float, str, Path]] = []
+    for place in folder.glob("*/run.sqlite"):
+        try:
+            with Store(place.parent, readonly=True) as store:
+                event = store.last("run.started")
+        except StoreError:
+            continue
+        if event is not None and event.data.get("kind") == "optimize":
+            begun.append((event.time, place.parent.name, place.parent))
+    if not begun:
+        raise UsageError(f"no optimization has begun in {folder}: `agentopt optimize` begins one")
+    return max(begun)[2]
 
 
 def open_run(name: str | Path, folder: str | Path = "runs") -> RunFile:

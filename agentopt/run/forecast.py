@@ -45,7 +45,7 @@ class Forecast:
     proposals: int | None
     """Proposals that the budget can evaluate in full; None when nothing limits them."""
     detectable: float | None
-    """Smallest difference on the test split that is shown with 80 % power (scores of 0 and 1, 10 % of examples lost)."""
+    """Smallest difference on the test split that is shown with 80 % power (scores 0 and 1, 10 % of examples lost)."""
 
     def lines(self) -> list[str]:
         """What is printed before the first call."""
