@@ -1,7 +1,7 @@
 """The kernel: nodes, parameters, decorators, handlers, graphs and feedback.
 
-Reading order: ``cell`` (what a node remembers), ``node`` (operators), ``scope`` (where the program is), ``call`` and
-``decorators`` (traced calls), ``handlers``, ``parameter`` and ``constraints``, ``graphs``, ``feedback``. The value
+Reading order: ``cell`` (what a node remembers), ``node`` and ``arithmetic`` (operators), ``scope`` (where the program
+is), ``call`` and ``decorators`` (traced calls), ``handlers``, ``parameter`` and ``constraints``, ``graphs``, ``feedback``. The value
 types of the layers above (``Budget``, ``Candidate``, ``Feedback``, ...) are in ``values``, loaded when first used.
 """
 
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agentopt.core.arithmetic import eq
 from agentopt.core.cell import Meta, Parent
 from agentopt.core.constraints import placeholders
 from agentopt.core.decorators import NodeFunction, graph, node, trainable
 from agentopt.core.feedback import Given, zero_feedback
 from agentopt.core.graphs import Edge, Graph, Record
 from agentopt.core.handlers import Block, Call, Escape, Exec, Handler, Override, Replay, Seed, Trace, rng
-from agentopt.core.node import Node, add_op, attr, eq, wants_node
+from agentopt.core.node import Node, add_op, attr, wants_node
 from agentopt.core.parameter import Parameter
 from agentopt.core.scope import copy_context, current_path, live_agent, next_ordinal, open_run, require_run, tracing
 from agentopt.core.template import render

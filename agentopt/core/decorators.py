@@ -8,6 +8,7 @@ import inspect
 import itertools
 import sys
 import textwrap
+import types
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
@@ -201,14 +202,21 @@ def _wrap(function: Function) -> Any:
         active = begin(args, kwargs, sys._getframe(1), True)
         return fn(*args, **kwargs) if active is None else drive(active)
 
-    for made in (wrapper, traced):
-        functools.update_wrapper(made, fn, updated=("__dict__",) if inspect.isfunction(fn) else ())
-        # The wrapper is an ordinary function, so that paths are fixed when the call is made and not when it is first
-        # awaited; the flag is how inspect.iscoroutinefunction and its like know what a call gives.
-        made.__code__ = made.__code__.replace(co_flags=made.__code__.co_flags | flag)
-    wrapper.__agentopt__ = function  # type: ignore[attr-defined]
-    wrapper.traced = traced  # type: ignore[attr-defined]
-    return wrapper
+    kept = [_like(fn, made, flag) for made in (wrapper, traced)]
+    kept[0].__agentopt__, kept[0].traced = function, kept[1]
+    return kept[0]
+
+
+def _like(fn: Any, made: Any, flag: int) -> Any:
+    """``made`` with the name, signature and nature of ``fn``.
+
+    The wrapper of a coroutine or generator function is an ordinary function, so that paths are fixed when the call is
+    made and not when its result is first awaited; the flag is how ``inspect.iscoroutinefunction`` and its like know
+    what a call gives.
+    """
+    code = made.__code__.replace(co_flags=made.__code__.co_flags | flag)
+    twin = types.FunctionType(code, made.__globals__, made.__name__, made.__defaults__, made.__closure__)
+    return functools.update_wrapper(twin, fn, updated=("__dict__",) if inspect.isfunction(fn) else ())
 
 
 def _drive(active: Active) -> Any:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from agentopt.core import failure
 from agentopt.core.cell import ATOMS, Cell, Meta, Op, parents, place, where
 from agentopt.core.nest import cells_in, split, unwrap
-from agentopt.core.operators import BINARY, COMPARISON, UNARY, Operators
+from agentopt.core.operators import Operators
 from agentopt.core.scope import BODY, SCOPE, Env, Frame
 from agentopt.errors import UsageError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agentopt.core.feedback import Given
     from agentopt.core.values import Feedback
 
-__all__ = ["Node", "add_op", "attr", "eq", "wants_node"]
+__all__ = ["Node", "add_op", "attr", "wants_node"]
 
 T = TypeVar("T")
 _new = object.__new__
@@ -110,9 +110,6 @@ class Node(Operators, Cell, Generic[T]):
     def __len__(self) -> int:
         _branch(self)
         return len(self._n_plain())
-
-    def __contains__(self, item: object) -> bool:
-        return bool(_CONTAINS(self, item))
 
     def __iter__(self) -> Iterator[Any]:
         for i, item in enumerate(self._n_plain()):
@@ -267,54 +264,6 @@ def _any_node(args: tuple[Any, ...]) -> bool:
     return any(cell._n_op.kind != "param" for arg in args for cell in cells_in(arg))
 
 
-def _binary(name: str, fn: Callable[[Any, Any], Any], swapped: bool = False) -> Callable[[Any, Any], Any]:
-    """An operator as a method of ``Node``; the first branch is the hot one, for plain values and nodes."""
-    made = Op(name, "operator", ("a", "b"))
-
-    def apply(self: Node[Any], other: Any) -> Any:
-        kind = type(other)
-        if type(self) is not Node or (kind not in ATOMS and kind is not Node):
-            return _operate(made, fn, self, other, swapped, sys._getframe(1))
-        plain = other._n_value if kind is Node else other
-        env, frame = SCOPE.get()
-        pair = (other, self) if swapped else (self, other)
-        try:
-            value = fn(plain, self._n_value) if swapped else fn(self._n_value, plain)
-        except Exception as exc:
-            _raise(made, exc, pair, env, frame, sys._getframe(1))
-        return _make(made, value, pair, env, frame, sys._getframe(1))
-
-    return apply
-
-
-def _operate(made: Op, fn: Any, self: Node[Any], other: Any, swapped: bool, caller: FrameType) -> Any:
-    plain, record = unwrap(other)
-    mine = self._n_plain()
-    if swapped:
-        return _apply(made, lambda: fn(plain, mine), (record, self), caller)
-    return _apply(made, lambda: fn(mine, plain), (self, record), caller)
-
-
-def _unary(name: str, fn: Callable[..., Any]) -> Callable[..., Any]:
-    made = Op(name, "operator", ("a", "b", "c"))
-
-    def apply(self: Node[Any], *args: Any) -> Any:
-        plain, record, _ = split(args)
-        mine = self._n_plain()
-        return _apply(made, lambda: fn(mine, *plain), (self, *record), sys._getframe(1))
-
-    return apply
-
-
-_CONTAINS = _binary("contains", op.contains)
-for _name, _fn in (BINARY | COMPARISON).items():
-    setattr(Node, f"__{_name}__", _binary(_name, _fn))
-for _name, _fn in BINARY.items():
-    setattr(Node, f"__r{_name}__", _binary(_name, _fn, swapped=True))
-for _name, _fn in UNARY.items():
-    setattr(Node, f"__{_name}__", _unary(_name, _fn))
-
-
 def _branch(node: Node[Any]) -> None:
     """What is made later in this graph call depends on ``node``."""
     frame = SCOPE.get()[1]
@@ -368,20 +317,6 @@ def attr(node: Any, name: str) -> Any:
     except AttributeError:
         raise AttributeError(f"node {node._n_op.name!r} holds {type(plain).__name__!r}, without {name!r}") from None
     return _apply(_attr_op(name), lambda: value, (node,), sys._getframe(1))
-
-
-def eq(a: Any, b: Any) -> Node[bool]:
-    """The traced ``==``.
-
-    >>> from agentopt.core import Node, eq
-    >>> eq(Node(3), 3).value
-    True
-    """
-    plain, record, _ = split((a, b))
-    return _apply(_EQ, lambda: _same(*plain), tuple(record), sys._getframe(1))  # type: ignore[no-any-return]
-
-
-_EQ = Op("eq", "operator", ("a", "b"))
 
 
 def add_op(

@@ -68,6 +68,7 @@ class Operators:
         __rlshift__ = __rrshift__ = __rand__ = __ror__ = __rxor__ = _b
         __lt__ = __le__ = __gt__ = __ge__ = __getitem__ = _b
 
+        def __contains__(self, item: object) -> bool: ...
         def _u(self, *digits: Any) -> Node[Any]: ...
 
         __neg__ = __pos__ = __abs__ = __invert__ = __round__ = __trunc__ = __floor__ = __ceil__ = __pow__ = _u

@@ -39,7 +39,7 @@ def build(lib: Any, shape: str, n: int) -> tuple[Any, Any]:
 
 
 def timed(fn: Callable[[], Any]) -> float:
-    """Seconds of processor time of one run (other work may share the machine), with the collector off and run before."""
+    """Seconds of processor time of one run (others share the machine), with the collector off and run before."""
     gc.collect()
     gc.disable()
     try:
