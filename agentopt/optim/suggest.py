@@ -17,6 +17,8 @@ from agentopt.optim.meta import Answer, ask_json, fill, parse_object, usable_tex
 
 __all__ = ["Sampling", "Suggestion", "answer_schema", "read_values", "settle", "suggest"]
 
+_REASON = 300  # characters; without a limit small models reason in circles until their cap cuts them
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -55,7 +57,7 @@ def answer_schema(specs: Sequence[ParameterSpec], *, reasoning: bool = True) -> 
         "required": list(fields),
         "additionalProperties": False,
     }
-    properties: dict[str, JsonValue] = {"reasoning": {"type": "string"}} if reasoning else {}
+    properties: dict[str, JsonValue] = {"reasoning": {"type": "string", "maxLength": _REASON}} if reasoning else {}
     properties["suggestion"] = inner
     return {
         "type": "object",
@@ -173,14 +175,10 @@ async def suggest(
     if not faults or not missing:
         return Suggestion(accepted, why, tuple(faults))
     warmer = replace(sampling, seed=sampling.seed + 1, temperature=min(1.2, (sampling.temperature or 0.0) + 0.3))
-    again = [
-        *messages,
-        Message(role="assistant", content=first.text[:2000]),
-        Message(
-            role="user",
-            content=fill(view.prompt("meta/optoprime_repair"), {"problems": "\n".join(f"- {f}" for f in faults)}),
-        ),
-    ]
+    again = list(messages)
+    if first.data is not None:  # a cut or shapeless answer is no start; it is asked for anew, without a reason
+        told = fill(view.prompt("meta/optoprime_repair"), {"problems": "\n".join(f"- {fault}" for fault in faults)})
+        again += [Message(role="assistant", content=first.text[:2000]), Message(role="user", content=told)]
     second = await _ask(view, again, answer_schema(missing, reasoning=False), warmer, 1)
     if second.data is None:
         return Suggestion(accepted, why, (*faults, f"repair: {second.problem}"), second.exhausted)
