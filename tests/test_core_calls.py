@@ -588,3 +588,25 @@ def test_llm_like_calls_inside_bodies_become_parents() -> None:
 
 def test_rng_without_a_seed_is_fresh() -> None:
     assert rng().random() != rng().random()
+
+
+def test_a_coroutine_dropped_half_way_is_closed_quietly() -> None:
+    import contextvars
+
+    closed = []
+
+    @node
+    async def wait() -> None:
+        try:
+            await asyncio.Future(loop=loop)
+        finally:
+            closed.append(current_path())
+
+    loop = asyncio.new_event_loop()
+    with Trace():
+        pending = wait()
+        contextvars.copy_context().run(pending.send, None)
+    pending.close()
+    loop.close()
+    assert len(closed) == 1
+    assert current_path() == ""

@@ -1,8 +1,8 @@
 """The kernel: nodes, parameters, decorators, handlers, graphs and feedback.
 
 Reading order: ``cell`` (what a node remembers), ``node`` and ``arithmetic`` (operators), ``scope`` (where the program
-is), ``call`` and ``decorators`` (traced calls), ``handlers``, ``parameter`` and ``constraints``, ``graphs``, ``feedback``. The value
-types of the layers above (``Budget``, ``Candidate``, ``Feedback``, ...) are in ``values``, loaded when first used.
+is), ``call`` and ``decorators`` (traced calls), ``handlers``, ``parameter`` and ``constraints``, ``graphs``,
+``feedback``. The value types of the layers above (``Budget``, ``Candidate``, ``Feedback``, ...) are in ``values``, loaded when first used.
 """
 
 from __future__ import annotations

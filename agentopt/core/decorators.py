@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import inspect
 import itertools
@@ -243,8 +244,14 @@ async def _drive_coroutine(active: Active) -> Any:
         active.fail(exc)
         raise
     finally:
-        SCOPE.reset(token)
+        _leave(token)
     return active.finish(value)
+
+
+def _leave(token: Any) -> None:
+    """Restore the scope; a coroutine that is dropped half-way is closed from another context, where nothing is set."""
+    with contextlib.suppress(ValueError):
+        SCOPE.reset(token)
 
 
 def _drive_generator(active: Active) -> Generator[Any, Any, Any]:
@@ -295,7 +302,7 @@ async def _drive_async_generator(active: Active) -> AsyncGenerator[Any, Any]:
                 active.fail(exc)
                 raise
             finally:
-                SCOPE.reset(token)
+                _leave(token)
             try:
                 sent = yield active.finish(item, i)
                 resume = functools.partial(items.asend, unwrap(sent)[0])
