@@ -2,7 +2,8 @@
 
 Reading order: ``cell`` (what a node remembers), ``node`` and ``arithmetic`` (operators), ``scope`` (where the program
 is), ``call`` and ``decorators`` (traced calls), ``handlers``, ``parameter`` and ``constraints``, ``graphs``,
-``feedback``. The value types of the layers above (``Budget``, ``Candidate``, ``Feedback``, ...) are in ``values``, loaded when first used.
+``feedback``. The value types of the layers above (``Budget``, ``Candidate``, ``Feedback``, ...) are in ``values``,
+loaded when first used.
 """
 
 from __future__ import annotations
