@@ -159,7 +159,9 @@ def bills(n: int = 240, seed: int = 0) -> object:
 
     Eight kinds of situation in two wordings each; the numbers are drawn. A kind is a group of the splits.
     """
-    draw, kinds, examples, seen = random.Random(f"bills/{seed}"), list(KINDS), [], set()
+    draw, kinds = random.Random(f"bills/{seed}"), list(KINDS)
+    examples: list[Example] = []
+    seen: set[str] = set()
     while len(examples) < n:
         kind = kinds[len(examples) % len(kinds)]
         text, working = KINDS[kind](draw)
