@@ -67,6 +67,7 @@ class Lib:
 
     def reset(self, parameter: Any) -> None:
         parameter.reset_gradients()
+        self.nothing.reset_gradients()
 
 
 if __name__ == "__main__":
