@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from agentopt import Node, Parameter, graph, node
+from agentopt import Parameter, graph, node
 
 X, Y, Z = (Parameter(0, name=name, kind="number", low=-20, high=20) for name in ("x", "y", "z"))
 
@@ -40,7 +40,7 @@ def arithmetic(program: list[list[Any]]) -> float:
     6
     """
     known: dict[str, Any] = {"x": X, "y": Y, "z": Z}
-    steps = program.value if isinstance(program, Node) else program
+    steps: list[list[Any]] = getattr(program, "value", program)
     for i, (operation, left, right) in enumerate(steps):
         a, b = (known[operand] if isinstance(operand, str) else operand for operand in (left, right))
         known[f"v{i}"] = OPERATIONS[operation](a, b)

@@ -80,7 +80,8 @@ def closeness(example: Example, output: object) -> Feedback:
     """1 at the target, falling with the logarithm of the distance to 0 at a distance of 2000; says the direction."""
     if isinstance(output, bool) or not isinstance(output, int | float) or not math.isfinite(output):
         return Feedback(score=0.0, text=f"The output should be a number; it is {output!r:.80}.")
-    error = output - float(example.target)  # type: ignore[arg-type]
+    assert isinstance(example.target, int | float)
+    error = output - example.target
     if abs(error) < 1e-6:
         return Feedback(score=1.0, text="The output is right.")
     score = max(0.0, 1 - math.log1p(abs(error)) / math.log1p(LARGEST))

@@ -257,7 +257,8 @@ def markdown(summary: Mapping[str, Any]) -> str:
         f"{s['problems']} random calculations of 2 or 3 whole numbers, {s['seeds']} seeds, {s['evaluations']} "
         f"evaluations of candidates a search after the start, {s['proposals']} proposals a step; optimizer's model: "
         f"`{s['model']}`. Feedback: larger, smaller, or right. Score: 1 at the target, falling with the logarithm "
-        f"of the distance (start: {summary['start']:.2f}). Intervals are over problems. `python tests/benchmarks/numerical.py`",
+        f"of the distance (start: {summary['start']:.2f}). Intervals are over problems. "
+        "`python tests/benchmarks/numerical.py` makes this page.",
         "",
         "| method | solved | best score, 95 % interval | mean of the best so far | evaluations used | calls "
         "| tokens in | tokens out |",

@@ -1,0 +1,119 @@
+"""The agents that come with agentopt: what they ask, how they read the reply, what may change in them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from agentopt import NodeError, Override, Trace, load_graph, load_task, parameters
+from agentopt.llm.context import Session, use_session
+from agentopt.llm.types import Request
+from agentopt.testing import ScriptedLLM
+
+PROBLEM = "A taxi ride costs 5 euros to begin with and 4 euros for each kilometre. How much is a ride of 8 kilometres?"
+
+
+@contextmanager
+def answering(reply: str) -> Iterator[ScriptedLLM]:
+    """A model that always says the same."""
+    model = ScriptedLLM(lambda request: reply)
+    with use_session(Session(model, models={"agent": "any"})):
+        yield model
+
+
+@pytest.mark.parametrize("name", ["zero_shot", "chain_of_thought", "cashier"])
+async def test_every_agent_asks_for_the_problem_once(name: str) -> None:
+    asked: list[Request] = []
+    model = ScriptedLLM(lambda request: asked.append(request) or "Answer: 37")
+    with use_session(Session(model, models={"agent": "any"})):
+        await load_graph(name)(PROBLEM)
+    (request,) = asked
+    assert str(request.messages[-1].content).count(PROBLEM) == 1
+    assert "{{" not in str(request.messages[-1].content)
+
+
+async def test_sixteen_problems_at_once_get_their_own_answers() -> None:
+    def sum_of(request: Request) -> str:
+        return str(request.messages[-1].content).split("\n\n")[-1]
+
+    agent = load_graph("cashier")
+    with use_session(Session(ScriptedLLM(sum_of), models={"agent": "any"})):
+        answers = await asyncio.gather(*(agent(f"{i} + 100") for i in range(16)))
+    assert answers == [i + 100 for i in range(16)]
+
+
+async def test_the_cashier_shows_as_many_examples_as_shots_says() -> None:
+    asked: list[Request] = []
+    model = ScriptedLLM(lambda request: asked.append(request) or "1")
+    agent = load_graph("cashier")
+    shots = parameters(agent)["shots"]
+    with use_session(Session(model, models={"agent": "any"})):
+        for count in range(int(shots.high or 0) + 1):
+            with Override({"shots": count}):
+                await agent(PROBLEM)
+    assert [len(r.messages) for r in asked] == [1 + 2 * k for k in range(7)]
+    last = asked[-1].messages
+    assert [m.role for m in last] == ["user", "assistant"] * 6 + ["user"]
+    instruction = str(last[-1].content).removesuffix(PROBLEM)
+    assert all(str(m.content).startswith(instruction) for m in last[::2])
+
+
+async def test_worked_examples_are_not_among_the_bills() -> None:
+    worked = load_graph("cashier").__wrapped__.__globals__["WORKED"]
+    given = {e.input for seed in range(3) for e in load_task("bills", seed=seed).examples}
+    assert len(worked) == 6 and not given & {problem for problem, _ in worked}
+
+
+@pytest.mark.parametrize(
+    ("reply", "value"),
+    [
+        ("5 + 4 * 8", 37),
+        ("```python\n(5 + 4) * 8\n```", 72),
+        ("\\(5 + 4 \\times 8\\)", 37),
+        ("5 + 4 × 8 = 37", 37),
+        ("Total = 5 + 4 * 8", 37),
+        ("Answer: -(3 - 5) / 2", 1),
+        ("We add them.\n7 euros + 8 euros", 15),
+    ],
+)
+async def test_the_cashier_computes_the_expression(reply: str, value: float) -> None:
+    with answering(reply):
+        assert await load_graph("cashier")(PROBLEM) == value
+
+
+@pytest.mark.parametrize(
+    "reply", ["", "I do not know.", "2 ** 9 ** 9", "x + 1", "1 / 0", "True + 1", "len([1])", "(" * 500]
+)
+async def test_what_is_no_expression_is_an_error_that_says_so(reply: str) -> None:
+    with answering(reply), pytest.raises(ValueError, match="arithmetic expression|divides by zero"):
+        await load_graph("cashier")(PROBLEM)
+
+
+async def test_a_failed_calculation_is_a_node_of_the_trace() -> None:
+    with answering("none of them"), Trace() as trace, pytest.raises(NodeError):
+        await load_graph("cashier")(PROBLEM)
+    assert any(r.kind == "error" and r.name.startswith("calculate") for r in trace.graph.nodes)
+
+
+async def test_both_parameters_lead_to_the_cashiers_output() -> None:
+    agent = load_graph("cashier")
+    with answering("1 + 1"), Trace() as trace:
+        trace.output = await agent(PROBLEM)
+    minimal = trace.graph.subgraph(trace.graph.output)
+    assert {r.name for r in minimal.nodes if r.kind == "param"} == {"cashier", "shots"} == set(parameters(agent))
+
+
+@pytest.mark.parametrize(
+    ("reply", "kept"),
+    [
+        ("4 * 8 = 32\n5 + 32 = 37\nAnswer: 37", "Answer: 37"),
+        ("So the answer is 37.", "Answer: 37."),
+        ("Answer: 1\nNo, again.\nAnswer: 37", "Answer: 37"),
+    ],
+)
+async def test_chain_of_thought_keeps_its_conclusion(reply: str, kept: str) -> None:
+    with answering(reply):
+        assert await load_graph("chain_of_thought")(PROBLEM) == kept
