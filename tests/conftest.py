@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from agentopt.testing.network import forbid_network
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no defect
+settings.load_profile("untimed")
 
 KEYS = ("_API_KEY", "_API_BASE", "_BASE_URL")
 MODEL = "qwen2.5-coder-0.5b"
