@@ -93,7 +93,7 @@ async def test_stop_texts_end_the_answer_and_are_not_shown(small):
     pieces: list[str] = []
     answer = await small.complete(ask("Count from 1 to 9.", stop=(word, "@@@"), on_text=pieces.append, max_tokens=40))
     assert answer.finish == "stop"
-    assert answer.text == whole[: whole.index(word)]
+    assert answer.text.rstrip() == whole[: whole.index(word)].rstrip()  # a token may take the space before it along
     assert "".join(pieces) == answer.text
 
 
