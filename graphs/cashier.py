@@ -14,7 +14,7 @@ from agentopt import Parameter, allm, graph, node, prompt, render
 from agentopt.workspace import prompt_text
 
 REQUEST = prompt("agents/cashier")
-WORKED = [tuple(pair.split("\n")) for pair in prompt_text("agents/cashier_worked").split("\n\n")]
+WORKED = [pair.rpartition("\n")[::2] for pair in prompt_text("agents/cashier_worked").split("\n\n")]
 SHOTS = Parameter(
     0,
     name="shots",
