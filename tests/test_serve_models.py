@@ -33,14 +33,14 @@ def client(name: str) -> local.LocalClient:
 
 @pytest.fixture(scope="module", params=["openvino", "xllamacpp"])
 def small(request):
-    found = client(f"smollm2-135m?engine={request.param}&max_seqs=8&idle=0")
+    found = client(f"smollm2-135m?engine={request.param}&max_seqs=8&idle=0&exact=1")
     yield found
     asyncio.run(found.aclose())
 
 
 @pytest.fixture(scope="module", params=["openvino", "xllamacpp"])
 def coder(request):
-    found = client(f"qwen2.5-coder-0.5b?engine={request.param}&max_seqs=4&idle=0")
+    found = client(f"qwen2.5-coder-0.5b?engine={request.param}&max_seqs=4&idle=0&exact=1")
     yield found
     asyncio.run(found.aclose())
 

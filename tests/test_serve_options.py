@@ -68,8 +68,8 @@ def test_identity_is_weights_engine_and_version(weights):
     plain = options.resolve(options.parse("qwen2.5-coder-0.5b?engine=xllamacpp&max_seqs=2"))
     assert plain.endpoint == "sha256:1d9614638d18024d+xllamacpp+9.9"
     assert plain.weights.name.endswith("q4_k_m.gguf")
-    fast = options.resolve(options.parse("qwen2.5-coder-1.5b?exact=false"))
-    assert fast.endpoint.endswith("9.9+fast")
+    fast = options.resolve(options.parse("qwen2.5-coder-1.5b?exact=true"))
+    assert fast.endpoint.endswith("9.9+exact")
     assert str(weights) not in fast.endpoint
 
 

@@ -44,9 +44,9 @@ class Settings(Frozen):
     """Tokens of one step."""
     threads: int = Field(0, ge=0)
     """CPU threads; 0 takes all cores."""
-    exact: bool = True
-    """OpenVINO: an answer depends on its request alone, not on what else is in the batch or the prefix cache. Without
-    it the engine computes in bf16 with an 8-bit KV cache: faster, and the same request may be answered differently."""
+    exact: bool = False
+    """OpenVINO: compute in 32 bits, so that an answer depends on its request alone, not on what else is in the batch or
+    the prefix cache. Several times slower; without it (bf16, 8-bit KV cache) greedy answers may differ at times."""
     idle: float = Field(60.0, ge=0)
     """Seconds that the engine stays loaded after its last client was closed."""
 
@@ -111,13 +111,13 @@ def resolve(settings: Settings) -> Loaded:
     most = model.context if model else context_length(weights) or 0
     context = settings.context or ((most or 4096) if engine == "openvino" else min(most or 4096, 4096))
     version = importlib.metadata.version(ENGINES[engine][1])
-    fast = "" if settings.exact or engine != "openvino" else "+fast"
+    kind = "+exact" if settings.exact and engine == "openvino" else ""
     return Loaded(
         settings=settings,
         engine=engine,
         weights=weights,
         context=min(context, most) if most else context,
-        endpoint=f"sha256:{digest[:16]}+{ENGINES[engine][1]}+{version}{fast}",
+        endpoint=f"sha256:{digest[:16]}+{ENGINES[engine][1]}+{version}{kind}",
     )
 
 
