@@ -6,6 +6,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.agentopt
 AGENT  ?= qwen2.5-coder-0.5b
+OPTIMIZER ?= qwen2.5-coder-1.5b
+SEED   ?= 0
 JOBS   ?= auto
 
 .PHONY: help test lint types layers pytest weights try-weights test-model test-slow demo bench bench-full docs wheel clean
@@ -64,9 +66,12 @@ test-model: weights  ## Only the tests on a real small model
 test-slow: $(STAMP)/dev  ## All tests, the slow ones too
 	$(BIN)/python -m pytest --slow -n $(JOBS) --dist loadfile
 
-demo: $(STAMP)/local  ## Optimize a prompt of a real local model, and show what it brought
+demo: $(STAMP)/local  ## Optimize an agent on a real local model, and show what it brought (SEED=1 for other examples)
 	$(BIN)/agentopt models pull $(AGENT)
-	$(BIN)/agentopt optimize zero_shot --task labels --model local/$(AGENT) --budget calls=600 --seed 0 || [ $$? -eq 4 ]
+	$(BIN)/agentopt models pull $(OPTIMIZER)
+	$(BIN)/agentopt optimize cashier --task bills --seed $(SEED) --steps 2 --proposals 3 --finalists 2 \
+		--model local/$(AGENT) --optimizer-model local/$(OPTIMIZER) --budget calls=700,seconds=570 \
+		|| [ $$? -eq 4 ]
 	$(BIN)/agentopt show
 	$(BIN)/agentopt apply --dry-run
 

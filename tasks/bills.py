@@ -153,8 +153,8 @@ def amount(example: Example, output: object) -> Feedback:
     return Feedback(score=0.0, text=f"{said.text}; a right calculation is {example.meta['working']}")
 
 
-@task(version=1, split=SplitSpec(search=0.25, validation=0.25, test=0.5))
-def bills(n: int = 240, seed: int = 0) -> object:
+@task(version=1, split=SplitSpec(search=0.24, validation=0.16, test=0.6))
+def bills(n: int = 200, seed: int = 0) -> object:
     """Find the amount of money, in euros, that a short text asks for. All amounts are whole numbers.
 
     Eight kinds of situation in two wordings each; the numbers are drawn. A kind is a group of the splits.

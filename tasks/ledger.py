@@ -25,7 +25,7 @@ def draw_table(draw: random.Random) -> tuple[str, list[int]]:
 
 
 def overlap(example: Example, output: object) -> Feedback:
-    """The right numbers that were named, as a share of all that are right or named; says what is missing or too much."""
+    """The right numbers that were named, as a share of all right or named; says what is missing or too many."""
     assert isinstance(example.target, list)
     wanted = [n for n in example.target if isinstance(n, int)]
     if not isinstance(output, list) or not all(isinstance(n, int) and not isinstance(n, bool) for n in output):

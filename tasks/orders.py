@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+from pydantic import JsonValue
+
 from agentopt import Example, task
 from agentopt.evaluate import SplitSpec, json_fields
 
@@ -21,7 +23,7 @@ HASTE = ("It is urgent.", "We need them as soon as you can.", "Please hurry.")
 LEISURE = ("There is no hurry.", "Take your time.", "")
 
 
-def draw_order(draw: random.Random) -> tuple[str, dict[str, str | int | bool]]:
+def draw_order(draw: random.Random) -> tuple[str, dict[str, JsonValue]]:
     """The words of an order, and its fields."""
     item, city = draw.choice(ITEMS), draw.choice(CITIES)
     quantity = draw.choice([*WORDS, 7, 8, 15, 20, 24])
@@ -38,7 +40,13 @@ def draw_order(draw: random.Random) -> tuple[str, dict[str, str | int | bool]]:
             f"{tone} {city} is waiting for {many} {item}; the date is {date}.",
         )
     ).strip()
-    fields = {"item": item, "quantity": quantity, "city": city, "date": f"{month:02}-{day:02}", "urgent": urgent}
+    fields: dict[str, JsonValue] = {
+        "item": item,
+        "quantity": quantity,
+        "city": city,
+        "date": f"{month:02}-{day:02}",
+        "urgent": urgent,
+    }
     return text, fields
 
 

@@ -54,7 +54,7 @@ def test_every_kind_is_in_every_split() -> None:
     splits = task.splits()
     groups = {e.group for e in task.examples}
     assert len(groups) == 8
-    for name, size in (("search", 60), ("validation", 60), ("test", 120)):
+    for name, size in (("search", 48), ("validation", 32), ("test", 120)):
         assert len(splits[name]) == size
         assert {e.group for e in splits[name]} == groups
 
