@@ -49,6 +49,11 @@ def says(request: Request) -> str:
     return f"right {question}" if careful or int(question[1:]) % 3 == 0 else "wrong"
 
 
+@pytest.fixture(autouse=True)
+def _outside_any_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 class Listed:
     """An optimizer that suggests texts from a list."""
 
@@ -419,3 +424,25 @@ async def test_the_store_holds_no_pickle_and_can_be_mailed(tmp_path: Path) -> No
         "best",
         "lock",
     }
+
+
+async def test_a_deadline_leaves_time_for_the_test(tmp_path: Path) -> None:
+    texts = ["Answer carefully: {{question}}", *(f"variant {chr(97 + i)} {{{{question}}}}" for i in range(25))]
+
+    class Slow(Listed):
+        async def ask(self, view: Any, n: int) -> list[Proposal]:
+            await asyncio.sleep(0.8)
+            return await super().ask(view, n)
+
+    def never_perfect(request: Request) -> str:
+        text = str(request.messages[-1].content)
+        return "no" if any(f"q{i}" in text.split() for i in range(0, 40, 6)) else says(request)
+
+    options: dict[str, Any] = {"budget": "seconds=6", "patience": 50, "proposals": 1, "cache": False}
+    llm = ScriptedLLM(never_perfect, delay=0.05)
+    result = await optimize_async(
+        answer, task=task(), optimizer=Slow(texts), model=llm, runs_dir=str(tmp_path), **options
+    )
+    assert "deadline" in result.reason
+    assert result.claim is not None
+    assert result.claim.verdict == "better"

@@ -65,5 +65,5 @@ def touch(parts: Parts, split: SplitName, what: str) -> list[str]:
     if parts.splits_ledger is None or not parts.splits[split]:
         return []
     examples = [e.content for e in parts.splits[split]]
-    run = parts.store.folder.name
+    run = f"{parts.store.folder.name} ({parts.store.id[:8]})"
     return sorted({t.run for t in parts.splits_ledger.touch(parts.splits.hash(split), run, what, examples=examples)})

@@ -37,6 +37,7 @@ class Runner:
         self._p, self._s = parts, state
         self._config, self._store, self._ledger = parts.config, parts.store, parts.ledger
         self._search = {e.id: e for e in parts.splits.search}
+        self._time, self._cells_timed, self._longest_step = 0.0, 0, 0.0
         self.stopping = False
         self.telling: asyncio.Task[Any] | None = None
         """The word to the listeners that the run is stopping; held here so that it is not lost."""
@@ -96,7 +97,10 @@ class Runner:
             touch(self._p, "validation", "validation")
         self._ledger.hold(plan.held)
         new = state.step == 0 and state.noise is None
+        begun = self._ledger.elapsed
         outcomes = await self._evaluate([state.baseline], list(self._search.values()), "search")
+        if new:
+            self._time, self._cells_timed = self._ledger.elapsed - begun, len(outcomes)
         failed = [o for o in outcomes if o.status == "infra_error"]
         if len(failed) * 2 > len(outcomes):
             raise LLMError(
@@ -137,12 +141,14 @@ class Runner:
             self._p.optimizer.load(state.optimizer)
         reason = ""
         while not (reason := self._enough()):
+            begun = self._ledger.elapsed
             try:
                 await self._step()
             except BudgetExhausted as end:
                 reason = f"the search budget ended ({end})"
                 await self._store.append("budget.exhausted", {"axis": end.axis, "message": str(end)})
                 break
+            self._longest_step = max(self._longest_step, self._ledger.elapsed - begun)
         state.ended = reason
         await self._store.append("search.ended", {"reason": reason})
 
@@ -154,10 +160,22 @@ class Runner:
         if state.stale >= config.patience:
             return f"{state.stale} steps in a row brought no new incumbent"
         assert state.incumbent is not None
+        if self._hurried():
+            return "the deadline of the budget leaves just the time for validation and test"
         best = state.archive.scored(state.incumbent)
         if best.mean is not None and best.mean >= self._p.task.score_range[1]:
             return "the incumbent has full marks on the search split"
         return ""
+
+    def _hurried(self) -> bool:
+        """Whether one more step would take the time that validation and test need, at the pace so far."""
+        left = self._ledger.remaining().seconds
+        if left is None or not self._cells_timed:
+            return False
+        _, validation, test_size = self._sizes
+        cells = (self._config.finalists + 1) * validation + 2 * test_size
+        final = 1.2 * self._time / self._cells_timed * cells * self._config.repeats
+        return left < final + self._longest_step
 
     async def _step(self) -> None:
         """Ask, admit, race, tell: one step, committed piece by piece."""
