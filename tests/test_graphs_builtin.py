@@ -24,7 +24,7 @@ def answering(reply: str) -> Iterator[ScriptedLLM]:
         yield model
 
 
-@pytest.mark.parametrize("name", ["zero_shot", "chain_of_thought", "cashier"])
+@pytest.mark.parametrize("name", ["zero_shot", "chain_of_thought", "cashier", "clerk", "bookkeeper", "sorter"])
 async def test_every_agent_asks_for_the_problem_once(name: str) -> None:
     asked: list[Request] = []
     model = ScriptedLLM(lambda request: asked.append(request) or "Answer: 37")
@@ -45,26 +45,37 @@ async def test_sixteen_problems_at_once_get_their_own_answers() -> None:
     assert answers == [i + 100 for i in range(16)]
 
 
-async def test_the_cashier_shows_as_many_examples_as_shots_says() -> None:
+@pytest.mark.parametrize(("name", "pool"), [("cashier", 6), ("clerk", 4), ("bookkeeper", 4), ("sorter", 4)])
+async def test_an_agent_shows_as_many_worked_examples_as_shots_says(name: str, pool: int) -> None:
     asked: list[Request] = []
     model = ScriptedLLM(lambda request: asked.append(request) or "1")
-    agent = load_graph("cashier")
-    shots = parameters(agent)["shots"]
+    agent = load_graph(name)
+    assert parameters(agent)["shots"].high == pool
     with use_session(Session(model, models={"agent": "any"})):
-        for count in range(int(shots.high or 0) + 1):
+        for count in range(pool + 1):
             with Override({"shots": count}):
                 await agent(PROBLEM)
-    assert [len(r.messages) for r in asked] == [1 + 2 * k for k in range(7)]
+    assert [len(r.messages) for r in asked] == [1 + 2 * k for k in range(pool + 1)]
     last = asked[-1].messages
-    assert [m.role for m in last] == ["user", "assistant"] * 6 + ["user"]
+    assert [m.role for m in last] == ["user", "assistant"] * pool + ["user"]
     instruction = str(last[-1].content).removesuffix(PROBLEM)
     assert all(str(m.content).startswith(instruction) for m in last[::2])
 
 
-async def test_worked_examples_are_not_among_the_bills() -> None:
-    worked = load_graph("cashier").__wrapped__.__globals__["WORKED"]
-    given = {e.input for seed in range(3) for e in load_task("bills", seed=seed).examples}
-    assert len(worked) == 6 and not given & {problem for problem, _ in worked}
+WORKED = [("cashier", "bills"), ("clerk", "orders"), ("bookkeeper", "ledger"), ("sorter", "mail")]
+
+
+@pytest.mark.parametrize(("name", "task"), WORKED)
+async def test_worked_examples_are_not_among_the_examples_of_the_task(name: str, task: str) -> None:
+    worked = load_graph(name).__wrapped__.__globals__["WORKED"]
+    given = {e.input for seed in range(3) for e in load_task(task, seed=seed).examples}
+    assert not given & {problem for problem, _ in worked}
+    assert all(problem and reply for problem, reply in worked)
+
+
+async def test_the_bookkeeper_reads_the_numbers_of_a_reply() -> None:
+    with answering("The rows are 12, 7 and 12."):
+        assert await load_graph("bookkeeper")(PROBLEM) == [12, 7]
 
 
 @pytest.mark.parametrize(
