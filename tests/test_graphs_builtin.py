@@ -24,10 +24,20 @@ def answering(reply: str) -> Iterator[ScriptedLLM]:
         yield model
 
 
+def listening(reply: str) -> tuple[list[Request], ScriptedLLM]:
+    """A model that always says the same, and what it was asked."""
+    asked: list[Request] = []
+
+    def answer(request: Request) -> str:
+        asked.append(request)
+        return reply
+
+    return asked, ScriptedLLM(answer)
+
+
 @pytest.mark.parametrize("name", ["zero_shot", "chain_of_thought", "cashier", "clerk", "bookkeeper", "sorter"])
 async def test_every_agent_asks_for_the_problem_once(name: str) -> None:
-    asked: list[Request] = []
-    model = ScriptedLLM(lambda request: asked.append(request) or "Answer: 37")
+    asked, model = listening("Answer: 37")
     with use_session(Session(model, models={"agent": "any"})):
         await load_graph(name)(PROBLEM)
     (request,) = asked
@@ -47,8 +57,7 @@ async def test_sixteen_problems_at_once_get_their_own_answers() -> None:
 
 @pytest.mark.parametrize(("name", "pool"), [("cashier", 6), ("clerk", 4), ("bookkeeper", 4), ("sorter", 4)])
 async def test_an_agent_shows_as_many_worked_examples_as_shots_says(name: str, pool: int) -> None:
-    asked: list[Request] = []
-    model = ScriptedLLM(lambda request: asked.append(request) or "1")
+    asked, model = listening("1")
     agent = load_graph(name)
     assert parameters(agent)["shots"].high == pool
     with use_session(Session(model, models={"agent": "any"})):

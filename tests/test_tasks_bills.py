@@ -62,8 +62,9 @@ def test_every_kind_is_in_every_split() -> None:
 def test_a_wrong_amount_is_told_with_a_right_calculation() -> None:
     task = load_task("bills")
     example = task.examples[0]
-    right = task.score(example, float(example.target))  # type: ignore[arg-type]
-    wrong = task.score(example, float(example.target) + 1)  # type: ignore[arg-type]
+    assert isinstance(example.target, int)
+    right = task.score(example, float(example.target))
+    wrong = task.score(example, float(example.target) + 1)
     assert (right.score, wrong.score) == (1.0, 0.0)
     assert str(example.meta["working"]) in wrong.text and "too high" in wrong.text
     assert task.score(example, f"That makes\nAnswer: {example.target}").score == 1.0
