@@ -21,6 +21,8 @@ __all__ = ["OpenVino", "main"]
 
 SAMPLING = ("top_k", "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty")
 TOKENIZER_LIMIT = 8192
+BLANKS = 24
+"""A JSON answer whose last so many tokens are blanks is ended as cut off."""
 """Tokens after which OpenVINO's tokenizer cuts a text, and so bytes that are certainly fewer tokens."""
 KNOWN = {*SAMPLING, "ignore_eos", "min_tokens", "logprobs", "regex", "grammar"}
 
@@ -41,6 +43,7 @@ class Live:
     ids: list[int] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     finish: str = ""
+    json: bool = False
 
 
 class OpenVino:
@@ -130,7 +133,9 @@ class OpenVino:
         pieces = Pieces(lambda x: self._decode(x, False), stop) if stream and not tools else None
         handle = self.pipe.add_request(self.count, ids, config)
         names = {t["function"]["name"] for t in tools}
-        return Live(message["id"], handle, size, stop, names, forced, stream, bool(message.get("logprobs")), pieces)
+        live = Live(message["id"], handle, size, stop, names, forced, stream, bool(message.get("logprobs")), pieces)
+        live.json = schema is not None
+        return live
 
     def _encode(self, prompt: str) -> Any:
         """Text to tokens. The tokenizer cuts long texts without a word, so they are given to it in pieces."""
@@ -214,6 +219,9 @@ class OpenVino:
                     entry.finish = "length" if reason == "LENGTH" else "stop"
         entry.ids += fresh
         status = entry.handle.get_status().name
+        if status == "RUNNING" and entry.json and fresh and self._rambles(entry):
+            entry.handle.cancel()
+            entry.finish, status = "length", "CANCELLED"
         if status == "RUNNING":
             if entry.pieces and fresh and (piece := entry.pieces.add(fresh)):
                 self.channel.emit("text", id=entry.id, text=piece)
@@ -225,6 +233,13 @@ class OpenVino:
             )
             return
         self._done(entry)
+        if status == "CANCELLED":
+            self._sweep()
+
+    def _rambles(self, entry: Live) -> bool:
+        """Whether a JSON answer has come to write nothing but blanks, which its grammar allows between any two marks."""
+        tail = entry.ids[-BLANKS:]
+        return len(tail) == BLANKS and not self._decode(tail, False).strip()
 
     def _done(self, entry: Live) -> None:
         text, stopped = cut(self._decode(entry.ids, bool(entry.tools)), entry.stop)
