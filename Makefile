@@ -69,7 +69,7 @@ test-slow: $(STAMP)/dev  ## All tests, the slow ones too
 demo: $(STAMP)/local  ## Optimize an agent on a real local model, and show what it brought (SEED=1 for other examples)
 	$(BIN)/agentopt models pull $(AGENT)
 	$(BIN)/agentopt models pull $(OPTIMIZER)
-	$(BIN)/agentopt optimize cashier --task bills --task-arg seed=$(SEED) --seed $(SEED) --steps 2 --proposals 4 --finalists 2 --optimizer-arg reasoning=false \
+	$(BIN)/agentopt optimize cashier --task bills --task-arg seed=$(SEED) --seed $(SEED) --steps 4 --finalists 2 --optimizer-arg reasoning=false \
 		--model local/$(AGENT) --optimizer-model local/$(OPTIMIZER) --budget calls=700,seconds=570 \
 		|| [ $$? -eq 4 ]
 	$(BIN)/agentopt show

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy
 
+from agentopt.serve.grammar import compact
 from agentopt.serve.pieces import Pieces, cut, split_words
 from agentopt.serve.tooltext import forced_schema, parse_tool_calls
 from agentopt.serve.wire import Channel, Refused
@@ -187,7 +188,10 @@ class OpenVino:
             config.logprobs = 1
         structured = self.genai.StructuredOutputConfig
         if schema is not None:
-            config.structured_output_config = structured(json_schema=json.dumps(schema))
+            plain = compact(schema)
+            config.structured_output_config = (
+                structured(grammar=plain) if plain else structured(json_schema=json.dumps(schema))
+            )
         elif message.get("regex"):
             config.structured_output_config = structured(regex=message["regex"])
         elif message.get("grammar"):
@@ -237,7 +241,7 @@ class OpenVino:
             self._sweep()
 
     def _rambles(self, entry: Live) -> bool:
-        """Whether a JSON answer has come to write nothing but blanks, which its grammar allows between any two marks."""
+        """Whether a JSON answer writes nothing but blanks any more, which the grammar of a schema may allow."""
         tail = entry.ids[-BLANKS:]
         return len(tail) == BLANKS and not self._decode(tail, False).strip()
 
