@@ -60,7 +60,7 @@ def _rule(schema: Any) -> str:
     if kind == "array" and keys <= {"type", "items"} and "items" in schema:
         item = _rule(schema["items"])
         return f'("[" "]" | "[" {item} (", " {item})* "]")'
-    if kind in _SCALARS and keys == {"type"}:
+    if isinstance(kind, str) and kind in _SCALARS and keys == {"type"}:
         return _SCALARS[kind]
     raise _NotPlain
 
