@@ -73,19 +73,21 @@ async def test_an_answer_without_usage_settles_at_the_reservation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "tokens"),
+    ("error", "calls", "tokens"),
     [
-        (RateLimited("slow down"), 0),
-        (LLMError("bad request"), 0),
-        (TransientLLMError("refused", billed=False), 0),
-        (TransientLLMError("broken stream"), None),
+        (RateLimited("slow down"), 1, 0),
+        (LLMError("bad request"), 1, 0),
+        (TransientLLMError("connection refused", billed=False), 0, 0),
+        (TransientLLMError("broken stream"), 1, None),
     ],
 )
-async def test_failures_are_settled_by_what_they_may_have_cost(error: Exception, tokens: int | None) -> None:
+async def test_failures_are_settled_by_what_they_may_have_cost(
+    error: Exception, calls: int, tokens: int | None
+) -> None:
     ledger = Ledger(Budget())
     with pytest.raises(type(error)):
         await Metered(Echo(errors=[error]), ledger).complete(ask())
-    assert ledger.settled["calls"] == 1
+    assert ledger.settled["calls"] == calls
     assert ledger.settled["tokens"] == (bound(ask(), None)["tokens"] if tokens is None else tokens)
     assert ledger.outstanding["tokens"] == 0
 
@@ -168,7 +170,7 @@ async def test_a_call_cut_off_by_a_crash_keeps_its_idempotency_key(tmp_path: Pat
 
 
 async def test_every_retry_reserves(tmp_path: Path) -> None:
-    echo = Echo(errors=[TransientLLMError("x", billed=False), TransientLLMError("y", billed=False)])
+    echo = Echo(errors=[TransientLLMError("x"), TransientLLMError("y")])
     ledger = Ledger(Budget(calls=2))
     with Store(tmp_path) as store:
         stack = Stack(ledger, StoreLog(store), clients={"m": echo})

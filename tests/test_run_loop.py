@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 import agentopt
-from agentopt.core.values import Candidate, Feedback, Proposal
+from agentopt.core.values import Candidate, Feedback, Outcome, Proposal
 from agentopt.errors import BudgetTooSmall, LLMError, TransientLLMError, UnknownName, UsageError
 from agentopt.evaluate import Example, SplitSpec, Task
 from agentopt.llm.types import Request
 from agentopt.run.api import load, optimize_async, resume_async
+from agentopt.run.archive import Archive
 from agentopt.run.files import find_run, list_runs, open_run
 from agentopt.testing import ScriptedLLM
 
@@ -375,7 +376,7 @@ async def test_transient_failures_are_retried_and_counted(tmp_path: Path) -> Non
         text = str(request.messages[-1].content)
         if text not in seen and len(seen) < 3:
             seen.add(text)
-            return TransientLLMError("hiccup", billed=False)
+            return TransientLLMError("hiccup")
         return says(request)
 
     llm = ScriptedLLM(hiccup)
@@ -446,3 +447,41 @@ async def test_a_deadline_leaves_time_for_the_test(tmp_path: Path) -> None:
     assert "deadline" in result.reason
     assert result.claim is not None
     assert result.claim.verdict == "better"
+
+
+async def test_a_server_that_dies_on_the_way_stops_the_run_and_costs_nothing(tmp_path: Path) -> None:
+    state = {"up": True}
+
+    def dying(request: Request) -> Any:
+        if "carefully" in str(request.messages[-1].content):
+            state["up"] = False
+        return says(request) if state["up"] else TransientLLMError("connection refused", billed=False, retry_after=999)
+
+    with pytest.raises(LLMError, match="agentopt resume"):
+        await go(tmp_path, llm=ScriptedLLM(dying), budget="calls=300")
+    with open_run(tmp_path / "run") as run:
+        assert len(list(run.events("call.failed"))) > 4
+        assert run.spend()["agent"]["calls"] == len(list(run.events("call.received")))
+    result = await resume_async(
+        "run",
+        graph=answer,
+        task=task(),
+        clients={"given/model": ScriptedLLM(says)},
+        optimizer=Listed(TEXTS),
+        runs_dir=tmp_path,
+    )
+    assert result.claim is not None
+    assert result.claim.verdict == "better"
+
+
+def test_the_order_in_which_outcomes_came_does_not_show() -> None:
+    candidate = Candidate(values={"style": "x"})
+    seen = []
+    for order in ([0, 1, 2], [2, 0, 1]):
+        archive = Archive((0.0, 1.0))
+        archive.add(candidate, 0, "")
+        for i in order:
+            feedback = Feedback(score=float(i % 2))
+            archive.put(Outcome(candidate=candidate.id, example=f"e{i}", split="search", feedback=feedback))
+        seen.append(archive.scored(candidate.id))
+    assert seen[0] == seen[1]

@@ -31,9 +31,7 @@ def test_choices_are_written_out() -> None:
 
 def test_objects_and_arrays_nest() -> None:
     schema = of(outer=of(items={"type": "array", "items": {"type": "number"}}))
-    assert root(schema) == (
-        r'root ::= "{" "\"outer\": " "{" "\"items\": " ("[" "]" | "[" num (", " num)* "]") "}" "}"'
-    )
+    assert root(schema) == (r'root ::= "{" "\"outer\": " "{" "\"items\": " ("[" "]" | "[" num (", " num)* "]") "}" "}"')
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from agentopt.core.values import canonical
-from agentopt.errors import LLMError, UsageError
+from agentopt.errors import LLMError, RateLimited, TransientLLMError, UsageError
 from agentopt.llm.ledger import Amounts, Ledger
 from agentopt.llm.types import Address, Client, Request, Response
 
@@ -111,7 +111,8 @@ class Metered:
             )
         except BaseException as error:
             if isinstance(error, LLMError | UsageError) and not getattr(error, "billed", False):
-                settled = {"calls": 1.0}  # refused, not worked on: only the call itself counts
+                unreached = isinstance(error, TransientLLMError) and not isinstance(error, RateLimited)
+                settled = {} if unreached else {"calls": 1.0}  # refused, not worked on: the call itself at most
             self._ledger.settle(reservation, settled)
             if log is not None:
                 reason = f"{type(error).__name__}: {error}"

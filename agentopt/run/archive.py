@@ -51,8 +51,8 @@ class Archive:
         return self._entries[id]
 
     def outcomes(self, id: str, split: str) -> list[Outcome]:
-        """A candidate's outcomes on a split."""
-        return [o for o in self._entries[id].outcomes.values() if o.split == split]
+        """A candidate's outcomes on a split, by example and repeat: the order in which they came must not show."""
+        return [o for _, o in sorted(self._entries[id].outcomes.items()) if o.split == split]
 
     def means(self, id: str, split: str, examples: Iterable[str] | None = None) -> dict[str, float]:
         """Mean score over repeats for each example of a split; examples with infrastructure errors alone are absent."""

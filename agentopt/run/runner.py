@@ -102,11 +102,6 @@ class Runner:
         if new:
             self._time, self._cells_timed = self._ledger.elapsed - begun, len(outcomes)
         failed = [o for o in outcomes if o.status == "infra_error"]
-        if len(failed) * 2 > len(outcomes):
-            raise LLMError(
-                f"{len(failed)} of {len(outcomes)} baseline evaluations failed outside the program; the first: "
-                f"{failed[0].error}. Nothing was scored. Mend it, then `agentopt resume {self._store.folder}`"
-            )
         cost = measured([o.metrics for o in outcomes], self._p.cost.most_tokens) or self._p.cost
         scored = state.archive.scored(state.baseline.id)
         if new:
@@ -278,6 +273,12 @@ class Runner:
         finally:
             for outcome in self._p.cells.committed(cells):
                 self._s.archive.put(outcome)
+        failed = [o for o in outcomes if o.status == "infra_error"]
+        if len(failed) >= 4 and len(failed) * 2 > len(outcomes):
+            raise LLMError(
+                f"{len(failed)} of {len(outcomes)} {split} evaluations failed outside the program; the first: "
+                f"{failed[0].error}. Mend it, then `agentopt resume {self._store.folder}`"
+            )
         return outcomes
 
     def _view(self, step: int) -> RunView:
