@@ -404,7 +404,10 @@ async def test_a_second_use_of_the_test_examples_is_labelled(tmp_path: Path, mon
     second = await go(tmp_path / "runs", name="second")
     assert first.claim.touches == 0
     assert second.claim.touches == 1
-    assert "not a fresh test" in second.claim.sentence
+    assert "not a fresh test: these examples had been used once before" in second.claim.sentence
+    third = await go(tmp_path / "runs", name="third", seed=5)
+    assert third.claim.touched_examples > 0
+    assert "not a fresh test" in third.claim.sentence
 
 
 async def test_repeats_average_within_an_example(tmp_path: Path) -> None:

@@ -62,6 +62,8 @@ class Claim(Frozen):
     """Examples left out because one of the two has no score on them (infrastructure errors)."""
     touches: int = 0
     """How often the split had been used before; above 0 the claim is labelled so."""
+    touched_examples: int | None = None
+    """At most so many of the examples had been used; None when all had, or it is not known."""
 
     @property
     def discordant(self) -> int:
@@ -87,7 +89,9 @@ class Claim(Frozen):
             text += f"; only {self.improvable} of {self.n} could be improved on, and at least {self.needed} are needed"
         if self.n_excluded:
             text += f"; {counted(self.n_excluded, 'example')} left out (infrastructure errors)"
-        if self.touches:
+        if self.touches and self.touched_examples is not None and self.touched_examples < self.n:
+            text += f"; not a fresh test: at most {self.touched_examples} of its examples had been used before"
+        elif self.touches:
             times = "once" if self.touches == 1 else f"{self.touches} times"
             text += f"; not a fresh test: these examples had been used {times} before"
         return text

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from agentopt.core.values import Candidate, Outcome
-from agentopt.evaluate import Example, compare
+from agentopt.evaluate import Example, Touch, compare
 from agentopt.evaluate.splits import SplitName
 from agentopt.run.parts import Parts, numbers_of
 from agentopt.run.state import State
@@ -52,18 +52,22 @@ async def test(parts: Parts, state: State, evaluate: Evaluate) -> None:
     if state.claim is not None or state.baseline is None or state.chosen in (None, state.baseline.id):
         return
     assert state.chosen is not None
-    touched = touch(parts, "test", "claim")
+    earlier = touch(parts, "test", "claim")
+    touched = sorted({use.run for use in earlier})
     pair = (state.baseline, state.archive[state.chosen].candidate)
     outcomes = await evaluate(pair, parts.splits.test, "test")
     result = compare(outcomes, pair[0].id, pair[1].id, score_range=parts.task.score_range, touches=len(touched))
+    shared = {use.split: use.shared for use in earlier}
+    if shared and None not in shared.values():
+        result = result.model_copy(update={"touched_examples": sum(n or 0 for n in shared.values())})
     state.claim = result
     await parts.store.append("claim", {"claim": result.model_dump(mode="json"), "touched_by": touched})
 
 
-def touch(parts: Parts, split: SplitName, what: str) -> list[str]:
-    """Write in the workspace ledger that a split is used; returns the other runs that used its examples before."""
+def touch(parts: Parts, split: SplitName, what: str) -> list[Touch]:
+    """Write in the workspace ledger that a split is used; returns the earlier uses of its examples by other runs."""
     if parts.splits_ledger is None or not parts.splits[split]:
         return []
     examples = [e.content for e in parts.splits[split]]
     run = f"{parts.store.folder.name} ({parts.store.id[:8]})"
-    return sorted({t.run for t in parts.splits_ledger.touch(parts.splits.hash(split), run, what, examples=examples)})
+    return parts.splits_ledger.touch(parts.splits.hash(split), run, what, examples=examples)
