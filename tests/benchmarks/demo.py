@@ -47,7 +47,7 @@ def record(folder: Path) -> dict[str, Any]:
 def table(records: list[dict[str, Any]]) -> str:
     """The runs as a Markdown table."""
     lines = [
-        "# `make demo`, five times",
+        f"# `make demo` with {len(records)} seeds",
         "",
         f"Agent `{records[0]['agent']}`, optimizer `{records[0]['optimizer']}`, task `bills` with examples of the same",
         f"seed as the run; {platform.machine()}, {os.cpu_count()} cores. Raw: [demo.json](demo.json), made by",
@@ -66,7 +66,7 @@ def table(records: list[dict[str, Any]]) -> str:
             lines.append(f"| {r['seed']} | - | - | - | not made | no improvement shown {end}")
             continue
         ends = f"{c['difference']:+.2f} [{c['low']:+.2f}, {c['high']:+.2f}]"
-        told = f"{c['test']} p = {c['p']:.2g}, n = {c['n']}"
+        told = f"{c['test']} p = {c['p']:.2g}, n = {c['n']}" + (", some used before" if c["touches"] else "")
         lines.append(f"| {r['seed']} | {c['mean_a']:.2f} | {c['mean_b']:.2f} | {ends} | {told} | {c['verdict']} {end}")
     return "\n".join(lines) + "\n"
 
