@@ -52,7 +52,7 @@ def table(records: list[dict[str, Any]]) -> str:
         f"Agent `{records[0]['agent']}`, optimizer `{records[0]['optimizer']}`, task `bills` with examples of the same",
         f"seed as the run; {platform.machine()}, {os.cpu_count()} cores. Raw: [demo.json](demo.json), made by",
         "`tests/benchmarks/demo.py`.",
-        "Means on the 120 test examples that the search never saw; the difference with its 95 % interval.",
+        "Means on the 120 test examples, which the search of the run never saw; the difference with its 95 % interval.",
         "",
         "| seed | baseline | best | difference | test | verdict | shots | new text | agent + optimizer calls | s |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
