@@ -38,7 +38,7 @@ class StoreLog:
         self, request: Request, attempt: int, key: str, reserved: Mapping[str, float], endpoint: str
     ) -> None:
         """A call is about to leave."""
-        payload = json.dumps(request.payload(), ensure_ascii=False).encode()
+        payload = _payload(request)
         data = _head(request, attempt) | {
             "key": key, "reserved": dict(reserved), "payload": blob_id(payload), "endpoint": endpoint,
         }  # fmt: skip
@@ -49,7 +49,7 @@ class StoreLog:
         data = _head(request, attempt) | {"response": response.model_dump(mode="json"), "settled": dict(settled)}
         blobs = []
         if response.cached:  # it was never sent: its payload is not in the store yet
-            payload = json.dumps(request.payload(), ensure_ascii=False).encode()
+            payload = _payload(request)
             data["payload"] = blob_id(payload)
             blobs.append(payload)
         await self._store.append("call.received", data, blobs)
@@ -60,6 +60,10 @@ class StoreLog:
 
     def _key(self, address: Address, attempt: int) -> str:
         return f"agentopt-{digest([self._run, str(address), attempt])[:32]}"
+
+
+def _payload(request: Request) -> bytes:
+    return json.dumps(request.payload(), ensure_ascii=False).encode()
 
 
 def _head(request: Request, attempt: int) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from agentopt.errors import (
     LLMError,
     NodeError,
     StoreError,
-    TransientLLMError,
     UsageError,
 )
 from agentopt.evaluate import Example, Task
@@ -221,8 +220,6 @@ def _blame(problem: Exception) -> tuple[Status, str]:
     while cause is not None:
         if isinstance(cause, BudgetExhausted | UsageError):
             raise cause
-        if isinstance(cause, TransientLLMError | StoreError):
-            return "infra_error", f"{type(cause).__name__}: {cause}"
         if isinstance(cause, _INFRA):
             return "infra_error", f"{type(cause).__name__}: {cause}"
         cause = cause.__cause__ if isinstance(cause, NodeError | AgentOptError) else None

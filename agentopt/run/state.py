@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from agentopt.core.values import Candidate, Proposal
@@ -39,8 +39,6 @@ class State:
     claim: Claim | None = None
     finished: str | None = None
     """Status of the finished run."""
-    events: dict[str, int] = field(default_factory=dict)
-    """How many events of each type there are."""
 
 
 _FOLDED = (
@@ -54,7 +52,6 @@ def fold(store: Store, archive: Archive) -> State:
     state = State(archive)
     for event in store.events(*_FOLDED):
         data: Any = event.data
-        state.events[event.type] = state.events.get(event.type, 0) + 1
         match event.type:
             case "candidate":
                 candidate = Candidate.model_validate(data["candidate"])
