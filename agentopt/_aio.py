@@ -86,9 +86,12 @@ def run_sync(work: Coroutine[Any, Any, T], *, loop: asyncio.AbstractEventLoop | 
     def cancel() -> None:
         if task is not None:
             task.cancel()
+        else:  # interrupted before it was handed over
+            work.close()
+            result.cancel()
 
-    target.call_soon_threadsafe(start)
     try:
+        target.call_soon_threadsafe(start)  # inside the try: an interrupt may come before this returns
         return result.result()
     except (KeyboardInterrupt, SystemExit):
         target.call_soon_threadsafe(cancel)

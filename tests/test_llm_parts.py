@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -97,6 +98,32 @@ except KeyboardInterrupt:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "interrupted", done.stderr
     assert (tmp_path / "cleaned").read_text() == "yes"
+
+
+@pytest.mark.parametrize("handed_over", [True, False])
+def test_an_interrupt_while_the_work_is_handed_over_still_cleans_up(
+    handed_over: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = background_loop()
+    plain, events = loop.call_soon_threadsafe, []
+
+    def interrupted(callback: Any, *args: Any) -> Any:
+        monkeypatch.setattr(loop, "call_soon_threadsafe", plain)
+        if handed_over:
+            plain(callback, *args)
+        raise KeyboardInterrupt
+
+    async def work() -> None:
+        events.append("began")
+        try:
+            await asyncio.sleep(30)
+        finally:
+            events.append("cleaned")
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_sync(work())
+    assert events in ([], ["began", "cleaned"])  # a task that is cancelled before its first step never begins
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
