@@ -32,8 +32,8 @@ from agentopt.optim.registry import make
 from agentopt.workspace import load_graph, load_task, prompt_text
 
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
-    "optoprime": ("optoprime", {}),
-    "optoprime, graph masked": ("optoprime", {"mask_graph": True}),
+    "optoprime": ("optoprime", {"reasoning": False}),
+    "optoprime, graph masked": ("optoprime", {"reasoning": False, "mask_graph": True}),
     "random search": ("random", {}),
 }
 RESULTS = Path(__file__).parents[2] / "docs" / "results"

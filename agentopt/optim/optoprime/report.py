@@ -14,6 +14,7 @@ from agentopt.optim.frame import split
 from agentopt.optim.meta import clip, show
 from agentopt.optim.optoprime.fold import fold
 from agentopt.optim.optoprime.program import Line, Program, read_program
+from agentopt.optim.optoprime.whatif import what_if
 
 __all__ = ["Caps", "Run", "report"]
 
@@ -81,11 +82,11 @@ def report(
             variables, each example's input and output, and the feedback.
 
     Returns:
-        ``code, documentation, variables, constraints, inputs, others, outputs, feedback``.
+        ``code, documentation, variables, constraints, inputs, others, outputs, effects, feedback``.
     """
     programs = [run.program for run in runs if run.program is not None and not mask_graph]
     single = len(runs) == 1
-    sections = dict.fromkeys(("code", "documentation", "inputs", "others"), "")
+    sections = dict.fromkeys(("code", "documentation", "inputs", "others", "effects"), "")
     if programs:
         sections["code"] = _code(runs, caps)
         docs: dict[str, str] = {}
@@ -102,6 +103,7 @@ def report(
     sections["inputs"] = "\n".join(filter(None, given))
     sections["others"] = "" if mask_graph else _per_run(runs, single, lambda run: _others(run, caps))
     sections["outputs"] = _per_run(runs, single, lambda run: _output(run, mask_graph, caps))
+    sections["effects"] = "" if mask_graph else _per_run(runs, single, lambda run: _effects(run, specs))
     sections["feedback"] = _per_run(runs, single, lambda run: _feedback(run, caps))
     return sections
 
@@ -184,6 +186,12 @@ def _output(run: Run, mask_graph: bool, caps: Caps) -> str:
         return f"error: {clip(run.error, caps.feedback)}" if run.error else show(run.output, caps.value)
     values = run.program.values
     return f"{output.name} = {_value(output, values, caps)}"
+
+
+def _effects(run: Run, specs: Sequence[ParameterSpec]) -> str:
+    if run.program is None:
+        return ""
+    return "\n".join(filter(None, (what_if(run.program, spec) for spec in specs)))
 
 
 def _value(line: Line, values: dict[str, Any], caps: Caps) -> str:
