@@ -29,7 +29,7 @@ def what_if(program: Program, spec: ParameterSpec) -> str:
     'w = 1 -> 4; w = 3 -> 10; w = 5 -> 16'
     """
     now = next((line.value for line in program.parameters if line.name == spec.name), None)
-    if spec.kind != "number" or not _number(now) or program.output is None:
+    if spec.kind != "number" or now is None or not _number(now) or program.output is None:
         return ""
     steps = _between(program, spec.name)
     if not steps or steps[-1].name != program.output.name:
