@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import socket
 import subprocess
@@ -19,10 +20,6 @@ from agentopt.errors import AgentOptError
 
 __all__ = ["Finding", "examine"]
 
-BASE = (
-    "pydantic", "pydantic-settings", "networkx", "tenacity", "openai", "litellm", "typer", "rich", "jinja2", "pyyaml",
-    "anyio", "numpy", "scipy", "statsmodels",
-)  # fmt: skip
 ENGINES = ("openvino-genai", "xllamacpp")
 KEYS = (
     "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "MISTRAL_API_KEY", "GROQ_API_KEY", "OPENROUTER_API_KEY",
@@ -74,7 +71,8 @@ def _version(package: str) -> str | None:
 
 
 def _packages() -> Iterator[Finding]:
-    versions = {package: _version(package) for package in BASE}
+    needed = [line for line in importlib.metadata.requires("agentopt") or () if "extra ==" not in line]
+    versions = {name: _version(name) for line in needed for name in re.findall(r"^[\w.-]+", line)}
     for package, version in versions.items():
         if version is None:
             yield Finding("packages", package, "missing", "not installed", f"pip install {package}")

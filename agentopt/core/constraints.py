@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from agentopt.core.scope import SCOPE
-from agentopt.errors import ConstraintError, MissingDependency
+from agentopt.errors import ConstraintError
 
 if TYPE_CHECKING:
     from agentopt.core.parameter import Parameter
@@ -106,10 +106,8 @@ def _json(parameter: Parameter[Any], value: Any) -> Any:
 
 
 def _schema(value: Any, schema: Any) -> None:
-    try:
-        import jsonschema  # type: ignore[import-untyped]
-    except ImportError:
-        raise MissingDependency("a parameter with a json_schema needs jsonschema: pip install jsonschema") from None
+    import jsonschema  # type: ignore[import-untyped]  # slow to import, and only schemas need it
+
     try:
         jsonschema.validate(value, dict(schema))
     except jsonschema.ValidationError as exc:
