@@ -6,22 +6,20 @@ import contextlib
 import hmac
 import json
 import queue
-import select
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 from agentopt.errors import LLMError, TransientLLMError
+from agentopt.llm.loopback import LOOPBACK, LoopbackHandler
 from agentopt.serve import openai_api as api
 from agentopt.serve.engine import Engine, Result
 
 __all__ = ["Endpoint"]
 
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
-MOST_BYTES = 32 << 20
 Reply = queue.SimpleQueue[tuple[str, Any]]
 
 
@@ -65,41 +63,37 @@ class Endpoint(ThreadingHTTPServer):
                 self.counts[name] += amount
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(LoopbackHandler):
     """One connection."""
 
-    protocol_version = "HTTP/1.1"
     server: Endpoint
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """Nothing is logged: requests hold people's texts."""
 
     def do_GET(self) -> None:
         """Health, models and metrics."""
-        path = self.path.partition("?")[0]
+        path = self.place
         if path == "/health":
             info = self.server.engine.info
             state = {"status": "ok", "model": self.server.model, "loaded": info is not None}
-            return self._send(200, {**state, **{k: v for k, v in (info or {}).items() if k != "event"}})
+            return self.send(200, {**state, **{k: v for k, v in (info or {}).items() if k != "event"}})
         if not self._allowed():
             return None
         if path == "/v1/models":
             entry = {"id": self.server.model, "object": "model", "created": int(self.server.started)}
-            return self._send(200, {"object": "list", "data": [{**entry, "owned_by": "local"}]})
+            return self.send(200, {"object": "list", "data": [{**entry, "owned_by": "local"}]})
         if path == "/metrics":
             lines = [f"agentopt_{name}_total {value}" for name, value in self.server.counts.items()]
             lines.append(f"agentopt_requests_in_flight {self.server.engine.in_flight}")
-            return self._send(200, "\n".join(lines) + "\n", "text/plain; version=0.0.4")
-        return self._problem(404, f"no such path: {path}", "not_found")
+            return self.send(200, "\n".join(lines) + "\n", "text/plain; version=0.0.4")
+        return self.problem(404, f"no such path: {path}", "not_found")
 
     def do_POST(self) -> None:
         """Chat and text completions."""
-        data = self._body()
+        data = self.read_body()
         if data is None or not self._allowed():
             return
-        path = self.path.partition("?")[0]
+        path = self.place
         if path not in ("/v1/chat/completions", "/v1/completions"):
-            self._problem(404, f"no such path: {path}", "not_found")
+            self.problem(404, f"no such path: {path}", "not_found")
             return
         self.server.count(requests=1)
         try:
@@ -108,11 +102,11 @@ class Handler(BaseHTTPRequestHandler):
                 raise api.BadRequest("the body must be a JSON object")
             self._complete(body, chat=path == "/v1/chat/completions")
         except (api.BadRequest, ValueError) as error:
-            self._problem(400, str(error), "invalid_request_error")
+            self.problem(400, str(error), "invalid_request_error")
         except TransientLLMError as error:
-            self._problem(503, str(error), "engine_error")
+            self.problem(503, str(error), "engine_error")
         except LLMError as error:
-            self._problem(400, str(error), "invalid_request_error")
+            self.problem(400, str(error), "invalid_request_error")
         except ConnectionError:
             self.close_connection = True
 
@@ -136,7 +130,7 @@ class Handler(BaseHTTPRequestHandler):
         self._tally(dones)
         choices = [api.answer(done, index=i, chat=chat) for i, done in enumerate(dones)]
         head = api.envelope(self.server.model, chat=chat, stream=False)
-        return self._send(200, {**head, "choices": choices, "usage": api.chunk_usage(dones)})
+        return self.send(200, {**head, "choices": choices, "usage": api.chunk_usage(dones)})
 
     def _stream(self, message: dict[str, Any], *, chat: bool, usage: bool) -> None:
         reply: Reply = queue.SimpleQueue()
@@ -149,39 +143,30 @@ class Handler(BaseHTTPRequestHandler):
                     if not begun:
                         begun = self._begin(head, chat=chat)
                     if kind == "text":
-                        self._event(api.chunk(head, {"content": value}, chat=chat))
+                        self.event(api.chunk(head, {"content": value}, chat=chat))
                         continue
                     calls = api.tool_calls(value)
                     if calls:
                         delta = {"tool_calls": [{"index": i, **call} for i, call in enumerate(calls)]}
                         if value["text"]:
                             delta["content"] = value["text"]
-                        self._event(api.chunk(head, delta, chat=chat))
-                    self._event(api.chunk(head, {}, value["finish"], chat=chat))
+                        self.event(api.chunk(head, delta, chat=chat))
+                    self.event(api.chunk(head, {}, value["finish"], chat=chat))
                     if usage:
-                        self._event({**head, "choices": [], "usage": api.chunk_usage([value])})
-                    self.wfile.write(b"data: [DONE]\n\n")
+                        self.event({**head, "choices": [], "usage": api.chunk_usage([value])})
+                    self.event("[DONE]")
                     self._tally([value])
             except LLMError as error:
                 if not begun:
                     raise
                 self.server.count(errors=1)
-                self._event({"error": {"message": str(error), "type": "engine_error"}})
+                self.event({"error": {"message": str(error), "type": "engine_error"}})
 
     def _begin(self, head: dict[str, Any], *, chat: bool) -> bool:
-        self.close_connection = True
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Cache-Control", "no-cache")
-        self.send_header("Connection", "close")
-        self.end_headers()
+        self.begin_events()
         if chat:
-            self._event(api.chunk(head, {"role": "assistant", "content": ""}, chat=True))
+            self.event(api.chunk(head, {"role": "assistant", "content": ""}, chat=True))
         return True
-
-    def _event(self, value: dict[str, Any]) -> None:
-        self.wfile.write(b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n")
-        self.wfile.flush()
 
     def _replies(self, reply: Reply) -> Iterator[tuple[str, Any]]:
         """What comes from the engine, up to the end; stops when the client has gone."""
@@ -189,7 +174,7 @@ class Handler(BaseHTTPRequestHandler):
             try:
                 kind, value = reply.get(timeout=0.5)
             except queue.Empty:
-                if self._client_gone():
+                if self.client_gone():
                     raise ConnectionAbortedError("the client has gone") from None
                 continue
             if isinstance(value, LLMError):
@@ -197,13 +182,6 @@ class Handler(BaseHTTPRequestHandler):
             yield kind, value
             if kind == "end":
                 return
-
-    def _client_gone(self) -> bool:
-        readable, _, _ = select.select([self.connection], [], [], 0)
-        try:
-            return bool(readable) and self.connection.recv(1, socket.MSG_PEEK) == b""
-        except OSError:
-            return True
 
     @contextlib.contextmanager
     def _dropping(self, idents: list[int]) -> Iterator[None]:
@@ -219,46 +197,20 @@ class Handler(BaseHTTPRequestHandler):
             names = ("input_tokens", "output_tokens", "cached_tokens")
             self.server.count(**{name: int(done.get(name) or 0) for name in names})
 
-    def _body(self) -> bytes | None:
-        try:
-            size = int(self.headers.get("Content-Length", ""))
-        except ValueError:
-            size = -1
-        if not 0 <= size <= MOST_BYTES:
-            self.close_connection = True
-            self._problem(411 if size < 0 else 413, f"a body of 0 to {MOST_BYTES} bytes is needed", "invalid_request")
-            return None
-        return self.rfile.read(size)
-
     def _allowed(self) -> bool:
         """Whether the request shows the key, and does not come from a foreign web page."""
-        if self.server.host in LOOPBACK:
-            host = (self.headers.get("Host") or "").rsplit(":", 1)[0] if self.headers.get("Host") else "localhost"
-            origin = self.headers.get("Origin")
-            page = origin.partition("://")[2].rsplit(":", 1)[0] if origin else "localhost"
-            if host.strip("[]") not in LOOPBACK or page.strip("[]") not in LOOPBACK:
-                self._problem(403, "requests must name this machine's loopback address", "forbidden")
-                return False
-        if self.server.api_key:
-            shown = (self.headers.get("Authorization") or "").removeprefix("Bearer ").strip()
-            if not hmac.compare_digest(shown.encode(), self.server.api_key.encode()):
-                self._problem(401, "a wrong or no key: send Authorization: Bearer KEY", "invalid_api_key")
-                return False
+        if self.server.host in LOOPBACK and not self.from_here():
+            return False
+        if self.server.api_key and not hmac.compare_digest(self.key, self.server.api_key.encode()):
+            self.problem(401, "a wrong or no key: send Authorization: Bearer KEY", "invalid_api_key")
+            return False
         return True
 
-    def _problem(self, status: int, message: str, kind: str) -> None:
+    def problem(self, status: int, message: str, kind: str, **more: Any) -> None:
+        """Answer with an error, and count it."""
         if self.command == "POST":
             self.server.count(errors=1)
-        self._send(status, {"error": {"message": message, "type": kind, "code": status}})
-
-    def _send(self, status: int, value: dict[str, Any] | str, kind: str = "application/json") -> None:
-        data = (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).encode()
-        with contextlib.suppress(ConnectionError):
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+        super().problem(status, message, kind, **more)
 
 
 def _ender(reply: Reply) -> Any:
