@@ -19,7 +19,7 @@ from agentopt.core import (
     add_op,
     current_path,
     graph,
-    next_ordinal,
+    next_place,
     node,
     parameters,
     rng,
@@ -293,7 +293,7 @@ def test_paths_and_ordinals_follow_the_program() -> None:
 
     @node
     def leaf() -> None:
-        seen.append(f"{current_path()}#{next_ordinal('llm')}{next_ordinal('llm')}")
+        seen.append(f"{current_path()}#{next_place('llm')[1]}{next_place('llm')[1]}")
 
     @graph
     def tree() -> None:
@@ -610,3 +610,73 @@ def test_a_coroutine_dropped_half_way_is_closed_quietly() -> None:
     loop.close()
     assert len(closed) == 1
     assert current_path() == ""
+
+
+async def test_paths_do_not_depend_on_which_branch_of_a_gather_is_ahead() -> None:
+    """A branch that makes several calls counts them for itself: an address is never the order of arrival."""
+
+    @node
+    async def ask(text: str) -> str:
+        paths[text] = current_path()
+        return text
+
+    async def branch(side: str, wait: float) -> None:
+        for turn in range(3):
+            await ask(f"{side}{turn}")
+            await asyncio.sleep(wait)
+            places[f"{side}{turn}"] = next_place("~llm")
+
+    @graph
+    async def both(slow: str) -> None:
+        await asyncio.gather(*(branch(side, 0.02 if side == slow else 0.0) for side in ("left", "right")))
+
+    seen = []
+    for slow in ("left", "right"):
+        paths: dict[str, str] = {}
+        places: dict[str, tuple[str, int]] = {}
+        with Trace():
+            await both(slow)
+        seen.append((paths, places))
+    assert seen[0] == seen[1]
+    assert len(set(seen[0][0].values())) == 6
+    assert len(set(seen[0][1].values())) == 6
+
+
+async def test_a_branch_taken_in_one_task_is_no_parent_in_another() -> None:
+    @node
+    async def ask(n: int) -> int:
+        return n
+
+    async def branch(n: int) -> Any:
+        found = await ask(n)
+        await asyncio.sleep(0.01 * n)
+        return await ask(found + 1) if found > 0 else found
+
+    @graph
+    async def both() -> list[Any]:
+        return [*await asyncio.gather(branch(1), branch(2))]
+
+    with Trace() as trace:
+        await both()
+    tested = {r.id: r for r in trace.graph.nodes if r.op == "gt"}
+    last = [r for r in trace.graph.nodes if r.op == "ask" and any(kind == "control" for *_, kind in r.parents)]
+    assert len(last) == 2
+    control = [[id for id, _, kind in r.parents if kind == "control"] for r in last]
+    assert all(len(ids) == 1 and ids[0] in tested for ids in control)
+    assert control[0] != control[1]
+
+
+@pytest.mark.parametrize("n", [10, 200])
+def test_branches_on_values_made_earlier_cost_one_edge_each(n: int) -> None:
+    @graph
+    def total(values: list[int]) -> Any:
+        nodes = [Node(v) for v in values]
+        found: Any = Node(0)
+        for one in nodes:
+            if one:
+                found = found + one
+        return found
+
+    with Trace() as trace:
+        assert total(list(range(1, n + 1))).value == n * (n + 1) // 2
+    assert sum(len(record.parents) for record in trace.graph.nodes) < 8 * n

@@ -28,7 +28,7 @@ from agentopt.core import (
     copy_context,
     graph,
     live_agent,
-    next_ordinal,
+    next_place,
     node,
     open_run,
     parameters,
@@ -238,11 +238,11 @@ def test_a_context_without_the_run_may_not_read_parameters() -> None:
 
 def test_runs_start_paths_anew() -> None:
     with open_run():
-        assert [next_ordinal("a"), next_ordinal("a")] == [0, 1]
+        assert [next_place("a")[1], next_place("a")[1]] == [0, 1]
         with open_run():
-            assert next_ordinal("a") == 0
+            assert next_place("a")[1] == 0
         assert isinstance(double(1), Node)
-    assert [next_ordinal("a"), next_ordinal("a")] == [0, 0]
+    assert [next_place("a")[1], next_place("a")[1]] == [0, 0]
 
 
 def test_feedback_several_times_with_weights() -> None:

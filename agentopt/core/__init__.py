@@ -19,7 +19,7 @@ from agentopt.core.graphs import Edge, Graph, Record
 from agentopt.core.handlers import Block, Call, Escape, Exec, Handler, Override, Replay, Seed, Trace, rng
 from agentopt.core.node import Node, add_op, attr, wants_node
 from agentopt.core.parameter import Parameter
-from agentopt.core.scope import copy_context, current_path, live_agent, next_ordinal, open_run, require_run, tracing
+from agentopt.core.scope import copy_context, current_path, live_agent, next_place, open_run, require_run, tracing
 from agentopt.core.template import render
 from agentopt.core.walk import parameters
 
@@ -57,7 +57,7 @@ __all__ = [
     "eq",
     "graph",
     "live_agent",
-    "next_ordinal",
+    "next_place",
     "node",
     "open_run",
     "parameters",

@@ -130,7 +130,7 @@ class Function:
         self, args: tuple[Any, ...], kwargs: dict[str, Any], caller: FrameType, force: bool = False
     ) -> Active | None:
         """The call to be traced, or None when it is a plain one; hot."""
-        env, outer = SCOPE.get()
+        scope = env, outer = SCOPE.get()
         shape = self.shapes.get((len(args), *kwargs) if kwargs else len(args))
         if shape is None:
             if outer is None and not force and not _any_cells(args, kwargs) and not self.owned(args):
@@ -164,8 +164,11 @@ class Function:
             active.path = f"{self.name}:0"
             active.before = None
         else:
-            step = f"{self.name}:{outer.ordinal(self.name)}"
+            ordinal = outer.ordinal(self.name)
+            step = f"{self.name}:{ordinal}"
             active.path = f"{outer.path}/{step}" if outer.path else step
+            if active.task is not outer.task and active.task is not None and outer.stranger():
+                outer = outer.enter(scope[0], self.name, ordinal)
             active.before = active.control = outer.control
         active.function, active.env, active.outer, active.gives, active.op = self, env, outer, gives, shape.op
         active.code, active.lasti, active.message = caller.f_code, caller.f_lasti, None

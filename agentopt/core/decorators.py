@@ -17,7 +17,7 @@ from agentopt.core.call import Active, Function
 from agentopt.core.nest import unwrap
 from agentopt.core.node import Node
 from agentopt.core.parameter import Parameter
-from agentopt.core.scope import SCOPE
+from agentopt.core.scope import SCOPE, running_task
 from agentopt.errors import UsageError
 
 __all__ = ["NodeFunction", "graph", "node", "trainable"]
@@ -235,6 +235,7 @@ def _drive(active: Active) -> Any:
 
 
 async def _drive_coroutine(active: Active) -> Any:
+    active.task = running_task()
     if active.message is not None and active.answered():
         return active.finish(active.message.value)
     token = SCOPE.set((active.env, active))
@@ -293,6 +294,7 @@ async def _drive_async_generator(active: Active) -> AsyncGenerator[Any, Any]:
     resume: Callable[[], Any] = functools.partial(items.asend, None)
     try:
         for i in itertools.count():
+            active.task = running_task()
             token = SCOPE.set((active.env, active))
             try:
                 item = await resume()

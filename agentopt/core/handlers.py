@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from contextvars import Token
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from agentopt.core.scope import ROOT, SCOPE, Env, Frame
+from agentopt.core.scope import ROOT, SCOPE, Env, Frame, next_place
 from agentopt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -281,10 +281,10 @@ class Seed(Handler):
 
 def rng() -> random.Random:
     """Random numbers for agents: repeatable under ``Seed``, fresh without."""
-    env, frame = SCOPE.get()
+    env, _ = SCOPE.get()
     if env.seed is None:
         return random.Random()
-    path, ordinal = (frame.path, frame.ordinal("rng")) if frame else ("", 0)
+    path, ordinal = next_place("rng")
     return random.Random(f"{env.seed}|{path}|{ordinal}")
 
 

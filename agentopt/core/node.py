@@ -264,11 +264,20 @@ def _any_node(args: tuple[Any, ...]) -> bool:
     return any(cell._n_op.kind != "param" for arg in args for cell in cells_in(arg))
 
 
+_TEST = Op("test", "operator", ("a",))
+
+
 def _branch(node: Node[Any]) -> None:
     """What is made later in this graph call depends on ``node``."""
-    frame = SCOPE.get()[1]
-    if frame is not None and frame.kind is not BODY and (frame.control is None or frame.control[0] is not node):
-        frame.control = (node, frame.control)
+    env, frame = SCOPE.get()
+    if frame is None or frame.kind is BODY or (frame.control is not None and frame.control[0] is node):
+        return
+    if frame.stranger():
+        frame = frame.enter(env, "branch", frame.ordinal("branch"))
+    tested: Cell = node
+    if node._n_control is not frame.control:  # made before the last branch: its test is what comes after that
+        tested = _make(_TEST, node._n_value, (node,), env, frame, sys._getframe(2))
+    frame.control = (tested, frame.control)
 
 
 def _escape(node: Node[Any], how: str) -> None:

@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import itertools
 import threading
+from asyncio import Task, _get_running_loop, current_task
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -32,7 +33,7 @@ __all__ = [
     "copy_context",
     "current_path",
     "live_agent",
-    "next_ordinal",
+    "next_place",
     "open_run",
     "tracing",
 ]
@@ -60,18 +61,26 @@ class Env:
     in_run: bool = False
 
 
+def running_task() -> Task[Any] | None:
+    """The asyncio task that runs here, if one does; hot."""
+    loop = _get_running_loop()
+    return None if loop is None else current_task(loop)
+
+
 class Frame:
     """One call in progress: its path, how often each name was called from it, and what its nodes depend on.
 
     ``control`` is a linked list ``(node, rest)`` of the nodes that were branched on; ``reads`` are the parameters read
-    and the nodes made inside a node's body.
+    and the nodes made inside a node's body. ``task`` is the asyncio task that the call runs in: in another one (a branch
+    of ``asyncio.gather``) counts and branches are that task's own, see ``enter``.
     """
 
-    __slots__ = ("control", "counts", "kind", "path", "reads")
+    __slots__ = ("control", "counts", "kind", "path", "reads", "task")
 
     def __init__(self, path: str, kind: str, control: Any = None) -> None:
         self.path = path
         self.kind = kind
+        self.task = running_task()
         self.counts: dict[str, Iterator[int]] = {}
         self.control: tuple[Cell, Any] | None = control
         self.reads: dict[int, Cell] = {}
@@ -83,10 +92,27 @@ class Frame:
             count = self.counts.setdefault(name, itertools.count())
         return next(count)
 
-    def child(self, name: str) -> str:
-        """The path of the next call of ``name`` from here."""
-        step = f"{name}:{self.ordinal(name)}"
-        return f"{self.path}/{step}" if self.path else step
+    def stranger(self) -> bool:
+        """Whether the running task is not the one that this call runs in."""
+        task = running_task()
+        if self.task is task or task is None:
+            return False
+        if self.task is None or self.task.done():  # made before the loop was there
+            self.task = task
+            return False
+        return True
+
+    def enter(self, env: Env, name: str, ordinal: int) -> Frame:
+        """The running task's own part of this call, for what the task does after its first call ``name:ordinal``.
+
+        Which of several tasks is ahead is chance. With a part of its own each counts for itself, so that a call has the
+        same path in every run; the tasks' first calls are counted together, in the order in which the tasks began.
+        """
+        step = f"{name}:{ordinal}+"
+        part = Frame(f"{self.path}/{step}" if self.path else step, self.kind, self.control)
+        part.reads = self.reads
+        SCOPE.set((env, part))
+        return part
 
 
 SCOPE: contextvars.ContextVar[tuple[Env, Frame | None]] = contextvars.ContextVar(
@@ -107,18 +133,24 @@ _PROCESS = _Process()
 
 
 def current_path() -> str:
-    """The path of the call being executed, such as ``"solve:0/draft:1"``; ``""`` outside of any.
-
-    It depends on the program alone, never on the order of arrival, so it can be part of a call's address.
-    """
+    """The path of the call being executed, such as ``"solve:0/draft:1"``; ``""`` outside of any."""
     frame = SCOPE.get()[1]
     return frame.path if frame else ""
 
 
-def next_ordinal(name: str) -> int:
-    """How often ``name`` was asked for under the current path before: 0, 1, 2, ... Always 0 outside a run or trace."""
-    frame = SCOPE.get()[1]
-    return frame.ordinal(name) if frame else 0
+def next_place(name: str) -> tuple[str, int]:
+    """The current path, and how often ``name`` was asked for under it before: 0, 1, 2, ... ``("", 0)`` outside of any.
+
+    It depends on the program alone and not on the order of arrival, so it can be a call's address; only tasks that
+    wait for something else before their first call may come in another order.
+    """
+    env, frame = SCOPE.get()
+    if frame is None:
+        return "", 0
+    path, ordinal = frame.path, frame.ordinal(name)
+    if frame.stranger():
+        frame.enter(env, name, ordinal)
+    return path, ordinal
 
 
 def tracing() -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, overload
 from pydantic import BaseModel, ValidationError
 
 from agentopt._aio import run_sync
-from agentopt.core import Parameter, add_op, current_path, next_ordinal, render, wants_node
+from agentopt.core import Parameter, add_op, next_place, render, wants_node
 from agentopt.core.nest import unwrap
 from agentopt.errors import BudgetExhausted, LLMError, UsageError
 from agentopt.llm.context import Session, current_session
@@ -209,7 +209,8 @@ def prepare(
     stops = fields.pop("stop", ())
     address = None
     if session.scope:
-        address = Address(scope=session.scope, path=current_path(), ordinal=next_ordinal("~llm"))
+        path, ordinal = next_place("~llm")
+        address = Address(scope=session.scope, path=path, ordinal=ordinal)
     try:
         request = Request(
             model=session.model(plain.get("model")),
