@@ -54,7 +54,10 @@ def bound(request: Request, price: tuple[float, float] | None) -> Amounts:
     >>> bound(request, (1e-6, 2e-6))["tokens"]
     175.0
     """
-    size = sum(_size(m.content) + sum(len(c.arguments) + len(c.name) for c in m.tool_calls) for m in request.messages)
+    size = sum(
+        _size(m.content) + sum(len(c.arguments.encode()) + len(c.name.encode()) for c in m.tool_calls)
+        for m in request.messages
+    )
     asked: Sequence[Any] = ([t.model_dump(mode="json") for t in request.tools], request.json_schema, request.extra)
     size += sum(len(canonical(part).encode()) for part in asked if part)
     inputs = float(size + 128 + 32 * len(request.messages))
@@ -113,10 +116,12 @@ class Metered:
             if isinstance(error, LLMError | UsageError) and not getattr(error, "billed", False):
                 unreached = isinstance(error, TransientLLMError) and not isinstance(error, RateLimited)
                 settled = {} if unreached else {"calls": 1.0}  # refused, not worked on: the call itself at most
-            self._ledger.settle(reservation, settled)
-            if log is not None:
-                reason = f"{type(error).__name__}: {error}"
-                await asyncio.shield(log.failed(request, attempt, reason, settled))
+            try:  # the log first: room that is free in the ledger is free in the log, too
+                if log is not None:
+                    reason = f"{type(error).__name__}: {error}"
+                    await asyncio.shield(log.failed(request, attempt, reason, settled))
+            finally:
+                self._ledger.settle(reservation, settled)
             raise
         if response.usd is None and price is not None and response.usage.reported:
             usage = response.usage
@@ -127,7 +132,9 @@ class Metered:
             settled["tokens"] = float(response.usage.input_tokens + response.usage.output_tokens)
             if response.usd is not None:
                 settled["usd"] = response.usd
-        self._ledger.settle(reservation, settled)
-        if log is not None:
-            await asyncio.shield(log.received(request, attempt, response, settled))
+        try:
+            if log is not None:
+                await asyncio.shield(log.received(request, attempt, response, settled))
+        finally:
+            self._ledger.settle(reservation, settled)
         return response
