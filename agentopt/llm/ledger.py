@@ -1,7 +1,9 @@
 """The account of a budget: amounts are reserved before they are spent and settled after.
 
 At every moment settled + outstanding stays within the budget, on every axis, for every spender alike. A reservation
-that would fit once others have settled waits for them; one that can never fit raises ``BudgetExhausted``.
+that would fit once others have settled waits for them, in turn with those that want the same axes; one that can never
+fit raises ``BudgetExhausted``. Only a settlement beyond its reservation (a provider that bills past the cap) can break
+the bound; each is kept in ``overruns``.
 """
 
 from __future__ import annotations
@@ -35,6 +37,10 @@ class Reservation:
 class _Waiter:
     reservation: Reservation
     ready: asyncio.Future[None] = field(repr=False)
+
+    @property
+    def amounts(self) -> Amounts:
+        return self.reservation.amounts
 
 
 class Ledger:
@@ -127,7 +133,7 @@ class Ledger:
         unknown = set(reservation.amounts) - set(_COUNTED)
         if unknown or any(not math.isfinite(v) or v < 0 for v in reservation.amounts.values()):
             raise UsageError(f"cannot reserve {dict(amounts)}: axes are {_COUNTED}, amounts finite and not negative")
-        if not self._waiting and self._grant(reservation):
+        if not any(waiter.amounts.keys() & reservation.amounts for waiter in self._waiting) and self._grant(reservation):
             return reservation
         waiter = _Waiter(reservation, asyncio.get_running_loop().create_future())
         self._waiting.append(waiter)
@@ -224,21 +230,26 @@ class Ledger:
         return False
 
     def _serve(self) -> None:
-        """Grant waiting reservations in their order, as far as they fit."""
-        while self._waiting:
-            waiter = self._waiting[0]
-            if waiter.ready.done():
-                self._waiting.popleft()
+        """Grant waiting reservations as far as they fit, in their order.
+
+        None overtakes another that wants an axis of its own. Those with other axes may go first: what a waiting
+        evaluation waits for is the calls of the evaluations that are under way.
+        """
+        wanted: set[str] = set()
+        for waiter in list(self._waiting):
+            if wanted & waiter.amounts.keys():
                 continue
             try:
-                if not self._grant(waiter.reservation):
-                    return
+                granted = waiter.ready.done() or self._grant(waiter.reservation)
             except BudgetExhausted as end:
-                self._waiting.popleft()
                 waiter.ready.set_exception(end)
+                granted = True
+            if not granted:
+                wanted |= waiter.amounts.keys()
                 continue
-            self._waiting.popleft()
-            waiter.ready.set_result(None)
+            self._waiting.remove(waiter)
+            if not waiter.ready.done():
+                waiter.ready.set_result(None)
 
 
 def _limit(value: float | None) -> float:
