@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from agentopt.errors import AgentOptError, BudgetExhausted, NodeError, UsageError
     from agentopt.evaluate import Example, Task, exact, from_metric, numeric, task
     from agentopt.llm.call import allm, llm
+    from agentopt.llm.gateway import gateway
     from agentopt.optim.frontdoor import OptoPrime
     from agentopt.run.api import Result, evaluate, load, optimize, resume
     from agentopt.run.config import RunConfig
@@ -58,6 +59,7 @@ _HOMES = {
     "agentopt.errors": "AgentOptError BudgetExhausted NodeError UsageError",
     "agentopt.evaluate": "Example Task exact from_metric numeric task",
     "agentopt.llm.call": "allm llm",
+    "agentopt.llm.gateway": "gateway",
     "agentopt.optim.frontdoor": "OptoPrime",
     "agentopt.run.api": "Result evaluate load optimize resume",
     "agentopt.run.config": "RunConfig",
@@ -92,6 +94,7 @@ __all__ = [
     "evaluate",
     "exact",
     "from_metric",
+    "gateway",
     "graph",
     "llm",
     "load",

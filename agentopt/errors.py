@@ -13,8 +13,9 @@
     ├── LLMError                 a model call failed
     │   ├── TransientLLMError    worth another try (429, 5xx, connection); may carry ``retry_after`` seconds
     │   │   └── RateLimited      the server asked for fewer calls
-    │   ├── MalformedAnswer      an answer that does not have the asked form, also after its one repair
-    │   └── TruncatedAnswer      an answer cut by its output cap; never adopted
+    │   └── UnusableAnswer       the model was asked and did not bring what the program needs: the program's matter
+    │       ├── MalformedAnswer  an answer that does not have the asked form, also after its one repair
+    │       └── TruncatedAnswer  an answer cut by its output cap; never adopted
     └── StoreError               the run file cannot be used
         ├── RunLocked            another process has the run open
         ├── RunCorrupt           the file is cut or damaged
@@ -101,7 +102,9 @@ class NodeError(AgentOptError):
 
 
 class LLMError(AgentOptError):
-    """A model call failed for good."""
+    """A model call failed for good. ``status`` is the HTTP status of the server's answer, where there was one."""
+
+    status: int | None = None
 
 
 class TransientLLMError(LLMError):

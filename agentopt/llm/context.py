@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentopt._builtin import shipped_prompt
 from agentopt.core import require_run
@@ -18,6 +18,9 @@ from agentopt.llm.limits import Limited
 from agentopt.llm.providers import ByModel, resolve
 from agentopt.llm.retry import Retrying
 from agentopt.llm.types import Client, Role
+
+if TYPE_CHECKING:
+    from agentopt.llm.gateway import Gateway
 
 __all__ = ["Session", "current_session", "use_session"]
 
@@ -46,6 +49,8 @@ class Session:
     """The loop that serves calls made from plain (sync) code; None is the background loop."""
     prompt: Callable[[str], str] = shipped_prompt
     """Text of a prompt file by name, such as ``meta/repair``."""
+    gateway: Gateway | None = None
+    """What ``agentopt.gateway()`` lends from; None is the process's own."""
 
     def model(self, given: str | None = None) -> str:
         """The model of a call: the given one, else the role's.

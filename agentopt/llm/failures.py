@@ -69,6 +69,14 @@ def failure(error: Exception, where: str, *secrets: str, hint: str = "") -> Agen
     """
     if isinstance(error, AgentOptError):
         return error
+    told = _told(error, where, secrets, hint)
+    status = getattr(error, "status_code", None)
+    if isinstance(told, LLMError) and isinstance(status, int):
+        told.status = status
+    return told
+
+
+def _told(error: Exception, where: str, secrets: tuple[str, ...], hint: str) -> AgentOptError:
     names = {c.__name__ for c in type(error).__mro__}
     status = getattr(error, "status_code", None)
     headers = getattr(getattr(error, "response", None), "headers", None) or getattr(

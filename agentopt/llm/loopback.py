@@ -60,7 +60,7 @@ class LoopbackHandler(BaseHTTPRequestHandler):
     def client_gone(self) -> bool:
         """Whether the other side has closed the connection. May be asked from any thread."""
         try:
-            return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+            return not self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
         except OSError:

@@ -27,7 +27,8 @@ class Retrying:
         sleep: waits so many seconds.
         on_retry: told the request, the error, the number of the attempt that failed (from 1) and the seconds waited.
 
-    A streaming request starts again from its beginning: ``on_text`` hears the pieces of both attempts.
+    A streaming request starts again from its beginning: ``on_text`` hears the pieces of both attempts. Where it has a
+    method ``restart``, that is called in between.
     """
 
     def __init__(
@@ -49,6 +50,8 @@ class Retrying:
 
         def told(state: tenacity.RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
+            if callable(restart := getattr(request.on_text, "restart", None)):
+                restart()
             if self._on_retry is not None and isinstance(error, TransientLLMError) and state.next_action is not None:
                 self._on_retry(request, error, state.attempt_number, state.next_action.sleep)
 

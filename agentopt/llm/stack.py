@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 
 from agentopt.errors import UsageError
 from agentopt.llm.cache import Cache, ResponseCache
+from agentopt.llm.gateway import Gateway
 from agentopt.llm.journal import Journal
 from agentopt.llm.ledger import Ledger
 from agentopt.llm.limits import Limited
-from agentopt.llm.meter import CallLog, Metered, Price
+from agentopt.llm.meter import CallLog, Metered, Price, need_price
 from agentopt.llm.prices import per_token
 from agentopt.llm.providers import ByModel, resolve
 from agentopt.llm.retry import Retrying
@@ -51,6 +52,8 @@ class Stack:
         on_divergence: Callable[[Request, str], None] | None = None,
     ) -> None:
         self._ledger, self._log, self._cache, self._price, self._attempts = ledger, log, cache, price, attempts
+        self.gateway = Gateway()
+        """What the sessions of the run lend its clients' address from; it starts with its first use."""
         self._ready, self._max_connections = dict(clients or {}), max_connections
         self._endpoints: dict[str, str] = {}
         self._providers: list[Client] = []
@@ -62,12 +65,16 @@ class Stack:
         return await self._entry.complete(request)
 
     def endpoint(self, model: str) -> str:
-        """Identity of what answers for a model. Raises ``UsageError`` for a model that cannot be had."""
+        """Identity of what answers for a model.
+
+        Raises ``UsageError`` for a model that cannot be had, and for one of unknown price under a budget in usd.
+        """
         self._lanes.client(model)
         return self._endpoints[model]
 
     async def aclose(self) -> None:
-        """Close the providers that were made here."""
+        """Close the gateway, and the providers that were made here."""
+        await self.gateway.aclose()
         for provider in self._providers:
             close = getattr(provider, "aclose", None)
             if close is not None:
@@ -84,8 +91,13 @@ class Stack:
             provider = resolve(model)
             self._providers.append(provider)
         endpoint = str(getattr(provider, "endpoint", model))
-        metered = Metered(provider, self._ledger, self._log, self._price_of(model, provider), endpoint)
-        lane: Client = Retrying(Limited(metered, self._max_connections), self._attempts)
+        price = self._price_of(model, provider)
+        if self._ledger.budget.usd is not None:
+            need_price(price(model), model)
+        metered = Metered(provider, self._ledger, self._log, price, endpoint)
+        lane: Client = Retrying(
+            Limited(metered, self._max_connections, sleep=self._ledger.pause), self._attempts, sleep=self._ledger.pause
+        )
         if self._cache is not None and model not in self._ready:
             lane = Cache(lane, self._cache, endpoint)
         self._endpoints[model] = endpoint

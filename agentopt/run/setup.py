@@ -199,7 +199,8 @@ def connect(plan: Plan, store: Store, *, optimizer: Optimizer | None, elapsed: f
 
     def session(client: Client, scope: str, repeat: int) -> Session:
         defaults = {"max_tokens": config.max_tokens, "temperature": config.temperature, "repeat": repeat}
-        return Session(client, models, {k: v for k, v in defaults.items() if v is not None}, scope, loop=loop)
+        given = {k: v for k, v in defaults.items() if v is not None}
+        return Session(client, models, given, scope, loop=loop, gateway=stack.gateway)
 
     cells = Cells(
         plan.target, plan.task, store, ledger, stack, session,
