@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError, create_model
 
+from agentopt.core.effects import perform
 from agentopt.errors import AgentOptError, UsageError
 from agentopt.llm.types import Tool, ToolCall
 
@@ -49,8 +50,8 @@ async def call_tool(known: Mapping[str, Callable[..., Any]], asked: ToolCall) ->
         told = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'arguments'}: {e['msg']}" for e in error.errors()[:8])
         return {"error": told}
     try:
-        result = function(**{name: getattr(arguments, name) for name in type(arguments).model_fields})
-        return await result if isinstance(result, Awaitable) else result
+        given = {name: getattr(arguments, name) for name in type(arguments).model_fields}
+        return await perform(function, (), given, lenient=True)
     except AgentOptError:
         raise
     except Exception as error:
