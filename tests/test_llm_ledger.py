@@ -165,3 +165,89 @@ def test_the_invariant_holds_at_every_event(seed: int, tokens: int, workers: int
         assert all(v == 0 for v in ledger.outstanding.values())
 
     asyncio.run(main())
+
+
+async def test_calls_of_evaluations_under_way_are_not_held_up_by_evaluations_that_wait() -> None:
+    ledger = Ledger(Budget(evaluations=5, calls=1000))
+
+    async def cell() -> None:
+        evaluation = await ledger.reserve("agent", {"evaluations": 1})
+        await asyncio.sleep(0)
+        ledger.settle(await ledger.reserve("agent", {"calls": 1}), {"calls": 1})
+        ledger.settle(evaluation, {"evaluations": 1})
+
+    ended = await asyncio.wait_for(asyncio.gather(*(cell() for _ in range(16)), return_exceptions=True), 5)
+    assert ended.count(None) == 5
+    assert {e.axis for e in ended if isinstance(e, BudgetExhausted)} == {"evaluations"}
+    assert not any(ledger.outstanding.values())
+
+
+async def test_others_of_the_same_axis_do_not_overtake_a_large_reservation() -> None:
+    ledger = Ledger(Budget(tokens=100))
+    first = await ledger.reserve("agent", {"calls": 1, "tokens": 60})
+    large = asyncio.ensure_future(ledger.reserve("agent", {"calls": 1, "tokens": 90}))
+    await asyncio.sleep(0)
+    small = asyncio.ensure_future(ledger.reserve("judge", {"calls": 1, "tokens": 10}))
+    other = asyncio.ensure_future(ledger.reserve("agent", {"evaluations": 1}))
+    await asyncio.sleep(0)
+    assert (large.done(), small.done(), other.done()) == (False, False, True)
+    ledger.settle(first, {"calls": 1, "tokens": 5})
+    await asyncio.sleep(0)
+    assert (large.done(), small.done()) == (True, False)
+    ledger.settle(large.result(), {"calls": 1, "tokens": 50})
+    assert (await small).open
+
+
+@pytest.mark.parametrize("role", ["agent", "optimizer", "judge"])
+@pytest.mark.parametrize("axis", ["calls", "tokens", "usd", "evaluations"])
+async def test_every_axis_binds_every_role(axis: str, role: str) -> None:
+    ledger = Ledger(Budget.model_validate({axis: 10}))
+    ledger.settle(await ledger.reserve("agent", {axis: 6}), {axis: 6})
+    with pytest.raises(BudgetExhausted, match=role) as end:
+        await ledger.reserve(role, {axis: 5})
+    assert end.value.axis == axis
+    ledger.settle(await ledger.reserve(role, {axis: 4}), {axis: 4})
+    assert ledger.settled[axis] == 10
+
+
+@pytest.mark.parametrize("role", ["agent", "optimizer", "judge"])
+async def test_a_deadline_binds_every_role(role: str) -> None:
+    now = [0.0]
+    ledger = Ledger(Budget(seconds=1), clock=lambda: now[0])
+    now[0] = 1.0
+    with pytest.raises(BudgetExhausted, match="deadline"):
+        await ledger.reserve(role, {"calls": 1})
+
+
+async def test_who_waits_at_the_deadline_is_told_when_the_others_settle() -> None:
+    now = [0.0]
+    ledger = Ledger(Budget(calls=1, seconds=10), clock=lambda: now[0])
+    one = await ledger.reserve("agent", {"calls": 1})
+    waiting = asyncio.ensure_future(ledger.reserve("agent", {"calls": 1}))
+    await asyncio.sleep(0)
+    now[0] = 11.0
+    ledger.settle(one, {})
+    with pytest.raises(BudgetExhausted) as end:
+        await waiting
+    assert end.value.axis == "seconds"
+
+
+async def test_a_pause_that_would_outlast_the_deadline_is_not_begun() -> None:
+    now = [0.0]
+    ledger = Ledger(Budget(seconds=10), clock=lambda: now[0])
+    await ledger.pause(0.001)
+    now[0] = 9.0
+    with pytest.raises(BudgetExhausted, match=r"in 2\.0 seconds, after the deadline"):
+        await ledger.pause(2.0)
+    await Ledger(Budget()).pause(0.001)
+
+
+def test_the_cutoff_is_deadline_and_grace() -> None:
+    now = [0.0]
+    ledger = Ledger(Budget(seconds=10), grace=5, elapsed=2, clock=lambda: now[0])
+    now[0] = 4.0
+    assert ledger.cutoff() == 9.0
+    now[0] = 40.0
+    assert ledger.cutoff() == 0.0
+    assert Ledger(Budget(calls=1), grace=5).cutoff() is None
+    assert Ledger(Budget(seconds=1)).cutoff() is None

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from agentopt.core.values import Budget
 from agentopt.errors import BudgetExhausted, LLMError, RateLimited, TransientLLMError, UsageError
@@ -15,6 +18,7 @@ from agentopt.llm.journal import Journal
 from agentopt.llm.ledger import Ledger
 from agentopt.llm.meter import Metered, bound
 from agentopt.llm.stack import Stack
+from agentopt.llm.structured import structured
 from agentopt.llm.types import Address, Message, Request, Response, Tool, Usage
 from agentopt.run.calllog import StoreLog
 from agentopt.store import Store
@@ -126,6 +130,114 @@ def test_the_bound_counts_bytes_tools_and_schema() -> None:
     assert plain == bound(ask("a" * 20), None)["tokens"]
     assert bound(ask("é" * 10, tools=(Tool(name="t", description="d" * 50),)), None)["tokens"] >= plain + 50
     assert bound(ask("é" * 10, json_schema={"x": "y" * 50}), None)["tokens"] >= plain + 50
+
+
+@pytest.mark.parametrize(
+    ("extra", "outputs"),
+    [
+        ({}, 20),
+        ({"n": 4}, 80),
+        ({"best_of": 3, "n": 2}, 60),
+        ({"max_tokens": 300}, 300),
+        ({"max_completion_tokens": 50, "n": 2}, 100),
+        ({"max_tokens": 1, "n": 0}, 20),
+        ({"n": "many", "max_tokens": None}, 20),
+    ],
+)
+def test_the_bound_counts_every_sample_up_to_its_real_cap(extra: dict[str, Any], outputs: int) -> None:
+    plain, made = bound(ask(), (0.0, 1.0)), bound(ask(extra=extra), (0.0, 1.0))
+    written = len(json.dumps(extra, separators=(",", ":"))) if extra else 0
+    assert made["tokens"] - plain["tokens"] == outputs - 20 + written
+    assert made["usd"] == outputs
+
+
+async def test_hidden_tokens_beyond_the_cap_are_counted_reported_and_expected_from_then_on() -> None:
+    ledger = Ledger(Budget(tokens=2000))
+    client = Metered(Echo(Usage(input_tokens=3, output_tokens=500, reasoning_tokens=480)), ledger)
+    plain = bound(ask(), None)["tokens"]
+    await client.complete(ask())
+    assert ledger.settled["tokens"] == 503
+    assert ledger.overruns == [("agent", "tokens", 503 - plain)]
+    for _ in range(2):
+        await client.complete(ask())
+    assert len(ledger.overruns) == 1  # reserved with it from the second call on
+    with pytest.raises(BudgetExhausted):
+        await client.complete(ask())
+    assert ledger.settled["tokens"] <= 2000
+
+
+@pytest.mark.parametrize("usage", [Usage(), Usage(input_tokens=-5, output_tokens=3), Usage(output_tokens=7)])
+async def test_usage_that_cannot_be_is_no_usage(usage: Usage) -> None:
+    ledger = Ledger(Budget())
+    await Metered(Echo(usage), ledger, price=lambda m: (0.01, 0.01)).complete(ask())
+    assert ledger.settled == {**bound(ask(), (0.01, 0.01)), "evaluations": 0.0}
+
+
+async def test_a_price_below_nothing_earns_nothing() -> None:
+    class Generous(Echo):
+        async def complete(self, request: Request) -> Response:
+            return (await super().complete(request)).model_copy(update={"usd": -4.0})
+
+    ledger = Ledger(Budget(usd=5))
+    await Metered(Generous(), ledger, price=lambda m: (0.01, 0.01)).complete(ask())
+    assert ledger.settled["usd"] == 0.0
+
+
+async def test_a_model_of_unknown_price_is_refused_before_it_is_used() -> None:
+    stack = Stack(Ledger(Budget(usd=1)), clients={"m": Echo()}, price=lambda m: None)
+    with pytest.raises(UsageError, match="price of m is not known"):
+        stack.endpoint("m")
+    assert Stack(Ledger(Budget(calls=1)), clients={"m": Echo()}, price=lambda m: None).endpoint("m") == "test/echo"
+
+
+async def test_every_round_of_a_structured_answer_reserves(tmp_path: Path) -> None:
+    class Form(BaseModel):
+        n: int
+
+    ledger = Ledger(Budget(calls=1))
+    with Store(tmp_path) as store:
+        stack = Stack(ledger, StoreLog(store), clients={"m": Echo()})
+        with pytest.raises(BudgetExhausted):  # the first round is paid, the repair round is not to be had
+            await structured(stack, ask(), Form)
+        assert [e.type for e in store.events()] == ["call.sent", "call.received"]
+    assert ledger.settled["calls"] == 1
+
+
+async def test_a_streamed_answer_is_reserved_and_settled_like_any_other() -> None:
+    class Breaks(Echo):
+        async def complete(self, request: Request) -> Response:
+            assert request.on_text is not None
+            request.on_text("re:")
+            raise TransientLLMError("the stream broke off")
+
+    ledger, heard = Ledger(Budget()), []
+    await Metered(Echo(), ledger).complete(ask(on_text=heard.append))
+    assert ledger.settled["tokens"] == 5
+    with pytest.raises(TransientLLMError):
+        await Metered(Breaks(), ledger).complete(ask(on_text=heard.append))
+    assert ledger.settled["tokens"] == 5 + bound(ask(), None)["tokens"]
+
+
+async def test_a_call_in_flight_at_the_deadline_has_the_grace_and_no_more(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        ledger = Ledger(Budget(seconds=0.05), grace=0.3)
+        slow, slower = (Metered(Echo(delay=d), ledger, StoreLog(store)) for d in (0.1, 5.0))
+        answers = await asyncio.gather(
+            slow.complete(ask()), slower.complete(ask(scope="cell/c/f/0")), return_exceptions=True
+        )
+        assert isinstance(answers[0], Response)
+        assert isinstance(answers[1], BudgetExhausted)
+        assert "grace of 0.3 seconds" in str(answers[1])
+        assert sorted(e.type for e in store.events()) == ["call.failed", "call.received", "call.sent", "call.sent"]
+        assert ledger.settled["tokens"] == 5 + bound(ask(), None)["tokens"]
+        assert not any(ledger.outstanding.values())
+
+
+async def test_a_retry_that_would_come_after_the_deadline_is_not_waited_for() -> None:
+    echo = Echo(errors=[RateLimited("slow down", retry_after=60)])
+    with pytest.raises(BudgetExhausted, match="after the deadline"):
+        await asyncio.wait_for(Stack(Ledger(Budget(seconds=30)), clients={"m": echo}).complete(ask()), 5)
+    assert len(echo.requests) == 1
 
 
 async def test_an_answered_address_is_not_asked_again(tmp_path: Path) -> None:
@@ -284,4 +396,4 @@ async def test_nothing_is_sent_that_could_not_be_journaled() -> None:
     with pytest.raises(OSError, match="disk gone"):
         await Metered(echo, ledger, Forgetful()).complete(ask())  # type: ignore[arg-type]
     assert not echo.requests
-    assert ledger.outstanding["calls"] == 0
+    assert ledger.outstanding["calls"] == ledger.settled["calls"] == 0

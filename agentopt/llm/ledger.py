@@ -50,6 +50,7 @@ class Ledger:
         budget: the limits; an axis that is None is counted but not limited.
         spent: what earlier processes of the same run have settled, by role and axis.
         elapsed: seconds that earlier processes of the same run have used.
+        grace: seconds after the deadline in which calls in flight may still be answered.
         clock: seconds that never go back.
 
     It belongs to one event loop.
@@ -72,9 +73,10 @@ class Ledger:
         *,
         spent: Mapping[str, Mapping[str, float]] | None = None,
         elapsed: float = 0.0,
+        grace: float = math.inf,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.budget = budget
+        self.budget, self.grace = budget, grace
         self.overruns: list[tuple[str, str, float]] = []
         """(role, axis, amount) for each settlement beyond its reservation: a provider that billed past the cap."""
         self._limits = {axis: _limit(getattr(budget, axis)) for axis in _COUNTED}
@@ -118,6 +120,20 @@ class Ledger:
             left["seconds"] = max(0.0, self.budget.seconds - self.elapsed)
         return Budget.model_validate(left)
 
+    def cutoff(self) -> float | None:
+        """Seconds until calls in flight are given up: deadline and grace; None where there is none."""
+        if self.budget.seconds is None or math.isinf(self.grace):
+            return None
+        return max(0.0, self.budget.seconds - self.elapsed + self.grace)
+
+    async def pause(self, seconds: float) -> None:
+        """Sleep; raises ``BudgetExhausted`` at once when the deadline would pass in the meantime."""
+        if self.budget.seconds is not None and self.elapsed + seconds >= self.budget.seconds:
+            raise BudgetExhausted(
+                "seconds", f"the next try would come in {seconds:.1f} seconds, after the deadline of the budget"
+            )
+        await asyncio.sleep(seconds)
+
     def can(self, amounts: Mapping[str, float]) -> bool:
         """Whether these amounts could be reserved once everything outstanding has settled at its reservation."""
         return self._blocked_axis(amounts, self._outstanding) is None and not self._late()
@@ -133,7 +149,9 @@ class Ledger:
         unknown = set(reservation.amounts) - set(_COUNTED)
         if unknown or any(not math.isfinite(v) or v < 0 for v in reservation.amounts.values()):
             raise UsageError(f"cannot reserve {dict(amounts)}: axes are {_COUNTED}, amounts finite and not negative")
-        if not any(waiter.amounts.keys() & reservation.amounts for waiter in self._waiting) and self._grant(reservation):
+        if not any(waiter.amounts.keys() & reservation.amounts for waiter in self._waiting) and self._grant(
+            reservation
+        ):
             return reservation
         waiter = _Waiter(reservation, asyncio.get_running_loop().create_future())
         self._waiting.append(waiter)

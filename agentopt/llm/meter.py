@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from agentopt.core.values import canonical
-from agentopt.errors import LLMError, RateLimited, TransientLLMError, UsageError
+from agentopt.errors import BudgetExhausted, LLMError, RateLimited, TransientLLMError, UsageError
 from agentopt.llm.ledger import Amounts, Ledger
 from agentopt.llm.types import Address, Client, Request, Response
 
-__all__ = ["CallLog", "Metered", "Price", "bound"]
+__all__ = ["CallLog", "Metered", "Price", "bound", "need_price"]
 
 Price = Callable[[str], "tuple[float, float] | None"]
 """Model name to USD per input token and per output token; None when it is not known."""
@@ -47,7 +48,8 @@ def bound(request: Request, price: tuple[float, float] | None) -> Amounts:
     """The most that one attempt may use: what is reserved for it.
 
     Input tokens are bounded by the UTF-8 bytes of messages, tools and schema (no tokenizer makes more tokens than
-    bytes) plus a margin for the chat template; output tokens by ``max_tokens``.
+    bytes) plus a margin for the chat template; output tokens by ``max_tokens``, or by what ``extra`` says in its place,
+    for each of the samples that ``extra`` asks for (``n``, ``best_of``).
 
     >>> from agentopt.llm.types import Message
     >>> request = Request(model="m", messages=(Message(role="user", content="hello"),), max_tokens=10)
@@ -61,10 +63,25 @@ def bound(request: Request, price: tuple[float, float] | None) -> Amounts:
     asked: Sequence[Any] = ([t.model_dump(mode="json") for t in request.tools], request.json_schema, request.extra)
     size += sum(len(canonical(part).encode()) for part in asked if part)
     inputs = float(size + 128 + 32 * len(request.messages))
-    amounts = {"calls": 1.0, "tokens": inputs + request.max_tokens}
+    outputs = _largest(request, _CAPS, request.max_tokens) * _largest(request, _SAMPLES, 1)
+    amounts = {"calls": 1.0, "tokens": inputs + outputs}
     if price is not None:
-        amounts["usd"] = inputs * price[0] + request.max_tokens * price[1]
+        amounts["usd"] = inputs * price[0] + outputs * price[1]
     return amounts
+
+
+def _largest(request: Request, names: Sequence[str], least: float) -> float:
+    given = (request.extra.get(name) for name in names)
+    return max(least, *(float(v) for v in given if isinstance(v, int | float) and math.isfinite(v)), least)
+
+
+def need_price(price: tuple[float, float] | None, model: str) -> None:
+    """Raise ``UsageError`` for a model of unknown price: no budget in usd can be kept with it."""
+    if price is None:
+        raise UsageError(
+            f"the price of {model} is not known, so a budget in usd cannot be kept: set a price "
+            "(`[run.prices]` in agentopt.toml) or use a budget in calls or tokens"
+        )
 
 
 def _size(content: str | tuple[Any, ...]) -> int:
@@ -74,10 +91,16 @@ def _size(content: str | tuple[Any, ...]) -> int:
 
 
 _IMAGE_TOKENS = 4096
+_CUT = "no answer within the deadline of {0.budget.seconds:g} seconds and its grace of {0.grace:g} seconds"
+_CAPS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_SAMPLES = ("n", "best_of")
 
 
 class Metered:
     """Wraps a provider: each attempt reserves first, is journaled before it leaves, and settles with its answer.
+
+    A provider that bills beyond its cap (hidden reasoning, say) is counted in full, and what it once took on top is
+    reserved with every later call.
 
     Args:
         inner: the provider.
@@ -92,26 +115,31 @@ class Metered:
     ) -> None:
         self._inner, self._ledger, self._log, self._endpoint = inner, ledger, log, endpoint
         self._price = price or (lambda model: None)
+        self._beyond = 0.0
 
     async def complete(self, request: Request) -> Response:
         """Answer one request; raises ``BudgetExhausted`` before anything is sent when the budget cannot bear it."""
         price = self._price(request.model)
-        if price is None and self._ledger.budget.usd is not None:
-            raise UsageError(
-                f"the price of {request.model} is not known, so a budget in usd cannot be kept: set a price "
-                "(`[run.prices]` in agentopt.toml) or use a budget in calls or tokens"
-            )
+        if self._ledger.budget.usd is not None:
+            need_price(price, request.model)
         amounts = bound(request, price)
+        amounts["tokens"] += self._beyond
+        if price is not None:
+            amounts["usd"] += self._beyond * price[1]
         reservation = await self._ledger.reserve(request.role, amounts)
         log = self._log if request.address is not None else None
-        attempt, key = (0, "") if log is None or request.address is None else log.attempt(request.address)
-        settled: Amounts = {"calls": 1.0, **{a: v for a, v in amounts.items() if a != "calls"}}
+        attempt, key = 0, ""
+        settled: Amounts = {}
+        cutoff = asyncio.timeout(self._ledger.cutoff())
         try:
-            if log is not None:
+            if log is not None and request.address is not None:
+                attempt, key = log.attempt(request.address)
                 await log.sent(request, attempt, key, amounts, self._endpoint)
-            response = await self._inner.complete(
-                request.model_copy(update={"idempotency_key": key}) if key else request
-            )
+            settled = dict(amounts)  # from here on it may be billed
+            async with cutoff:
+                response = await self._inner.complete(
+                    request.model_copy(update={"idempotency_key": key}) if key else request
+                )
         except BaseException as error:
             if isinstance(error, LLMError | UsageError) and not getattr(error, "billed", False):
                 unreached = isinstance(error, TransientLLMError) and not isinstance(error, RateLimited)
@@ -122,16 +150,18 @@ class Metered:
                     await asyncio.shield(log.failed(request, attempt, reason, settled))
             finally:
                 self._ledger.settle(reservation, settled)
+            if isinstance(error, TimeoutError) and cutoff.expired():
+                raise BudgetExhausted("seconds", _CUT.format(self._ledger)) from None
             raise
-        if response.usd is None and price is not None and response.usage.reported:
-            usage = response.usage
-            response = response.model_copy(
-                update={"usd": usage.input_tokens * price[0] + usage.output_tokens * price[1]}
-            )
-        if response.usage.reported:
-            settled["tokens"] = float(response.usage.input_tokens + response.usage.output_tokens)
+        usage = response.usage
+        if usage.reported and min(usage.input_tokens, usage.output_tokens) >= 0 < usage.input_tokens:
+            if response.usd is None and price is not None:
+                usd = usage.input_tokens * price[0] + usage.output_tokens * price[1]
+                response = response.model_copy(update={"usd": usd})
+            settled["tokens"] = float(usage.input_tokens + usage.output_tokens)
             if response.usd is not None:
-                settled["usd"] = response.usd
+                settled["usd"] = max(0.0, response.usd)
+            self._beyond += max(0.0, settled["tokens"] - amounts["tokens"])
         try:
             if log is not None:
                 await asyncio.shield(log.received(request, attempt, response, settled))
