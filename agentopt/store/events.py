@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from pydantic import JsonValue
 
 from agentopt.core.values import Frozen
 
-__all__ = ["Event", "project"]
+__all__ = ["Event", "checksum", "project"]
 
 
 class Event(Frozen):
@@ -27,6 +28,11 @@ class Event(Frozen):
     """What happened."""
 
 
+def checksum(run: str, seq: int, time: float, type: str, data: str) -> int:
+    """CRC-32 of a row of the log: it shows every change of up to 32 bits in a row, and a row of another run."""
+    return zlib.crc32(f"{run} {seq} {time!r} {type} {data}".encode())
+
+
 def project(db: sqlite3.Connection, seq: int, type: str, data: Mapping[str, Any]) -> None:
     """Write what an event means into ``cells``, ``calls`` and ``spend``."""
     handler = _PROJECTIONS.get(type)
@@ -38,10 +44,10 @@ def _cell(db: sqlite3.Connection, seq: int, data: Mapping[str, Any]) -> None:
     outcome = data["outcome"]
     feedback = outcome.get("feedback") or {}
     db.execute(
-        "INSERT OR REPLACE INTO cells VALUES (?,?,?,?,?,?,?,?)",
+        "INSERT OR REPLACE INTO cells VALUES (?,?,?,?,?,?,?)",
         (
             outcome["candidate"], outcome["example"], outcome["repeat"], outcome["split"], seq, outcome["status"],
-            feedback.get("score"), json.dumps(outcome),
+            feedback.get("score"),
         ),
     )  # fmt: skip
     _spend(db, "agent", {"evaluations": 1})
@@ -63,10 +69,10 @@ def _sent(db: sqlite3.Connection, seq: int, data: Mapping[str, Any]) -> None:
 def _received(db: sqlite3.Connection, seq: int, data: Mapping[str, Any]) -> None:
     db.execute(
         "INSERT INTO calls VALUES (?,?,'received',?,?,?,'{}',?,?,?) ON CONFLICT (address) DO UPDATE SET "
-        "hash=excluded.hash, state='received', response=excluded.response, reserved='{}'",
+        "hash=excluded.hash, state='received', answer=excluded.answer, reserved='{}'",
         (
             data["address"], data["hash"], data.get("attempt", 0), data["role"], data.get("key", ""),
-            json.dumps(data["response"]), data.get("payload"), data["response"].get("endpoint", ""),
+            seq, data.get("payload"), data["response"].get("endpoint", ""),
         ),
     )  # fmt: skip
     _spend(db, data["role"], data["settled"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -16,9 +18,9 @@ from typing import IO, Any, Self
 
 from agentopt.core.values import Outcome
 from agentopt.errors import RunCorrupt, RunLocked, StoreError
-from agentopt.store.events import Event
-from agentopt.store.schema import prepare
-from agentopt.store.writer import Writer
+from agentopt.store.events import Event, checksum
+from agentopt.store.schema import prepare, run_id, unusable, verify
+from agentopt.store.writer import ADVICE, Writer
 
 __all__ = ["Store", "blob_id"]
 
@@ -58,13 +60,15 @@ class Store:
         if readonly:
             if not self.path.exists():
                 raise StoreError(f"there is no run in {self.folder} (`agentopt runs` lists them)")
-            prepare(self._db, name=str(self.path), readonly=True)
+            self._db  # noqa: B018
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self.folder / "lock", self.folder)
+        self._lock = _lock(self.folder)
         try:
             prepare(self._db, name=str(self.path))
+            sound = verify(self._db, str(self.path))
             self._writer = Writer(self.path, self._connect)
+            if not sound:
+                self.append_now("warning", {"text": "the tables beside the log were damaged: made anew from the log"})
         except BaseException:
             self.close()
             raise
@@ -97,26 +101,31 @@ class Store:
         """Whether the disk was full and the reserve is used up: stop and resume later."""
         return self._writer is not None and self._writer.full
 
+    def require_room(self) -> None:
+        """Raise ``StoreError`` when the disk was full: nothing more is to be paid for that could not be kept."""
+        if self.full:
+            raise StoreError(f"the disk of {self.path} is full, what was answered is kept: {ADVICE}")
+
     # -- reading -------------------------------------------------------------------------------------------------
 
-    @property
+    @functools.cached_property
     def id(self) -> str:
         """The run's own random name: the same wherever the file is moved to."""
-        return str(self._read("SELECT value FROM about WHERE key='id'", [])[0][0])
+        try:
+            return run_id(self._db)
+        except sqlite3.Error as error:
+            raise unusable(error, str(self.path)) from error
 
     def events(self, *types: str, since: int = 0) -> Iterator[Event]:
         """Events in order, those after ``since``, of the given types (all when none is given)."""
         where, args = "seq > ?", [since, *types]
         if types:
             where += f" AND type IN ({','.join('?' * len(types))})"
-        rows = self._read(f"SELECT seq, time, type, data FROM events WHERE {where} ORDER BY seq", args)
-        for seq, time, type_, data in rows:
-            yield Event(seq=seq, time=time, type=type_, data=json.loads(data))
+        return self._events(f"FROM events e WHERE {where} ORDER BY seq", args)
 
     def last(self, type: str) -> Event | None:
         """The latest event of a type, or None."""
-        rows = self._read("SELECT seq, time, type, data FROM events WHERE type=? ORDER BY seq DESC LIMIT 1", [type])
-        return next((Event(seq=s, time=t, type=y, data=json.loads(d)) for s, t, y, d in rows), None)
+        return next(self._events("FROM events e WHERE type=? ORDER BY seq DESC LIMIT 1", [type]), None)
 
     def blob(self, id: str) -> bytes:
         """The content of a blob. Raises ``StoreError`` for an unknown id and ``RunCorrupt`` for damaged content."""
@@ -138,18 +147,20 @@ class Store:
             if value is not None:
                 where += f" AND {column}=?"
                 args.append(value)
-        rows = self._read(f"SELECT outcome FROM cells WHERE {where} ORDER BY seq", args)
-        return [Outcome.model_validate_json(row[0]) for row in rows]
+        events = self._events(f"FROM cells JOIN events e USING (seq) WHERE {where} ORDER BY seq", args)
+        return [Outcome.model_validate(event.data["outcome"]) for event in events]
 
     def call(self, address: str) -> dict[str, Any] | None:
         """What the journal knows of a call: hash, state, attempt, role, key, reserved, response, endpoint."""
-        columns = "hash, state, attempt, role, key, reserved, response, payload, endpoint"
+        columns = "hash, state, attempt, role, key, reserved, answer, payload, endpoint"
         rows = self._read(f"SELECT {columns} FROM calls WHERE address=?", [address])
         if not rows:
             return None
         call = dict(zip(columns.split(", "), rows[0], strict=True))
         call["reserved"] = json.loads(call["reserved"])
-        call["response"] = json.loads(call["response"]) if call["response"] else None
+        answer = call.pop("answer")
+        events = self._events("FROM events e WHERE seq=?", [answer]) if answer else ()
+        call["response"] = next((event.data["response"] for event in events), None)
         return call
 
     def unanswered(self) -> list[dict[str, Any]]:
@@ -193,22 +204,27 @@ class Store:
             listener(event)
 
     def _connect(self) -> sqlite3.Connection:
-        uri = f"{self.path.absolute().as_uri()}?mode={'ro' if self.readonly else 'rwc'}"
-        try:
-            db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
-        except sqlite3.OperationalError as error:
-            raise StoreError(
-                f"cannot open {self.path}: {error}; is its folder there, and may you write to it?"
-            ) from error
+        uri = self.path.absolute().as_uri()
         try:
             if not self.readonly:
+                db = _open(f"{uri}?mode=rwc")
                 db.execute("PRAGMA journal_mode=WAL")
                 db.execute("PRAGMA synchronous=FULL")
-            db.execute("PRAGMA temp_store=MEMORY")
-        except sqlite3.DatabaseError as error:
-            db.close()
-            raise RunCorrupt(f"{self.path} is cut or damaged ({error}); restore it from a copy") from error
-        return db
+                return db
+            try:
+                db = _open(f"{uri}?mode=ro")
+                db.execute("SELECT 1 FROM sqlite_master").fetchone()
+            except sqlite3.OperationalError as error:  # a folder where SQLite cannot put its index of the WAL
+                wal = self.path.with_name("run.sqlite-wal")
+                if os.access(self.folder, os.W_OK) or (wal.exists() and wal.stat().st_size):
+                    raise StoreError(
+                        f"cannot read {self.path} ({error}): it was not closed, and its last events can only be read "
+                        "where its folder can be written to; copy the whole folder there"
+                    ) from error
+                db = _open(f"{uri}?immutable=1")
+            return prepare(db, name=str(self.path), readonly=True)
+        except sqlite3.Error as error:
+            raise unusable(error, str(self.path)) from error
 
     @property
     def _db(self) -> sqlite3.Connection:
@@ -222,13 +238,33 @@ class Store:
     def _read(self, sql: str, args: list[Any]) -> list[Any]:
         try:
             return self._db.execute(sql, args).fetchall()
-        except sqlite3.DatabaseError as error:
-            raise RunCorrupt(f"{self.path} cannot be read: {error}; restore it from a copy") from error
+        except sqlite3.Error as error:
+            raise unusable(error, str(self.path)) from error
+
+    def _events(self, which: str, args: list[Any]) -> Iterator[Event]:
+        run = self.id
+        for *row, sum_ in self._read(f"SELECT e.seq, e.time, e.type, e.data, e.sum {which}", args):
+            if checksum(run, *row) != sum_:
+                raise RunCorrupt(f"event {row[0]} in {self.path} is damaged; restore the run from a copy")
+            seq, time, type_, data = row
+            yield Event(seq=seq, time=time, type=type_, data=json.loads(data))
 
 
-def _lock(path: Path, run: Path) -> IO[str]:
+def _open(uri: str) -> sqlite3.Connection:
+    db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
+    db.execute("PRAGMA temp_store=MEMORY")
+    return db
+
+
+def _lock(run: Path) -> IO[str]:
     """Take the writer's lock of a run, or raise ``RunLocked`` with the process that has it."""
-    file = path.open("a+", encoding="utf-8")
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        file = (run / "lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"cannot write in {run}: {error.strerror}; is its disk full, or open for reading only?"
+        ) from error
     try:
         if os.name == "nt":
             import msvcrt
@@ -243,8 +279,7 @@ def _lock(path: Path, run: Path) -> IO[str]:
         owner = file.read().strip() or "unknown"
         file.close()
         raise RunLocked(f"run {run} is open in another process (pid {owner}); wait for it or stop it") from None
-    file.seek(0)
-    file.truncate()
-    file.write(str(os.getpid()))
-    file.flush()
+    with contextlib.suppress(OSError):  # the pid is for the message above alone; a full disk need not have room for it
+        os.ftruncate(file.fileno(), 0)
+        os.write(file.fileno(), str(os.getpid()).encode())
     return file

@@ -6,6 +6,7 @@ share one transaction, so that durability costs one disk flush a group and not o
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import sqlite3
@@ -18,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from agentopt.errors import StoreError
-from agentopt.store.events import Event, project
+from agentopt.store.events import Event, checksum, project
+from agentopt.store.schema import run_id
 
-__all__ = ["RESERVE_BYTES", "Writer"]
+__all__ = ["ADVICE", "RESERVE_BYTES", "Writer"]
 
 RESERVE_BYTES = 4 << 20
+ADVICE = "free some space, then `agentopt resume`"
 _GROUP = 256
 _Item = tuple[str, Mapping[str, Any], Sequence[tuple[str, bytes]], "Future[Event]"]
 
@@ -33,7 +36,9 @@ class Writer:
     def __init__(self, path: Path, connect: Callable[[], sqlite3.Connection]) -> None:
         self.full = False
         """Set when the disk was full and the reserve has been used: the run should stop now."""
-        self._path, self._connect = path, connect
+        self._path, self._db = path, connect()
+        self._run = run_id(self._db)
+        self._last = int(self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
         self._reserve = path.with_name("reserve")
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._closed = False
@@ -73,16 +78,14 @@ class Writer:
             self.full = True
 
     def _work(self) -> None:
-        db = self._connect()
-        last = int(db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
         ended = False
         while not ended:
             group = self._take()
             ended = group[-1] is None
             items = [item for item in group if item is not None]
             if items:
-                last = self._commit(db, items, last)
-        db.close()
+                self._commit(items)
+        self._db.close()
 
     def _take(self) -> list[_Item | None]:
         group = [self._queue.get()]
@@ -93,50 +96,45 @@ class Writer:
                 break
         return group
 
-    def _commit(self, db: sqlite3.Connection, items: Sequence[_Item], last: int) -> int:
+    def _commit(self, items: Sequence[_Item]) -> None:
         """One transaction for the group; on a full disk the reserve is given up and it is tried again."""
-        for attempt in range(2):
-            try:
-                events = self._transaction(db, items, last)
-            except sqlite3.Error as error:
-                if db.in_transaction:
-                    db.rollback()
-                if attempt == 0 and _is_full(error) and self._reserve.exists():
-                    self._reserve.unlink(missing_ok=True)
-                    self.full = True
-                    continue
-                if len(items) > 1:  # one bad event must not take its neighbours with it
-                    for item in items:
-                        last = self._commit(db, [item], last)
-                    return last
-                reason = "the disk is full: free some space, then `agentopt resume`" if _is_full(error) else str(error)
-                items[0][3].set_exception(StoreError(f"could not write {items[0][0]!r} to {self._path}: {reason}"))
-                return last
-            except (TypeError, ValueError, KeyError) as error:
-                if db.in_transaction:
-                    db.rollback()
-                if len(items) > 1:
-                    for item in items:
-                        last = self._commit(db, [item], last)
-                    return last
-                items[0][3].set_exception(error)
-                return last
-            for event, item in zip(events, items, strict=True):
-                item[3].set_result(event)
-            return last + len(items)
-        return last
+        try:
+            events = self._transaction(items)
+        except Exception as error:
+            with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled it back already
+                self._db.rollback()
+            if isinstance(error, sqlite3.Error) and _is_full(error) and self._reserve.exists():
+                self._reserve.unlink(missing_ok=True)
+                self.full = True
+                self._commit(items)
+            elif len(items) > 1:  # one bad event must not take its neighbours with it
+                for item in items:
+                    self._commit([item])
+            else:
+                items[0][3].set_exception(self._failure(items[0][0], error))
+            return
+        self._last += len(items)
+        for event, item in zip(events, items, strict=True):
+            item[3].set_result(event)
 
-    def _transaction(self, db: sqlite3.Connection, items: Sequence[_Item], last: int) -> list[Event]:
-        events = []
+    def _failure(self, type: str, error: Exception) -> Exception:
+        if not isinstance(error, sqlite3.Error):
+            return error  # a value that JSON or SQLite cannot hold
+        self.full = self.full or _is_full(error)
+        advice = f": {ADVICE}" if _is_full(error) else ""
+        return StoreError(f"could not write {type!r} to {self._path}: {error}{advice}")
+
+    def _transaction(self, items: Sequence[_Item]) -> list[Event]:
+        events, db = [], self._db
         db.execute("BEGIN IMMEDIATE")
-        for type_, data, blobs, _ in items:
-            last += 1
-            event = Event(seq=last, time=time.time(), type=type_, data=dict(data))
+        for seq, (type_, data, blobs, _) in enumerate(items, self._last + 1):
+            event = Event(seq=seq, time=time.time(), type=type_, data=dict(data))
             for id_, content in blobs:
                 db.execute("INSERT OR IGNORE INTO blobs VALUES (?,?,?)", (id_, len(content), zlib.compress(content, 3)))
             text = json.dumps(event.data, ensure_ascii=False, allow_nan=False)
-            db.execute("INSERT INTO events VALUES (?,?,?,?)", (event.seq, event.time, type_, text))
-            project(db, event.seq, type_, event.data)
+            row = (seq, event.time, type_, text)
+            db.execute("INSERT INTO events VALUES (?,?,?,?,?)", (*row, checksum(self._run, *row)))
+            project(db, seq, type_, event.data)
             events.append(event)
         db.execute("COMMIT")
         return events
