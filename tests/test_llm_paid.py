@@ -98,9 +98,9 @@ async def test_failures_are_settled_by_what_they_may_have_cost(
 
 async def test_a_cancelled_call_is_charged_and_journaled(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
-        ledger = Ledger(Budget())
-        task = asyncio.ensure_future(Metered(Echo(delay=30), ledger, StoreLog(store)).complete(ask()))
-        while not list(store.events("call.sent")):
+        ledger, echo = Ledger(Budget()), Echo(delay=30)
+        task = asyncio.ensure_future(Metered(echo, ledger, StoreLog(store)).complete(ask()))
+        while not echo.requests:
             await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
