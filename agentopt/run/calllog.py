@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from agentopt.core.values import digest
-from agentopt.llm.types import Address, Request, Response
+from agentopt.errors import BudgetExhausted
+from agentopt.llm.types import Address, Client, Request, Response
 from agentopt.store import Store, blob_id
 
-__all__ = ["StoreLog"]
+__all__ = ["Refusals", "StoreLog"]
 
 
 class StoreLog:
-    """A ``CallLog`` that keeps calls in a ``Store``: payloads as blobs, answers in the log."""
+    """A ``CallLog`` that keeps calls in a ``Store``: payloads as blobs, answers in the log.
 
-    def __init__(self, store: Store) -> None:
-        self._store, self._run = store, store.id
+    Args:
+        store: the run's store.
+        turn: counts completions, in the order in which they are committed.
+    """
+
+    def __init__(self, store: Store, turn: Callable[[], int] = int) -> None:
+        self._store, self._run, self._turn = store, store.id, turn
 
     def lookup(self, address: Address) -> tuple[str, Response] | None:
         """Payload hash and answer of a call that has been answered, or None."""
@@ -52,14 +58,37 @@ class StoreLog:
             payload = _payload(request)
             data["payload"] = blob_id(payload)
             blobs.append(payload)
-        await self._store.append("call.received", data, blobs)
+        await self._store.append("call.received", data | {"turn": self._turn()}, blobs)
 
     async def failed(self, request: Request, attempt: int, error: str, settled: Mapping[str, float]) -> None:
         """An attempt failed, or was given up."""
-        await self._store.append("call.failed", _head(request, attempt) | {"error": error, "settled": dict(settled)})
+        data = _head(request, attempt) | {"error": error, "settled": dict(settled), "turn": self._turn()}
+        await self._store.append("call.failed", data)
 
     def _key(self, address: Address, attempt: int) -> str:
         return f"agentopt-{digest([self._run, str(address), attempt])[:32]}"
+
+
+class Refusals:
+    """Wraps the run's clients: a call that the budget does not bear is written down, for it depends on what came first.
+
+    Args:
+        inner: the clients.
+        store: the run's store.
+    """
+
+    def __init__(self, inner: Client, store: Store) -> None:
+        self._inner, self._store = inner, store
+
+    async def complete(self, request: Request) -> Response:
+        """Answer one request."""
+        try:
+            return await self._inner.complete(request)
+        except BudgetExhausted as end:
+            if request.address is not None:
+                data = _head(request, 0) | {"axis": end.axis, "message": str(end)}
+                await self._store.append("call.refused", data)
+            raise
 
 
 def _payload(request: Request) -> bytes:
