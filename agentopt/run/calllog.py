@@ -43,7 +43,8 @@ class StoreLog:
     async def sent(
         self, request: Request, attempt: int, key: str, reserved: Mapping[str, float], endpoint: str
     ) -> None:
-        """A call is about to leave."""
+        """A call is about to leave; refused with ``StoreError`` when its answer could not be kept (disk full)."""
+        self._store.require_room()
         payload = _payload(request)
         data = _head(request, attempt) | {
             "key": key, "reserved": dict(reserved), "payload": blob_id(payload), "endpoint": endpoint,
