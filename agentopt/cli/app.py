@@ -37,6 +37,7 @@ COMMANDS = {
     "resume": Entry("agentopt.cli.resume:resume", "Go on with a run that was interrupted.", RUN),
     "runs": Entry("agentopt.cli.runs:runs", "List runs.", LOOK),
     "show": Entry("agentopt.cli.show:show", "Show a run: its result, its steps, its traced graph.", LOOK),
+    "report": Entry("agentopt.cli.report:report", "Write a run's report as one HTML page.", LOOK),
     "apply": Entry("agentopt.cli.apply:apply", "Write the best prompts of a run back.", LOOK),
     "models": Entry("agentopt.cli.models:app", "Local models: list, pull, path, rm.", TOOLS),
     "serve": Entry("agentopt.cli.serve:serve", "Serve a model on an OpenAI-compatible endpoint.", TOOLS),
