@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from agentopt.core import Parameter
-from agentopt.core.values import Outcome, Proposal
+from agentopt.core.values import Candidate, Outcome, Proposal
 from agentopt.errors import UnknownName
 from agentopt.optim.invariants import RULES, check
 from agentopt.testing import FakeView, ScriptedLLM
@@ -16,14 +17,16 @@ from agentopt.testing.optimizers import spec_of
 START = "You solve riddles (one a line).\n\n{{question}}\n\nAnswer: "
 
 
-def window(start: str = START, **more: Any) -> FakeView:
+def window(start: str = START, frozen: tuple[str, ...] = (), **more: Any) -> FakeView:
     text = Parameter(start, name="instruction", **more)
     count = Parameter(3, name="count", kind="number", low=1, high=5)
     examples = {
         f"e{i}": (f"In the year {i} a farmer from Kent sold his {i} best brown cows to the old miller.", str(i))
         for i in range(8)
     }
-    view = FakeView({"instruction": spec_of(text), "count": spec_of(count)}, ScriptedLLM([]), examples=examples)
+    view = FakeView(
+        {"instruction": spec_of(text), "count": spec_of(count)}, ScriptedLLM([]), examples=examples, frozen=frozen
+    )
     return view.evaluated(view.baseline, [Outcome(candidate="c", example=id) for id in examples])
 
 
@@ -59,6 +62,60 @@ def test_each_rule(rule: str, text: str) -> None:
     view = window()
     assert rule in broken(view, instruction=text)
     assert rule not in broken(view, off=(rule,), instruction=text)
+
+
+CONTRACT = """Solve {{question}} in steps.
+Write <answer>...</answer>, or {"total": 1, "unit": "kg"} as JSON.
+ANSWER: \\boxed{...}"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lost"),
+    [
+        ("<answer>", "<result>", "<answer>"),
+        ("</answer>", "", "</answer>"),
+        ('"total"', '"sum"', '"total"'),
+        ('"unit":', "unit:", '"unit"'),
+        ("ANSWER:", "Answer:", "ANSWER:"),
+        ("\\boxed", "box", "\\boxed"),
+    ],
+)
+def test_what_the_program_looks_for_in_an_answer_is_kept(old: str, new: str, lost: str) -> None:
+    view, text = window(CONTRACT), "Think. " + CONTRACT.replace(old, new)
+    found = check(Proposal(candidate=view.baseline.change({"instruction": text})), view)  # type: ignore[arg-type]
+    assert [(v.rule, v.reason.split(" must")[0]) for v in found] == [("schema", lost)]
+    assert broken(view, off=("schema",), instruction=text) == set()
+    assert broken(view, instruction="Think. " + CONTRACT) == set()
+
+
+def test_frozen_words_are_kept_whatever_their_spacing() -> None:
+    view = window("Rate from 1 to 5.\n\n{{question}}", frozen=("from 1 to 5", "not here"))
+    assert broken(view, instruction="Rate it from  1\nto 5, with care.\n\n{{question}}") == set()
+    assert broken(view, instruction="Rate it from 1 to 10.\n\n{{question}}") == {"frozen"}
+    assert broken(view, off=("frozen",), instruction="Rate it from 1 to 10.\n\n{{question}}") == set()
+
+
+def test_examples_may_not_hide_in_code_or_json() -> None:
+    copied = "In the year 3 a farmer from Kent sold"
+    view = window()
+    specs = dict(view.parameters)
+    specs["rules"] = spec_of(Parameter({"hint": "none"}, name="rules", kind="json"))
+    specs["body"] = replace(specs["instruction"], name="body", kind="code", value="def f(): pass", check=None)
+    view = FakeView(specs, view.llm, examples=view.examples).evaluated(
+        Candidate(values={n: s.value for n, s in specs.items()}),
+        [Outcome(candidate="c", example=id) for id in view.examples],
+    )
+    assert broken(view, rules={"hint": [copied]}) == {"copied"}
+    assert broken(view, body=f"def f(): return {copied!r}") == {"copied"}
+    assert broken(view, rules={"hint": "short"}, body="def f(): return 1") == set()
+
+
+def test_what_the_run_switched_off_stays_off() -> None:
+    view = window()
+    text = "{{question}} Rewrite it in other words. Keep its meaning."
+    assert broken(view, instruction=text) == {"leak"}
+    view.off = ("leak",)
+    assert broken(view, instruction=text) == broken(view, off=("copied",), instruction=text) == set()
 
 
 def test_bounds_are_a_constraint() -> None:
@@ -99,5 +156,5 @@ def test_an_unknown_rule_says_which_was_meant() -> None:
 
 def test_every_rule_has_a_test_above() -> None:
     marks = test_each_rule.pytestmark  # type: ignore[attr-defined]
-    tested = {case[0] for case in marks[0].args[1]} | {"constraint"}
+    tested = {case[0] for case in marks[0].args[1]} | {"constraint", "schema", "frozen"}
     assert tested == {*RULES, "duplicate"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -83,6 +83,10 @@ class View(Protocol):
     """The optimizer's model."""
     rng: random.Random
     """Random numbers of this ask: a function of the run's seed and the step, so that a resumed run draws the same."""
+    off: Collection[str] = ()
+    """Invariants that the run has switched off."""
+    frozen: Sequence[str] = ()
+    """Texts that every parameter which holds them must keep word for word."""
 
     def example(self, id: str) -> tuple[Any, Any]:
         """Input and target of an example of the search split; others raise ``UsageError``: not for searching."""

@@ -1,7 +1,8 @@
 """What a proposal must keep, checked before any money is spent on it.
 
-Each rule has a name and can be switched off by it. A rule sees one changed parameter at a time; it compares with the
-baseline's value, so that whatever the author wrote is always allowed.
+Each rule has a name and can be switched off by it, for a run (``RunConfig.invariants_off``) or for one optimizer. A
+rule sees one changed parameter at a time; it compares with the baseline's value, so that whatever the author wrote is
+always allowed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from agentopt.errors import AgentOptError, ConstraintError, UnknownName
 from agentopt.optim.base import ParameterSpec, View
 from agentopt.optim.frame import PLACEHOLDER, marks
 
-__all__ = ["META_PROMPTS", "RULES", "Violation", "check", "check_value"]
+__all__ = ["META_PROMPTS", "RULES", "Violation", "check", "check_value", "known"]
 
 META_PROMPTS = ("meta/optoprime", "meta/paraphrase", "meta/random_instruction")
 """Prompt files whose wording must not show up in a proposal."""
@@ -30,6 +31,8 @@ _DANGLING = re.compile(
     r"(?:[,(\[{\\]|\b(?:and|or|the|a|an|of|to|in|for|with|that|which|by|from|as|is|are|if|then|but|because|your|its))$",
     re.IGNORECASE,
 )
+_TOKENS = re.compile(r"</?[A-Za-z][\w-]*>|\"[\w-]+\"(?=\s*:)|\\boxed\b|#{4,}|^[A-Z][A-Z _-]+:", re.MULTILINE)
+"""What a program may look for in an answer: tags, JSON keys, ``\\boxed``, ``####``, labels such as ``ANSWER:``."""
 _LEAK_WORDS = 5
 _COPY_WORDS = 6
 _EXAMPLES_READ = 200
@@ -65,6 +68,21 @@ def _placeholders(spec: ParameterSpec, value: JsonValue, view: View) -> Iterator
             yield f"the placeholder {lost[0]} must be kept"
         if new := sorted(p for p in found - original if p.startswith("{{")):
             yield f"the placeholder {new[0]} does not exist"
+
+
+def _schema(spec: ParameterSpec, value: JsonValue, view: View) -> Iterator[str]:
+    if isinstance(value, str) and spec.kind == "text":
+        wanted, found = (_TOKENS.findall(str(v)) for v in (_baseline(spec, view), value))
+        if lost := [token for token in dict.fromkeys(wanted) if token not in found]:
+            yield f"{lost[0]} must be kept: the program may look for it in the answer"
+
+
+def _frozen(spec: ParameterSpec, value: JsonValue, view: View) -> Iterator[str]:
+    before, after = (" ".join(_words(v)) for v in (_baseline(spec, view), value))
+    for span in view.frozen:
+        text = " ".join(span.split())
+        if text in before and text not in after:
+            yield f"the words {text!r} must be kept as they are"
 
 
 def _length(spec: ParameterSpec, value: JsonValue, view: View) -> Iterator[str]:
@@ -121,9 +139,10 @@ def _requests(view: View) -> Iterator[str]:
 
 
 def _copied(spec: ParameterSpec, value: JsonValue, view: View) -> Iterator[str]:
-    if not isinstance(value, str) or spec.kind != "text":
+    if spec.kind not in ("text", "code", "json"):
         return
-    grams = _grams(value, _COPY_WORDS) - _grams(str(_baseline(spec, view)), _COPY_WORDS)
+    new, old = (" . ".join(_strings(v)) for v in (value, _baseline(spec, view)))
+    grams = _grams(new, _COPY_WORDS) - _grams(old, _COPY_WORDS)
     if not grams:
         return
     ids = sorted({o.example for scored in view.archive for o in scored.outcomes})[:_EXAMPLES_READ]
@@ -143,6 +162,8 @@ def _copied(spec: ParameterSpec, value: JsonValue, view: View) -> Iterator[str]:
 RULES: dict[str, Rule] = {
     "constraint": _constraint,
     "placeholders": _placeholders,
+    "schema": _schema,
+    "frozen": _frozen,
     "length": _length,
     "unfinished": _unfinished,
     "form": _form,
@@ -159,9 +180,10 @@ def check_value(spec: ParameterSpec, value: JsonValue, view: View, *, off: Colle
         spec: the parameter.
         value: its proposed value.
         view: the run (baseline, examples, prompt files).
-        off: names of rules that are switched off.
+        off: names of rules that are switched off, beside those that the run has switched off.
     """
-    _known(off)
+    off = {*off, *view.off}
+    known(off)
     return [
         Violation(name, spec.name, reason)
         for name, rule in RULES.items()
@@ -178,13 +200,15 @@ def check(
     Args:
         proposal: what is suggested; only values that differ from the baseline's are looked at.
         view: the run.
-        off: names of rules that are switched off (of ``RULES``, or ``duplicate``).
+        off: names of rules that are switched off (of ``RULES``, or ``duplicate``), beside those that the run has
+            switched off.
         others: further candidates that it must not repeat (accepted in the same step, say).
 
     Raises:
         UnknownName: ``off`` names no rule.
     """
-    _known(off)
+    off = {*off, *view.off}
+    known(off)
     found: list[Violation] = []
     for name, value in proposal.candidate.values.items():
         spec = view.parameters.get(name)
@@ -202,7 +226,8 @@ def check(
     return found
 
 
-def _known(off: Collection[str]) -> None:
+def known(off: Collection[str]) -> None:
+    """Raise ``UnknownName`` for a name that is no rule."""
     for name in off:
         if name != "duplicate" and name not in RULES:
             raise UnknownName("invariant", name, [*RULES, "duplicate"], "docs/optoprime.md lists them")
@@ -221,6 +246,11 @@ def _normal(candidate: Candidate) -> str:
 def _grams(text: str, n: int) -> frozenset[tuple[str, ...]]:
     words = [word.casefold() for word in _WORD.findall(PLACEHOLDER.sub(" | ", text))]
     return frozenset(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
+
+
+def _words(value: JsonValue) -> Iterator[str]:
+    for text in _strings(value):
+        yield from text.split()
 
 
 def _strings(value: object) -> Iterator[str]:

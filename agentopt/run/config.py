@@ -56,6 +56,11 @@ class RunConfig(Frozen):
     """Stop after this many steps in a row without a new incumbent."""
     minibatch: int | None = Field(None, gt=0)
     """Examples on which new candidates race first; without it, a quarter of the search split, at least 8."""
+    invariants_off: tuple[str, ...] = ()
+    """Invariants on proposals that are switched off: placeholders, schema, frozen, length, unfinished, form, leak,
+    copied, duplicate, constraint."""
+    frozen: tuple[str, ...] = ()
+    """Texts that proposals must keep word for word, in every parameter that holds them."""
     finalists: int = Field(3, gt=0)
     """Candidates that meet the baseline on the validation split."""
     max_tokens: int = Field(512, gt=0)

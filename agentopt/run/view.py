@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from agentopt.core import Graph
@@ -37,7 +38,9 @@ class RunView:
         config: RunConfig,
         prompt: Callable[[str], str],
     ) -> None:
-        self.step, self.objective, self.parameters = step, objective, parameters
+        self.step, self.objective = step, objective
+        self.off, self.frozen = config.invariants_off, config.frozen
+        self.parameters = {name: _told(spec, self.frozen) for name, spec in parameters.items()}
         self.baseline, self.best, self.archive = baseline, best, archive
         self.rng = random.Random(int(digest([config.seed, "ask", step])[:16], 16))
         self.llm: OptimizerLLM = _OptimizerLLM(client, config, f"ask/{step}")
@@ -56,6 +59,13 @@ class RunView:
     def prompt(self, name: str) -> str:
         """The text of a prompt file."""
         return self._prompt(name)
+
+
+def _told(spec: ParameterSpec, frozen: Sequence[str]) -> ParameterSpec:
+    """The parameter with what is frozen in it among its constraints, for an optimizer's model to read."""
+    held = [repr(span) for span in frozen if span in str(spec.value)]
+    words = [*filter(None, [spec.constraint]), *(f"keep {span} word for word" for span in held)]
+    return replace(spec, constraint="; ".join(words))
 
 
 class _OptimizerLLM:

@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -46,6 +46,8 @@ class FakeView:
     seed: int = 0
     graph_of: Callable[[Outcome], Any] = lambda outcome: None
     prompts: Callable[[str], str] = shipped_prompt
+    off: Collection[str] = ()
+    frozen: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self.rng = random.Random(f"{self.seed}/{self.step}")
