@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import agentopt
 from agentopt.core import Parameter
 from agentopt.core.values import Candidate, Outcome, Proposal
-from agentopt.errors import UnknownName
+from agentopt.errors import UnknownName, UsageError
+from agentopt.evaluate import Task, exact
 from agentopt.optim.invariants import RULES, check
+from agentopt.run.api import optimize_async
+from agentopt.run.files import open_run
 from agentopt.testing import FakeView, ScriptedLLM
 from agentopt.testing.optimizers import spec_of
 
@@ -158,3 +163,104 @@ def test_every_rule_has_a_test_above() -> None:
     marks = test_each_rule.pytestmark  # type: ignore[attr-defined]
     tested = {case[0] for case in marks[0].args[1]} | {"constraint", "schema", "frozen"}
     assert tested == {*RULES, "duplicate"}
+
+
+# -- through a run: on by default, each an option, each rejection recorded -------------------------------------------
+
+BREAKING = {
+    "placeholders": "Solve it step by step.",
+    "schema": "Solve {{question}} in steps. from 1 to 5",
+    "frozen": "Solve {{question}} in steps. <answer>",
+    "length": "Solve {{question}} <answer> from 1 to 5. " * 60,
+    "unfinished": "Solve {{question}} <answer> from 1 to 5 and then write the",
+    "form": "{Solve {{question}} <answer> from 1 to 5}",
+    "leak": "{{question}} <answer> from 1 to 5. Rewrite it in other words. Keep its meaning.",
+    "copied": "{{question}} <answer> from 1 to 5. In the year 3 a farmer from Kent sold his cows.",
+    "duplicate": "solve {{question}}  <answer> from 1 to 5",
+}
+TOGETHER = {"placeholders": ("schema", "frozen", "constraint")}
+"""Rules that also speak for a text that breaks another one."""
+
+
+class Says:
+    """Proposes one text."""
+
+    name = "says"
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    async def ask(self, view: Any, n: int) -> list[Proposal]:
+        return [Proposal(candidate=view.baseline.change({"style": self.text}), operator="says")]
+
+    def tell(self, outcomes: Any) -> None: ...
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def load(self, state: Any) -> None: ...
+
+
+def no_magic(text: str) -> bool:
+    return "MAGIC" not in text
+
+
+async def admitted(folder: Path, text: str, **options: Any) -> list[list[str]]:
+    """Rules that each proposal of a run broke; an empty list for one that was accepted."""
+    style = Parameter("Solve {{question}} <answer> from 1 to 5", name="style", validator=no_magic)
+
+    @agentopt.graph
+    async def answer(question: str) -> Any:
+        return await agentopt.allm(style, question=question)
+
+    story = "In the year {} a farmer from Kent sold his {} best brown cows to the old miller."
+    task = Task("stories", [(story.format(i, i), "no") for i in range(24)], exact())
+    options = {"steps": 1, "cache": False, "frozen": ("from 1 to 5",)} | options
+    result = await optimize_async(
+        answer, task=task, optimizer=Says(text), model=ScriptedLLM(lambda r: "yes"), runs_dir=str(folder), **options
+    )
+    with open_run(result.dir) as run:
+        events = list(run.events("proposal.accepted", "proposal.rejected"))
+        assert all(len(e.data["reasons"]) == len(e.data["rules"]) for e in events if "reasons" in e.data)
+        return [list(e.data.get("rules", ())) for e in events]
+
+
+@pytest.mark.parametrize("rule", BREAKING)
+async def test_a_run_refuses_what_breaks_an_invariant_unless_it_is_switched_off(
+    rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (rules,) = await admitted(tmp_path / "on", BREAKING[rule])
+    assert rule in rules
+    also = TOGETHER.get(rule, ())
+    assert set(rules) <= {rule, *also}
+    (rules,) = await admitted(tmp_path / "off", BREAKING[rule], invariants_off=(rule,))
+    assert rule not in rules
+    assert not rules or rule == "placeholders"  # the parameter itself refuses a text without them
+    assert BREAKING.keys() | {"constraint"} == {*RULES, "duplicate"}
+
+
+async def test_a_parameters_own_constraint_cannot_be_switched_off(tmp_path: Path) -> None:
+    text = "Solve {{question}} <answer> from 1 to 5 with MAGIC."
+    assert await admitted(tmp_path / "on", text) == [["constraint"]]
+    with pytest.raises(UsageError, match="change the parameter"):
+        await admitted(tmp_path / "off", text, invariants_off=("constraint",))
+
+
+async def test_options_that_mean_nothing_are_refused_before_anything_is_paid(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="did you mean 'copied'"):
+        await admitted(tmp_path, "x", invariants_off=("copies",))
+    with pytest.raises(UsageError, match="frozen text 'from 1 to 9' is in no parameter"):
+        await admitted(tmp_path, "x", frozen=("from 1 to 9",))
+    assert not list(tmp_path.iterdir())
+
+
+async def test_two_near_duplicates_in_one_step_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Twice(Says):
+        async def ask(self, view: Any, n: int) -> list[Proposal]:
+            texts = ("Now solve {{question}} <answer> from 1 to 5", "now  solve {{question}} <answer> from 1 to 5")
+            return [Proposal(candidate=view.baseline.change({"style": text})) for text in texts]
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(globals(), "Says", Twice)
+    assert await admitted(tmp_path, "") == [[], ["duplicate"]]

@@ -58,7 +58,7 @@ class RunConfig(Frozen):
     """Examples on which new candidates race first; without it, a quarter of the search split, at least 8."""
     invariants_off: tuple[str, ...] = ()
     """Invariants on proposals that are switched off: placeholders, schema, frozen, length, unfinished, form, leak,
-    copied, duplicate, constraint."""
+    copied, duplicate."""
     frozen: tuple[str, ...] = ()
     """Texts that proposals must keep word for word, in every parameter that holds them."""
     finalists: int = Field(3, gt=0)
