@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from agentopt.errors import UsageError
 
-__all__ = ["PerLoop", "background_loop", "run_sync"]
+__all__ = ["PerLoop", "background_loop", "in_thread", "run_sync"]
 
 T = TypeVar("T")
 
@@ -98,6 +98,28 @@ def run_sync(work: Coroutine[Any, Any, T], *, loop: asyncio.AbstractEventLoop | 
         with contextlib.suppress(BaseException):  # the interrupt is what is told
             result.exception(timeout=10)
         raise
+
+
+async def in_thread(fn: Callable[[], T]) -> T:
+    """Run plain code in a thread of its own, with a copy of this context.
+
+    The thread is a daemon: code that never returns keeps neither a place in a pool nor the end of the process. Whoever
+    stops waiting for it leaves it behind.
+    """
+    context, result = contextvars.copy_context(), Future[T]()
+
+    def work() -> None:
+        if not result.set_running_or_notify_cancel():
+            return
+        try:
+            value = context.run(fn)
+        except BaseException as error:
+            result.set_exception(error)
+        else:
+            result.set_result(value)
+
+    threading.Thread(target=work, name="agentopt-work", daemon=True).start()
+    return await asyncio.wrap_future(result)
 
 
 class PerLoop(Generic[T]):

@@ -47,6 +47,7 @@ __all__ = [
     "TransientLLMError",
     "TruncatedAnswer",
     "UnknownName",
+    "UnusableAnswer",
     "UsageError",
 ]
 
@@ -126,20 +127,23 @@ class RateLimited(TransientLLMError):
         super().__init__(message, retry_after=retry_after, billed=False)
 
 
-class MalformedAnswer(LLMError):
-    """An answer that does not have the asked form, also after its one repair. ``text`` is what came."""
+class UnusableAnswer(LLMError):
+    """The model was asked and did not bring what the program needs; ``text`` is what came.
+
+    No failure of the world: in a run it counts against the candidate, as any other mistake of the program does.
+    """
 
     def __init__(self, message: str, text: str = "") -> None:
         super().__init__(message)
         self.text = text
 
 
-class TruncatedAnswer(LLMError):
-    """An answer cut by its output cap. ``text`` is what came; it is never adopted."""
+class MalformedAnswer(UnusableAnswer):
+    """An answer that does not have the asked form, also after its one repair."""
 
-    def __init__(self, message: str, text: str = "") -> None:
-        super().__init__(message)
-        self.text = text
+
+class TruncatedAnswer(UnusableAnswer):
+    """An answer cut by its output cap; it is never adopted."""
 
 
 class StoreError(AgentOptError):

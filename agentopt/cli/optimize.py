@@ -52,7 +52,6 @@ def _forecast(config: RunConfig, *, as_json: bool) -> None:
     parts = plan.splits
     sizes = (len(parts.search), len(parts.validation), len(parts.test))
     lines = forecast(config, sizes, setup.estimate(plan)).lines()
-    plan.target.close()
     if as_json:
         print_json({"parameters": sorted(baseline.values), "forecast": lines})
         return

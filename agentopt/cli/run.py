@@ -73,7 +73,7 @@ def run(
 async def _call(
     loaded: Any, name: str, given: Any, model: str | None, sampling: dict[str, Any], values: dict[str, Any]
 ) -> tuple[Any, Graph]:
-    from agentopt.core import Override, Trace
+    from agentopt.core import Node, Override, Trace
     from agentopt.llm.context import Session, current_session, use_session
     from agentopt.run.target import Target, jsonable
     from agentopt.workspace import scripted
@@ -86,10 +86,9 @@ async def _call(
         loop = asyncio.get_running_loop()
         with use_session(Session(client, models, sampling, loop=loop)), Override(values), Trace() as trace:
             output = await target.call(given)
-            trace.output = output
+            trace.output = output if isinstance(output, Node) else None
         return jsonable(output), trace.graph
     finally:
-        target.close()
         close = getattr(client, "aclose", None)
         if close is not None:
             await close()

@@ -302,8 +302,13 @@ def jsonable(value: Any, depth: int = 0) -> tuple[Any, bool]:
     kind = type(value)
     if kind is float:
         return (value, True) if math.isfinite(value) else (repr(value), False)
-    if value is None or kind in (str, int, bool):
+    if value is None or kind is bool:
         return value, True
+    if kind is str:
+        safe = value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+        return safe, safe == value
+    if kind is int:
+        return (value, True) if value.bit_length() < 2048 else (hex(value), False)
     if depth < 50 and kind in (list, tuple):
         items = [jsonable(item, depth + 1) for item in value]
         return [item for item, _ in items], kind is list and all(exact for _, exact in items)

@@ -11,6 +11,7 @@ import asyncio
 import os
 import sqlite3
 import time
+import warnings
 import zlib
 from pathlib import Path
 
@@ -83,7 +84,8 @@ class ResponseCache:
 class Cache:
     """Wraps a client: answers from the cache, and lets only one of several equal calls at once through.
 
-    Truncated answers and answers that a content filter cut are not kept.
+    Truncated answers and answers that a content filter cut are not kept. A file that fails on the way (a full disk, say)
+    is done without from then on, with one warning: an answer that was paid for does not depend on it.
 
     Args:
         inner: the next client.
@@ -94,6 +96,7 @@ class Cache:
     def __init__(self, inner: Client, cache: ResponseCache, endpoint: str) -> None:
         self._inner, self._cache, self._endpoint = inner, cache, endpoint
         self._flying: dict[str, asyncio.Future[Response | None]] = {}
+        self._usable = True
 
     def key(self, request: Request) -> str:
         """sha256 of endpoint identity and payload (messages, parameters, repeat index)."""
@@ -104,7 +107,7 @@ class Cache:
     async def complete(self, request: Request) -> Response:
         """Answer from the cache, from an equal call in flight, or by asking."""
         key = self.key(request)
-        known = self._cache.get(key)
+        known = self._get(key)
         while known is None and key in self._flying:
             flight = self._flying[key]
             await asyncio.wait({flight})
@@ -117,10 +120,28 @@ class Cache:
         try:
             response = await self._inner.complete(request)
             if response.finish in ("stop", "tool_calls"):
-                self._cache.put(key, response)
+                self._put(key, response)
             flight.set_result(response)
             return response
         finally:
             del self._flying[key]
             if not flight.done():  # it failed: those who waited ask for themselves
                 flight.set_result(None)
+
+    def _get(self, key: str) -> Response | None:
+        try:
+            return self._cache.get(key) if self._usable else None
+        except (sqlite3.Error, zlib.error, ValueError) as error:
+            return self._broken(error)
+
+    def _put(self, key: str, response: Response) -> None:
+        try:
+            if self._usable:
+                self._cache.put(key, response)
+        except sqlite3.Error as error:
+            self._broken(error)
+
+    def _broken(self, error: Exception) -> None:
+        self._usable = False
+        text = f"the response cache {self._cache.path} fails ({error}): it is not used any more (`agentopt cache clear`)"
+        warnings.warn(text, stacklevel=2)

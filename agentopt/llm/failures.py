@@ -12,7 +12,15 @@ import re
 import time
 from typing import Any
 
-from agentopt.errors import AgentOptError, LLMError, MissingDependency, RateLimited, TransientLLMError, UsageError
+from agentopt.errors import (
+    AgentOptError,
+    LLMError,
+    MissingDependency,
+    RateLimited,
+    TransientLLMError,
+    UnusableAnswer,
+    UsageError,
+)
 
 __all__ = ["failure", "redact", "retry_after"]
 
@@ -100,7 +108,7 @@ def _told(error: Exception, where: str, secrets: tuple[str, ...], hint: str) -> 
     if "AuthenticationError" in names or status in (401, 403):
         return LLMError(f"{where}: the key was refused ({said}){f'; {hint}' if hint else ''}")
     if "ContextWindowExceededError" in names or "context_length_exceeded" in said or "maximum context length" in said:
-        return LLMError(f"{where}: the messages are longer than the model's context ({said})")
+        return UnusableAnswer(f"{where}: the messages are longer than the model's context ({said})")
     if "LLM Provider NOT provided" in said:
         return UsageError(
             f"{where!r} names no provider: write local/NAME, openai/NAME, http://host:port/v1#NAME, or a litellm name "

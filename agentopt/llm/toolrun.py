@@ -8,7 +8,7 @@ from typing import Any
 from agentopt._aio import run_sync
 from agentopt.core import attr
 from agentopt.core.nest import unwrap
-from agentopt.errors import LLMError
+from agentopt.errors import UnusableAnswer
 from agentopt.llm.call import prepare
 from agentopt.llm.context import current_session
 from agentopt.llm.tools import call_tool, tool_name, tool_text
@@ -36,7 +36,7 @@ async def arun_tools(
         options: further arguments of ``llm``.
 
     Raises:
-        LLMError: no answer in words after ``turns`` calls.
+        UnusableAnswer: no answer in words after ``turns`` calls.
     """
     known = {tool_name(tool): tool for tool in tools}
     session = current_session()
@@ -57,7 +57,7 @@ async def arun_tools(
             conversation.append(Message(role="tool", content=tool_text(unwrap(result)[0]), tool_call_id=asked.id))
         call = prepare(session, None, messages=conversation, tools=tools, full=True, **_again(options))
         call.given = given
-    raise LLMError(
+    raise UnusableAnswer(
         f"no answer in words after {turns} calls of the model with tools; raise `turns` or look at the tools"
     )
 

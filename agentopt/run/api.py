@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
+import math
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from agentopt._aio import run_sync
 from agentopt.core import Override
@@ -18,6 +18,7 @@ from agentopt.errors import BudgetExhausted, UnknownName, UsageError
 from agentopt.evaluate import summarize
 from agentopt.evaluate.splits import SplitName
 from agentopt.llm.context import Session, current_session, use_session
+from agentopt.llm.ledger import Ledger
 from agentopt.llm.types import Client
 from agentopt.optim.base import Optimizer
 from agentopt.run import setup
@@ -26,12 +27,13 @@ from agentopt.run.best import read_best, write_best
 from agentopt.run.cells import Cell
 from agentopt.run.config import RunConfig
 from agentopt.run.files import find_run
+from agentopt.run.forecast import told
 from agentopt.run.finals import touch
 from agentopt.run.parts import Parts
 from agentopt.run.result import Evaluation, Result, result_of
 from agentopt.run.runner import Runner
 from agentopt.run.state import State, fold
-from agentopt.run.target import value_of
+from agentopt.run.target import is_async, value_of
 from agentopt.store import Event, Store
 from agentopt.workspace import load_graph, run_defaults
 
@@ -98,7 +100,6 @@ async def optimize_async(
             return await _drive(parts, State(Archive(plan.task.score_range)), folder)
         finally:
             await stack.aclose()
-            plan.target.close()
 
 
 def resume(run: str | Path, **options: Any) -> Result:
@@ -106,7 +107,8 @@ def resume(run: str | Path, **options: Any) -> Result:
 
     Args:
         run: path, name, beginning of a name, or ``last``.
-        add_budget: ``Budget`` or text: what may be spent on top.
+        add_budget: ``Budget`` or text: what may be spent on top, on axes that the run's budget has. A search that its
+            budget ended goes on, unless the test has been made.
         graph, task, metric, optimizer, clients: the objects of a run that was started from Python with objects that
             have no name; ``clients`` by model string.
         on_event: called with every further event.
@@ -140,10 +142,12 @@ async def resume_async(
         budget = config.budget
         for event in store.events("run.resumed"):
             budget = _sum(budget, Budget.model_validate(event.data.get("add_budget") or {}))
-        extra = Budget.parse(add_budget) if isinstance(add_budget, str) else add_budget or Budget()
-        config = config.model_copy(update={"budget": _sum(budget, extra)})
         low, high = first["score_range"]
         state = fold(store, Archive((low, high)))
+        extra = Budget.parse(add_budget) if isinstance(add_budget, str) else add_budget or Budget()
+        if add_budget is not None:
+            _check_extra(folder.name, state, budget, extra)
+        config = config.model_copy(update={"budget": _sum(budget, extra)})
         more = add_budget is not None and "budget" in (state.ended or "")
         if state.claim is not None or (state.finished == "finished" and not more):
             return result_of(folder)
@@ -154,18 +158,22 @@ async def resume_async(
             )
         if state.baseline is not None:
             setup.same_space(plan, state.baseline)
-        elapsed = store.spend().get("run", {}).get("seconds", 0.0)
+        known = store.spend().get("run", {}).get("seconds", 0.0)
+        last = store.last("cell")
+        elapsed = max(known, cast("float", last.data.get("elapsed", 0.0)) if last else 0.0)
         parts, stack = setup.connect(plan, store, optimizer=optimizer or setup.optimizer_of(config), elapsed=elapsed)
         try:
             setup.check_models(plan, stack)
-            await store.append("run.resumed", {"add_budget": extra.model_dump(mode="json", exclude_none=True)})
+            if elapsed > known:  # the process before was killed and could not write its time down
+                await store.append("clock", {"seconds": round(elapsed - known, 3)})
+            sums = {"add_budget": extra, "budget": config.budget}
+            await store.append("run.resumed", {k: b.model_dump(mode="json", exclude_none=True) for k, b in sums.items()})
             if more:
                 await store.append("search.reopened", {})
                 state.ended = state.chosen = None
             return await _drive(parts, state, folder)
         finally:
             await stack.aclose()
-            plan.target.close()
 
 
 def evaluate(graph: Any, *, task: Any, **options: Any) -> Evaluation:
@@ -224,7 +232,6 @@ async def evaluate_async(
             return Evaluation(folder, split, candidate, summary, tuple(outcomes), store.spend())
         finally:
             await stack.aclose()
-            plan.target.close()
 
 
 def load(path: str | Path, *, graph: Any = None, model: Any = None) -> Callable[..., Any]:
@@ -253,7 +260,7 @@ def load(path: str | Path, *, graph: Any = None, model: Any = None) -> Callable[
         with Override(record["values"]), use_session(session):
             yield
 
-    if inspect.iscoroutinefunction(inspect.unwrap(target)):
+    if is_async(target):
 
         async def acall(*args: Any, **kwargs: Any) -> Any:
             with deployed():
@@ -300,8 +307,22 @@ async def _drive(parts: Parts, state: State, folder: Path) -> Result:
                 graph=parts.config.graph, model=parts.config.model,
                 claim=state.claim.sentence if state.claim else None,
             )  # fmt: skip
+        for text in _overruns(parts.ledger):
+            await asyncio.shield(parts.store.append("warning", {"text": text}))
         await asyncio.shield(parts.store.append("clock", {"seconds": round(parts.ledger.elapsed - begun, 3)}))
     return result_of(folder, status)
+
+
+def _overruns(ledger: Ledger) -> list[str]:
+    """Of providers that billed more than their caps allow: how much, by role and axis."""
+    sums: dict[tuple[str, str], list[float]] = {}
+    for role, axis, amount in ledger.overruns:
+        sums.setdefault((role, axis), []).append(amount)
+    return [
+        f"the provider billed {told({axis: math.fsum(found)})} beyond the cap of {len(found)} {role} calls: the budget "
+        "counts it, and may be exceeded by that much"
+        for (role, axis), found in sums.items()
+    ]
 
 
 @contextmanager
@@ -327,6 +348,20 @@ def _interrupt(runner: Runner, loop: asyncio.AbstractEventLoop, store: Store) ->
     text = "stopping: what is in flight is finished and kept; interrupt once more to stop at once"
     runner.telling = loop.create_task(store.append("warning", {"text": text}))
     loop.remove_signal_handler(signal.SIGINT)
+
+
+def _check_extra(name: str, state: State, budget: Budget, extra: Budget) -> None:
+    """Refuse a larger budget that would change nothing, and say why."""
+    given = extra.model_dump(exclude_none=True)
+    if not any(given.values()):
+        raise UsageError("--add-budget adds nothing: give it as calls=200,usd=1")
+    for axis in given:
+        if getattr(budget, axis) is None:
+            raise UsageError(f"run {name} has no limit on {axis}, so nothing can be added to it; its budget is {budget}")
+    if state.claim is not None:
+        raise UsageError(f"run {name} has made its test ({state.claim.verdict}): more budget changes nothing")
+    if state.finished == "finished" and "budget" not in (state.ended or ""):
+        raise UsageError(f"run {name} did not end for want of budget ({state.ended}): start a new run")
 
 
 def _sum(a: Budget, b: Budget) -> Budget:

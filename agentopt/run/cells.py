@@ -8,10 +8,14 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agentopt.core import Override, Trace, open_run
+from pydantic import JsonValue
+
+from agentopt._aio import in_thread
+from agentopt.core import Block, Node, Override, Trace, open_run
 from agentopt.core.values import Candidate, Feedback, Outcome, Status
 from agentopt.errors import (
     AgentOptError,
@@ -19,6 +23,7 @@ from agentopt.errors import (
     LLMError,
     NodeError,
     StoreError,
+    UnusableAnswer,
     UsageError,
 )
 from agentopt.evaluate import Example, Task
@@ -26,6 +31,7 @@ from agentopt.evaluate.scoring import ScorerError
 from agentopt.llm.context import Session, use_session
 from agentopt.llm.ledger import Ledger
 from agentopt.llm.types import Client, Request, Response
+from agentopt.run.effects import World
 from agentopt.run.target import Target, jsonable, value_of
 from agentopt.store import Store, blob_id
 
@@ -67,7 +73,11 @@ class Cells:
         client: what the graph's model calls go to.
         session: makes the session of a scope: models by role and defaults.
         concurrency: cells in flight.
-        timeout: seconds for one cell.
+        timeout: seconds for what a cell does itself; waiting for a model (its queue, retries and the limits of a
+            server included) is not counted, and each attempt at a call has as many seconds of its own. The scorer has
+            as many again.
+        world: makes the context of a scope: random numbers, and the tape of what is taken from outside.
+        turn: counts completions, in the order in which they are committed.
     """
 
     def __init__(
@@ -81,9 +91,12 @@ class Cells:
         *,
         concurrency: int,
         timeout: float,
+        world: World = nullcontext,
+        turn: Callable[[], int] = int,
     ) -> None:
         self._target, self._task, self._store, self._ledger = target, task, store, ledger
         self._client, self._session, self._timeout = client, session, timeout
+        self._world, self._turn = world, turn
         self._slots = asyncio.Semaphore(concurrency)
         self._done = {(o.candidate, o.example, o.repeat): o for o in store.cells() if o.status != "infra_error"}
         self.stopping = False
@@ -104,6 +117,10 @@ class Cells:
             raise
         for error in (r for r in results if isinstance(r, BaseException) and not isinstance(r, _Stopped)):
             raise error
+        if self._store.full:
+            raise StoreError(
+                f"the disk is full: what was paid for is kept. Make room, then `agentopt resume {self._store.folder}`"
+            )
         if any(isinstance(r, _Stopped) for r in results):
             raise asyncio.CancelledError("the run was asked to stop")
         return [r for r in results if isinstance(r, Outcome)]
@@ -126,10 +143,13 @@ class Cells:
                 self._ledger.release(reservation)
                 raise
             self._ledger.settle(reservation, {"evaluations": 1})
-            data = {"outcome": outcome.model_dump(mode="json")}
-            await asyncio.shield(self._store.append("cell", data, blobs))
+            data = {"outcome": outcome.model_dump(mode="json"), "elapsed": round(self._ledger.elapsed, 3)}
+            await asyncio.shield(self._commit(data, blobs))
             self._done[cell.key] = outcome
             return outcome
+
+    async def _commit(self, data: dict[str, Any], blobs: list[bytes]) -> None:
+        await self._store.append("cell", {**data, "turn": self._turn()}, blobs)
 
     async def _evaluate(self, cell: Cell) -> tuple[Outcome, list[bytes]]:
         for left in reversed(range(TRIES)):
@@ -145,26 +165,35 @@ class Cells:
         begin = time.monotonic()
         status: Status = "ok"
         output: Any = None
+        shown: JsonValue = None
         error: str | None = None
         feedback = None
-        with open_run(), Override(cell.candidate.values), Trace() as trace, use_session(session):
+        world, override = self._world(session.scope), Override(cell.candidate.values)
+        with open_run(), override, world, Trace() as trace, use_session(session):
             try:
-                async with asyncio.timeout(self._timeout):
+                async with asyncio.timeout(self._timeout) as meter.limit:
                     output = await self._target.call(cell.example.input)
-                trace.output = output
+                trace.output = output if isinstance(output, Node) else None
+                shown = jsonable(output)
             except TimeoutError:
                 status, error = "timeout", f"no answer within {self._timeout:g} seconds"
-                meter.closed = True
             except Exception as problem:
                 status, error = _blame(problem)
+        meter.limit = None
         if status == "ok":
             judge = replace(session, role="judge", scope=f"{session.scope}/judge")
-            with use_session(judge):
-                feedback = await self._score(cell.example, value_of(output), trace)
+            try:
+                with open_run(), Block(), self._world(judge.scope), use_session(judge):  # its calls are counted
+                    async with asyncio.timeout(self._timeout) as meter.limit:
+                        feedback = await self._score(cell.example, value_of(output), trace)
+            except TimeoutError:
+                feedback = ScorerError(text=f"the scorer said nothing within {self._timeout:g} seconds")
+            except LLMError as problem:  # a judge that brings nothing says nothing of the program
+                feedback = ScorerError(text=f"the judge: {type(problem).__name__}: {problem}")
             if isinstance(feedback, ScorerError):
                 status, error, feedback = "infra_error", feedback.text, None
         meter.closed = True
-        graph = json.dumps(trace.graph.to_json(), ensure_ascii=False, default=repr).encode()
+        graph = json.dumps(trace.graph.to_json(), ensure_ascii=False, default=repr).encode("utf-8", "backslashreplace")
         metrics = {"seconds": time.monotonic() - begin, **meter.metrics()}
         outcome = Outcome(
             candidate=cell.candidate.id,
@@ -172,7 +201,7 @@ class Cells:
             repeat=cell.repeat,
             split=cell.split,
             status=status,
-            output=jsonable(output),
+            output=shown,
             feedback=feedback,
             metrics=metrics,
             trace=blob_id(graph),
@@ -184,7 +213,7 @@ class Cells:
         """What the scorer says; a plain one runs in a thread, where it may wait for a judge's answer."""
         if inspect.iscoroutinefunction(self._task.scorer):
             return await self._task.ascore(example, output, trace)
-        return await asyncio.to_thread(self._task.score, example, output, trace)
+        return await in_thread(lambda: self._task.score(example, output, trace))
 
 
 class _Stopped(Exception):
@@ -192,23 +221,42 @@ class _Stopped(Exception):
 
 
 class _CellClient:
-    """The client of one cell: counts what it uses, and refuses calls of a graph that goes on after its timeout."""
+    """The client of one cell: counts what it uses, stops the cell's clock while a call is under way, and refuses calls
+    of a graph that goes on after its timeout."""
 
     def __init__(self, inner: Client) -> None:
         self._inner = inner
         self.closed = False
+        self.limit: asyncio.Timeout | None = None
+        self._under_way = 0
+        self._left = 0.0
         self._sums = {"calls": 0.0, "input_tokens": 0.0, "output_tokens": 0.0}
         self._usd: float | None = 0.0
 
     async def complete(self, request: Request) -> Response:
         if self.closed:
             raise LLMError("this cell has ended (timeout); its late call is not sent")
-        response = await self._inner.complete(request)
+        self._pause()
+        try:
+            response = await self._inner.complete(request)
+        finally:
+            self._go_on()
         self._sums["calls"] += 1
         self._sums["input_tokens"] += response.usage.input_tokens
         self._sums["output_tokens"] += response.usage.output_tokens
         self._usd = None if self._usd is None or response.usd is None else self._usd + response.usd
         return response
+
+    def _pause(self) -> None:
+        self._under_way += 1
+        if self._under_way == 1 and self.limit is not None and (ends := self.limit.when()) is not None:
+            self._left = ends - asyncio.get_running_loop().time()
+            self.limit.reschedule(None)
+
+    def _go_on(self) -> None:
+        self._under_way -= 1
+        if self._under_way == 0 and self.limit is not None and not self.limit.expired():
+            self.limit.reschedule(asyncio.get_running_loop().time() + max(0.0, self._left))
 
     def metrics(self) -> dict[str, float]:
         return self._sums if self._usd is None else {**self._sums, "usd": self._usd}
@@ -220,6 +268,8 @@ def _blame(problem: Exception) -> tuple[Status, str]:
     while cause is not None:
         if isinstance(cause, BudgetExhausted | UsageError):
             raise cause
+        if isinstance(cause, UnusableAnswer):
+            return "agent_error", f"{type(cause).__name__}: {cause}"
         if isinstance(cause, _INFRA):
             return "infra_error", f"{type(cause).__name__}: {cause}"
         cause = cause.__cause__ if isinstance(cause, NodeError | AgentOptError) else None

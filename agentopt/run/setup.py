@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import platform
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,25 +13,29 @@ from pathlib import Path
 from typing import Any
 
 from agentopt.core.values import Candidate, canonical
-from agentopt.errors import AgentOptError, UsageError
+from agentopt.errors import UsageError
 from agentopt.evaluate import Example, SplitLedger, Splits, Task, evaluator_hash, from_metric
 from agentopt.llm.cache import ResponseCache
 from agentopt.llm.context import Session
+from agentopt.llm.gateway import Gateway
 from agentopt.llm.ledger import Ledger
 from agentopt.llm.meter import Price
 from agentopt.llm.prices import per_token
 from agentopt.llm.stack import Stack
 from agentopt.llm.types import Client, Request
 from agentopt.optim.base import Optimizer
+from agentopt.optim.invariants import known
 from agentopt.optim.registry import BUILTIN, make
-from agentopt.run.calllog import StoreLog
+from agentopt.run.calllog import Refusals, StoreLog
 from agentopt.run.cells import Cells
 from agentopt.run.config import RunConfig
+from agentopt.run.effects import StoreTape, world
 from agentopt.run.forecast import CallCost, forecast
 from agentopt.run.parts import Parts
+from agentopt.run.sources import Sources, collect, opened
 from agentopt.run.target import Target
 from agentopt.store import Store, blob_id
-from agentopt.workspace import find, find_root, load_graph, load_optimizer, load_task, prompt_text, scripted
+from agentopt.workspace import find_root, load_graph, load_optimizer, load_task, prompt_text, scripted
 
 __all__ = ["Plan", "connect", "new_folder", "plan", "started"]
 
@@ -45,8 +49,8 @@ class Plan:
     task: Task
     splits: Splits
     clients: dict[str, Client] = field(default_factory=dict)
-    sources: dict[str, bytes] = field(default_factory=dict)
-    """Workspace files behind the run, by their place in the workspace."""
+    sources: Sources = field(default_factory=Sources)
+    """Workspace files and libraries behind the run."""
 
 
 def plan(
@@ -60,17 +64,19 @@ def plan(
 
     Raises ``UsageError`` (``UnknownName``, ``MissingDependency``) for what cannot be had.
     """
-    if graph is None:
-        graph = load_graph(config.graph)
-    target = Target(graph, config.graph, config.parameters, threads=config.max_connections)
-    made = _task(config, task, metric)
+    given = frozenset(kind for kind, thing in (("graph", graph), ("task", task)) if thing is not None)
+    with opened() as read:
+        if graph is None:
+            graph = load_graph(config.graph)
+        made = _task(config, task, metric)
+    target = Target(graph, config.graph, config.parameters)
     ready = dict(clients or {})
     for role in ("agent", "optimizer", "judge"):
         model = config.model_of(role)
         if model and model.startswith("scripted/") and model not in ready:
             ready[model] = scripted(model)
     splits = made.splits(limit=config.limit, seed=config.seed)
-    return Plan(config, target, made, splits, ready, _sources(config, target))
+    return Plan(config, target, made, splits, ready, collect(config, target, given, read))
 
 
 def _task(config: RunConfig, task: Any, metric: Callable[..., Any] | None) -> Task:
@@ -87,25 +93,19 @@ def _task(config: RunConfig, task: Any, metric: Callable[..., Any] | None) -> Ta
     raise UsageError(f"task is {type(task).__name__}: give a name, a Task, or a list of examples with metric=...")
 
 
-def _sources(config: RunConfig, target: Target) -> dict[str, bytes]:
-    """The files that decide what the run does: graph, task and prompts."""
-    files: dict[str, bytes] = {}
-    for kind, name in (("graph", config.graph), ("task", config.task)):
-        try:
-            item = find(kind, name)
-            files[item.workspace.relative(item.path)] = item.path.read_bytes()
-        except (AgentOptError, OSError):
-            continue  # an object made in Python has no file of its own
-    for parameter in target.parameters.values():
-        path = getattr(parameter, "path", None)
-        if path:
-            files[str(path)] = str(parameter.value).encode()
-    return files
-
-
 def preflight(plan: Plan) -> None:
-    """Refuse what cannot work before anything is made: no parameter to search, a budget that is too small."""
-    plan.target.baseline()
+    """Refuse what cannot work before anything is made.
+
+    That is: no parameter to search, an invariant that does not exist, a frozen text in no parameter, a budget that is
+    too small.
+    """
+    values = plan.target.baseline().values
+    known(plan.config.invariants_off)
+    if "constraint" in plan.config.invariants_off:
+        raise UsageError("what a parameter admits is part of the program: change the parameter, not invariants_off")
+    for text in plan.config.frozen:
+        if not any(text in str(value) for value in values.values()):
+            raise UsageError(f"the frozen text {text!r} is in no parameter; there are {', '.join(sorted(values))}")
     forecast(plan.config, (len(plan.splits.search), len(plan.splits.validation), len(plan.splits.test)), estimate(plan))
 
 
@@ -134,8 +134,6 @@ def _slug(name: str) -> str:
 
 def started(plan: Plan, endpoints: Mapping[str, str], kind: str) -> tuple[dict[str, Any], list[bytes]]:
     """The first event of a run and its blobs: configuration, splits, identities, sources, examples."""
-    import agentopt
-
     blobs = [canonical([e.model_dump(mode="json") for e in part]).encode() for part in _parts(plan.splits)]
     data = {
         "kind": kind,
@@ -150,10 +148,11 @@ def started(plan: Plan, endpoints: Mapping[str, str], kind: str) -> tuple[dict[s
             for name, part, blob in zip(("search", "validation", "test"), _parts(plan.splits), blobs, strict=True)
         },
         "endpoints": dict(endpoints),
-        "sources": {name: blob_id(content) for name, content in plan.sources.items()},
-        "versions": {"agentopt": agentopt.__version__, "python": platform.python_version()},
+        "sources": {name: blob_id(content) for name, content in plan.sources.files.items()},
+        "refs": plan.sources.refs,
+        "versions": plan.sources.versions,
     }
-    return data, [*blobs, *plan.sources.values()]
+    return data, [*blobs, *plan.sources.files.values()]
 
 
 def _parts(splits: Splits) -> tuple[tuple[Example, ...], ...]:
@@ -182,35 +181,45 @@ def optimizer_of(config: RunConfig) -> Optimizer:
 def connect(plan: Plan, store: Store, *, optimizer: Optimizer | None, elapsed: float = 0.0) -> tuple[Parts, Stack]:
     """Put the clients of a run together over its store."""
     config = plan.config
-    ledger = Ledger(config.budget, spent=store.spend(), elapsed=elapsed)
+    ledger = Ledger(config.budget, spent=store.spend(), elapsed=elapsed, grace=config.timeout)
     for call in store.unanswered():  # sent before a crash: charged as reserved, and sent again when its turn comes
         ledger.charge(call["role"], call["reserved"])
     stack = Stack(
         ledger,
-        StoreLog(store),
+        StoreLog(store, turn := itertools.count().__next__),
         _cache(config),
         clients=plan.clients,
         max_connections=config.max_connections,
         price=rates(config),
         on_divergence=lambda request, _: _diverged(store, request),
     )
+    client, known = Refusals(stack, store), StoreTape.known(store)
+    cells = Cells(
+        plan.target, plan.task, store, ledger, client, sessions(config, stack.gateway),
+        concurrency=config.max_connections, timeout=config.timeout, turn=turn,
+        world=world(config.seed, lambda scope: StoreTape(store, scope, known)),
+    )  # fmt: skip
+    parts = Parts(
+        config, plan.target, plan.task, plan.splits, optimizer or make("random"), store, ledger, client, cells,
+        split_ledger(), functools.cache(prompt_text), estimate(plan),
+    )  # fmt: skip
+    return parts, stack
+
+
+def sessions(
+    config: RunConfig, gateway: Gateway, prompt: Callable[[str], str] = prompt_text
+) -> Callable[[Client, str, int], Session]:
+    """What makes the session of a scope: models by role and defaults. Called in the loop that serves the calls."""
     loop = asyncio.get_running_loop()
     models = {role: model for role in ("agent", "optimizer", "judge") if (model := config.model_of(role))}
 
     def session(client: Client, scope: str, repeat: int) -> Session:
-        defaults = {"max_tokens": config.max_tokens, "temperature": config.temperature, "repeat": repeat}
+        defaults = {"max_tokens": config.max_tokens, "temperature": config.temperature, "repeat": repeat,
+                    "timeout": config.timeout}  # fmt: skip
         given = {k: v for k, v in defaults.items() if v is not None}
-        return Session(client, models, given, scope, loop=loop, gateway=stack.gateway)
+        return Session(client, models, given, scope, loop=loop, prompt=prompt, gateway=gateway)
 
-    cells = Cells(
-        plan.target, plan.task, store, ledger, stack, session,
-        concurrency=config.max_connections, timeout=config.timeout,
-    )  # fmt: skip
-    parts = Parts(
-        config, plan.target, plan.task, plan.splits, optimizer or make("random"), store, ledger, stack, cells,
-        split_ledger(), functools.cache(prompt_text), estimate(plan),
-    )  # fmt: skip
-    return parts, stack
+    return session
 
 
 def check_models(plan: Plan, stack: Stack) -> dict[str, str]:

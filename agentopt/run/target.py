@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import dataclasses
 import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pydantic import BaseModel, JsonValue
 
+from agentopt._aio import in_thread
 from agentopt.core import Node, Parameter, parameters
 from agentopt.core.values import Candidate
 from agentopt.errors import UnknownName, UsageError
 from agentopt.optim.base import ParameterSpec
 
-__all__ = ["Target", "jsonable", "value_of"]
+__all__ = ["Target", "is_async", "jsonable", "value_of"]
 
 
 class Target:
@@ -29,13 +27,12 @@ class Target:
         graph: a decorated function, or an object that can be called.
         name: how it is named in messages and in the run.
         only: names of the parameters to search; empty means all but code, which needs the sandbox.
-        threads: how many sync calls may run at once.
 
     Raises:
         UsageError: nothing to call, nothing to search, or a name in ``only`` that is not a parameter.
     """
 
-    def __init__(self, graph: Callable[..., Any], name: str, only: tuple[str, ...] = (), threads: int = 16) -> None:
+    def __init__(self, graph: Callable[..., Any], name: str, only: tuple[str, ...] = ()) -> None:
         if not callable(graph):
             raise UsageError(f"graph {name} is {type(graph).__name__}, which cannot be called; decorate a function")
         self.graph, self.name = graph, name
@@ -46,9 +43,7 @@ class Target:
         self.parameters: dict[str, Parameter[Any]] = {
             key: p for key, p in found.items() if (key in only if only else p.kind != "code")
         }
-        call = graph if inspect.isroutine(graph) else type(graph).__call__
-        self._is_async = any(inspect.iscoroutinefunction(inspect.unwrap(f)) for f in (graph, call))
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"agentopt {name}")
+        self._is_async = is_async(graph)
 
     @functools.cached_property
     def specs(self) -> dict[str, ParameterSpec]:
@@ -73,14 +68,8 @@ class Target:
         if self._is_async:
             result = self.graph(*args, **kwargs)
         else:
-            context = contextvars.copy_context()
-            call = functools.partial(context.run, self.graph, *args, **kwargs)
-            result = await asyncio.get_running_loop().run_in_executor(self._pool, call)
+            result = await in_thread(functools.partial(self.graph, *args, **kwargs))
         return await result if inspect.isawaitable(result) else result
-
-    def close(self) -> None:
-        """Let the threads go; those that still run a call that timed out end on their own."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _bind(self, input: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if not isinstance(input, Mapping):
@@ -100,6 +89,12 @@ class Target:
         )
 
 
+def is_async(graph: Callable[..., Any]) -> bool:
+    """Whether a graph's call gives a coroutine: an async function, or an object with an async ``__call__``."""
+    call = graph if inspect.isroutine(graph) else type(graph).__call__
+    return any(inspect.iscoroutinefunction(inspect.unwrap(f)) for f in (graph, call))
+
+
 def value_of(output: Any) -> Any:
     """A graph's output without its history: a node's value, and those of nodes inside lists, tuples and dicts."""
     if isinstance(output, Node):
@@ -112,9 +107,16 @@ def value_of(output: Any) -> Any:
 
 
 def jsonable(value: Any) -> JsonValue:
-    """A value as JSON: nodes and models opened, tuples and sets as lists, what JSON cannot hold as its repr."""
+    """A value as JSON: nodes and models opened, tuples and sets as lists, what JSON cannot hold as its repr.
+
+    Half characters (lone surrogates) are escaped and whole numbers of hundreds of digits are written in hexadecimal.
+    """
     value = value_of(value)
-    if value is None or isinstance(value, bool | int | str):
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, int):
+        return value if value.bit_length() < 2048 else hex(value)
+    if value is None:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else repr(value)
@@ -123,9 +125,9 @@ def jsonable(value: Any) -> JsonValue:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: jsonable(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(k): jsonable(v) for k, v in value.items()}
+        return {str(jsonable(k)): jsonable(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [jsonable(v) for v in value]
     if isinstance(value, set | frozenset):
         return sorted((jsonable(v) for v in value), key=repr)
-    return repr(value)
+    return repr(value).encode("utf-8", "backslashreplace").decode()

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agentopt.errors import LLMError, TransientLLMError
+from agentopt.errors import LLMError, TransientLLMError, UnusableAnswer
 from agentopt.serve.child import Child, program
 from agentopt.serve.diagnose import diagnose
 from agentopt.serve.options import ENGINES, Loaded
@@ -166,7 +166,7 @@ class Engine:
 
     def _refusal(self, event: dict[str, Any]) -> LLMError:
         text = f"{self.label}: {event.get('message')}"
-        return LLMError(text) if event.get("kind") == "invalid" else TransientLLMError(text)
+        return UnusableAnswer(text) if event.get("kind") == "invalid" else TransientLLMError(text)
 
     def _ended(self, child: Child, status: int | None) -> None:
         with self._lock:
