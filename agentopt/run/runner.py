@@ -185,11 +185,9 @@ class Runner:
             await self._store.append("step.asked", asked)
         admitted = await self._admit(step, view, state.asked)
         heats = await self._race(step, admitted) if admitted else []
-        best = state.archive.scored(state.incumbent)
-        for heat in heats:
-            scored = state.archive.scored(heat.id)
-            if heat.complete and scored.mean is not None and (best.mean is None or scored.mean > best.mean):
-                best = scored
+        ahead = [heat for heat in heats if heat.complete and heat.difference > 0]  # paired: on the same examples
+        won = max(ahead, key=lambda heat: heat.difference).id if ahead else state.incumbent
+        best = state.archive.scored(won)
         if best.candidate.id != state.incumbent:
             await self._store.append("incumbent", {"step": step, "id": best.candidate.id, **numbers_of(best)})
         new = [o for id_ in admitted for o in state.archive.outcomes(id_, "search")]
@@ -214,15 +212,16 @@ class Runner:
         admitted: list[str] = []
         for number, proposal in enumerate(proposals):
             candidate = proposal.candidate
-            reasons = [str(v) for v in check_invariants(proposal, view)]
-            if candidate.id in admitted or (candidate.id in state.archive and state.archive[candidate.id].step != step):
-                reasons.append("duplicate: these values have been evaluated already")
+            others = [state.archive[id_].candidate for id_ in admitted]
+            broken = [(v.rule, str(v)) for v in check_invariants(proposal, view, others=others)]
+            known = candidate.id in state.archive and state.archive[candidate.id].step != step
+            if not broken and (known or candidate.id in admitted):  # also where near-duplicates are let through
+                broken.append(("duplicate", "these values have been evaluated already"))
             note = {"step": step, "number": number, "id": candidate.id, "operator": proposal.operator,
                     "why": proposal.why, "rejected": list(proposal.rejected)}  # fmt: skip
-            if reasons:
-                await self._store.append(
-                    "proposal.rejected", note | {"reasons": reasons, "values": dict(candidate.values)}
-                )
+            if broken:
+                told = {"reasons": [reason for _, reason in broken], "rules": [rule for rule, _ in broken]}
+                await self._store.append("proposal.rejected", note | told | {"values": dict(candidate.values)})
                 continue
             await self._store.append(
                 "candidate",
