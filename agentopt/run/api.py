@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar, cast
 from agentopt._aio import run_sync
 from agentopt.core import Override
 from agentopt.core.values import Budget, Candidate
-from agentopt.errors import BudgetExhausted, UnknownName, UsageError
+from agentopt.errors import BudgetExhausted, StoreError, UnknownName, UsageError
 from agentopt.evaluate import summarize
 from agentopt.evaluate.splits import SplitName
 from agentopt.llm.context import Session, current_session, use_session
@@ -136,7 +136,9 @@ async def resume_async(
             store.subscribe(on_event)
         begun = store.last("run.started")
         if begun is None or begun.data.get("kind") != "optimize":
-            raise UsageError(f"run {folder.name} is not an optimization that has begun; start a new one")
+            raise UsageError(
+                f"run {folder.name} is not an optimization that has begun: nothing was paid, start it again"
+            )
         first: dict[str, Any] = dict(begun.data)
         config = RunConfig.model_validate(first["config"])
         budget = config.budget
@@ -149,7 +151,7 @@ async def resume_async(
             _check_extra(folder.name, state, budget, extra)
         config = config.model_copy(update={"budget": _sum(budget, extra)})
         more = add_budget is not None and "budget" in (state.ended or "")
-        if state.claim is not None or (state.finished == "finished" and not more):
+        if state.finished == "finished" and not more and _written(folder, state):
             return result_of(folder)
         plan = setup.plan(config, graph, task, metric, clients)
         if plan.task.hash != first["task"]["hash"]:
@@ -166,11 +168,11 @@ async def resume_async(
             setup.check_models(plan, stack)
             if elapsed > known:  # the process before was killed and could not write its time down
                 await store.append("clock", {"seconds": round(elapsed - known, 3)})
-            sums = {"add_budget": extra, "budget": config.budget}
-            await store.append("run.resumed", {k: b.model_dump(mode="json", exclude_none=True) for k, b in sums.items()})
-            if more:
+            if more:  # first: a budget that is added is never added to a search that stays closed
                 await store.append("search.reopened", {})
                 state.ended = state.chosen = None
+            sums = {"add_budget": extra, "budget": config.budget}
+            await store.append("run.resumed", {k: b.model_dump(mode="json", exclude_none=True) for k, b in sums.items()})
             return await _drive(parts, state, folder)
         finally:
             await stack.aclose()
@@ -302,15 +304,33 @@ async def _drive(parts: Parts, state: State, folder: Path) -> Result:
     finally:
         id_ = state.chosen or state.incumbent
         if id_ is not None and state.baseline is not None and not parts.store.full:
-            write_best(
-                folder, state.archive[id_].candidate, state.baseline, parts.target.parameters,
-                graph=parts.config.graph, model=parts.config.model,
-                claim=state.claim.sentence if state.claim else None,
-            )  # fmt: skip
+            try:
+                write_best(
+                    folder, state.archive[id_].candidate, state.baseline, parts.target.parameters,
+                    graph=parts.config.graph, model=parts.config.model, claim=_sentence(state),
+                )  # fmt: skip
+            except OSError as error:
+                raise StoreError(
+                    f"cannot write {folder / 'best'} ({error.strerror}); the run itself is kept: make room, then "
+                    f"`agentopt resume {folder.name}`"
+                ) from error
         for text in _overruns(parts.ledger):
             await asyncio.shield(parts.store.append("warning", {"text": text}))
         await asyncio.shield(parts.store.append("clock", {"seconds": round(parts.ledger.elapsed - begun, 3)}))
     return result_of(folder, status)
+
+
+def _sentence(state: State) -> str | None:
+    return state.claim.sentence if state.claim else None
+
+
+def _written(folder: Path, state: State) -> bool:
+    """Whether ``best/`` tells the end of the run."""
+    try:
+        record = read_best(folder)
+    except (UsageError, OSError, ValueError):
+        return False
+    return (record.get("id"), record.get("claim")) == (state.chosen or state.incumbent, _sentence(state))
 
 
 def _overruns(ledger: Ledger) -> list[str]:

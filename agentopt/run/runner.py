@@ -53,9 +53,10 @@ class Runner:
         ``asyncio.CancelledError`` when it was stopped.
         """
         state = self._s
-        if state.claim is not None:
-            return "finished"
         status = "finished"
+        if state.claim is not None:  # killed between the claim and the end
+            await self._store.append("run.finished", {"status": status, "spend": self._spend()})
+            return status
         scorer = evaluator_hash(self._p.task.scorer)
         try:
             await self._baseline()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agentopt.core.values import Candidate, canonical
-from agentopt.errors import UsageError
+from agentopt.errors import RunLocked, UsageError
 from agentopt.evaluate import Example, SplitLedger, Splits, Task, evaluator_hash, from_metric
 from agentopt.llm.cache import ResponseCache
 from agentopt.llm.context import Session
@@ -114,7 +114,7 @@ def new_folder(config: RunConfig) -> Path:
     place = Path(config.runs_dir)
     if config.name:
         folder = place / config.name
-        if (folder / "run.sqlite").exists():
+        if _begun(folder):
             raise UsageError(
                 f"there is a run in {folder} already: `agentopt resume {config.name}`, or choose another --name"
             )
@@ -125,6 +125,17 @@ def new_folder(config: RunConfig) -> Path:
     while folder.exists():
         folder, number = place / f"{stamp}-{slug}-{number}", number + 1
     return folder
+
+
+def _begun(folder: Path) -> bool:
+    """Whether a run has been made there; one that was killed before its first event has not."""
+    if not (folder / "run.sqlite").exists():
+        return False
+    try:
+        with Store(folder) as store:
+            return store.last("run.started") is not None
+    except RunLocked:
+        return True
 
 
 def _slug(name: str) -> str:
