@@ -14,8 +14,10 @@ from collections.abc import Callable
 from agentopt.errors import RunCorrupt, SchemaTooNew, StoreError
 from agentopt.store.events import checksum, project
 
-__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "prepare", "run_id", "unusable", "verify"]
+__all__ = ["APPLICATION_ID", "FAILURES", "SCHEMA_VERSION", "prepare", "run_id", "unusable", "verify"]
 
+FAILURES = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite raises; the second where the text of its own message is damaged."""
 APPLICATION_ID = 0x61676F70  # "agop"
 SCHEMA_VERSION = 2
 
@@ -73,6 +75,8 @@ def prepare(db: sqlite3.Connection, *, name: str, readonly: bool = False) -> sql
             raise RunCorrupt(
                 f"{name} is not a run file of agentopt; name a folder under runs/ (`agentopt runs` lists them)"
             )
+        if version < 1:
+            raise RunCorrupt(f"{name} is damaged (schema {version}); restore it from a copy, nothing was changed")
         if version > SCHEMA_VERSION:
             raise SchemaTooNew(
                 f"{name} has schema {version}, this agentopt reads up to {SCHEMA_VERSION}: `pip install -U agentopt`"
@@ -88,7 +92,7 @@ def prepare(db: sqlite3.Connection, *, name: str, readonly: bool = False) -> sql
                 _UPGRADES[step](db)
                 db.execute(f"PRAGMA user_version={step + 1}")
                 db.execute("COMMIT")
-    except sqlite3.Error as error:
+    except FAILURES as error:
         if db.in_transaction:
             db.rollback()
         raise unusable(error, name) from error
@@ -119,15 +123,15 @@ def verify(db: sqlite3.Connection, name: str) -> bool:
                 db.execute(f"DELETE FROM {table}")
             _project_all(db, db, name)
             db.execute("COMMIT")
-    except sqlite3.Error as error:
+    except FAILURES as error:
         raise unusable(error, name) from error
     return same
 
 
-def unusable(error: sqlite3.Error, name: str) -> StoreError:
+def unusable(error: Exception, name: str) -> StoreError:
     """What an error of SQLite means: a damaged file, or a place that cannot be read or written now."""
     kind = str(getattr(error, "sqlite_errorname", None) or "")
-    if kind.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR")):
+    if kind.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR")) or "decode" in str(error):
         return RunCorrupt(f"{name} is cut or damaged ({error}); restore it from a copy, nothing was changed")
     if kind == "SQLITE_FULL" or "disk is full" in str(error):
         return StoreError(f"cannot write {name}: the disk is full; free some space, then `agentopt resume`")

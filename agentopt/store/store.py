@@ -19,7 +19,7 @@ from typing import IO, Any, Self
 from agentopt.core.values import Outcome
 from agentopt.errors import RunCorrupt, RunLocked, StoreError
 from agentopt.store.events import Event, checksum
-from agentopt.store.schema import prepare, run_id, unusable, verify
+from agentopt.store.schema import FAILURES, prepare, run_id, unusable, verify
 from agentopt.store.writer import ADVICE, Writer
 
 __all__ = ["Store", "blob_id"]
@@ -113,7 +113,7 @@ class Store:
         """The run's own random name: the same wherever the file is moved to."""
         try:
             return run_id(self._db)
-        except sqlite3.Error as error:
+        except FAILURES as error:
             raise unusable(error, str(self.path)) from error
 
     def events(self, *types: str, since: int = 0) -> Iterator[Event]:
@@ -223,7 +223,7 @@ class Store:
                     ) from error
                 db = _open(f"{uri}?immutable=1")
             return prepare(db, name=str(self.path), readonly=True)
-        except sqlite3.Error as error:
+        except FAILURES as error:
             raise unusable(error, str(self.path)) from error
 
     @property
@@ -238,7 +238,7 @@ class Store:
     def _read(self, sql: str, args: list[Any]) -> list[Any]:
         try:
             return self._db.execute(sql, args).fetchall()
-        except sqlite3.Error as error:
+        except FAILURES as error:
             raise unusable(error, str(self.path)) from error
 
     def _events(self, which: str, args: list[Any]) -> Iterator[Event]:
