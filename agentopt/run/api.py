@@ -24,11 +24,10 @@ from agentopt.optim.base import Optimizer
 from agentopt.run import setup
 from agentopt.run.archive import Archive
 from agentopt.run.best import read_best, write_best
-from agentopt.run.cells import Cell
 from agentopt.run.config import RunConfig
+from agentopt.run.evaluation import score, split_names
 from agentopt.run.files import find_run
 from agentopt.run.forecast import told
-from agentopt.run.finals import touch
 from agentopt.run.parts import Parts
 from agentopt.run.result import Evaluation, Result, result_of
 from agentopt.run.runner import Runner
@@ -202,7 +201,6 @@ async def evaluate_async(
     """``evaluate`` for code that runs in an event loop."""
     config, given = _configured(graph, task, options)
     plan = setup.plan(config, given.get("graph"), given.get("task"), metric, given["clients"])
-    names: tuple[SplitName, ...] = ("search", "validation", "test") if split == "all" else (split,)
     candidate = Candidate(values={n: s.value for n, s in plan.target.specs.items()}, origin="baseline")
     if values:
         candidate = candidate.change(dict(values), "given")
@@ -214,22 +212,7 @@ async def evaluate_async(
         try:
             data, blobs = setup.started(plan, setup.check_models(plan, stack), "evaluate")
             await store.append("run.started", data | {"split": split}, blobs)
-            await store.append("baseline", {"candidate": candidate.model_dump(mode="json")})
-            for name in names:
-                touch(parts, name, "evaluate")
-            cells = [
-                Cell(candidate, example, name, repeat)
-                for name in names
-                for example in plan.splits[name]
-                for repeat in range(config.repeats)
-            ]
-            status = "evaluated"
-            try:
-                outcomes = await parts.cells.run(cells)
-            except BudgetExhausted as end:
-                status, outcomes = "budget", parts.cells.committed(cells)
-                await store.append("budget.exhausted", {"axis": end.axis, "message": str(end)})
-            await store.append("run.finished", {"status": status, "spend": parts.ledger.by_role()})
+            outcomes = await score(parts, candidate, split_names(split))
             summary = summarize(outcomes, plan.task.score_range)
             return Evaluation(folder, split, candidate, summary, tuple(outcomes), store.spend())
         finally:
