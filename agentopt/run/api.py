@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar, cast
 from agentopt._aio import run_sync
 from agentopt.core import Override
 from agentopt.core.values import Budget, Candidate
-from agentopt.errors import BudgetExhausted, StoreError, UnknownName, UsageError
+from agentopt.errors import StoreError, UnknownName, UsageError
 from agentopt.evaluate import summarize
 from agentopt.evaluate.splits import SplitName
 from agentopt.llm.context import Session, current_session, use_session
@@ -171,7 +171,8 @@ async def resume_async(
                 await store.append("search.reopened", {})
                 state.ended = state.chosen = None
             sums = {"add_budget": extra, "budget": config.budget}
-            await store.append("run.resumed", {k: b.model_dump(mode="json", exclude_none=True) for k, b in sums.items()})
+            budgets = {name: sum_.model_dump(mode="json", exclude_none=True) for name, sum_ in sums.items()}
+            await store.append("run.resumed", budgets)
             return await _drive(parts, state, folder)
         finally:
             await stack.aclose()
@@ -360,7 +361,7 @@ def _check_extra(name: str, state: State, budget: Budget, extra: Budget) -> None
         raise UsageError("--add-budget adds nothing: give it as calls=200,usd=1")
     for axis in given:
         if getattr(budget, axis) is None:
-            raise UsageError(f"run {name} has no limit on {axis}, so nothing can be added to it; its budget is {budget}")
+            raise UsageError(f"run {name} has no limit on {axis}, so nothing is added to it; its budget is {budget}")
     if state.claim is not None:
         raise UsageError(f"run {name} has made its test ({state.claim.verdict}): more budget changes nothing")
     if state.finished == "finished" and "budget" not in (state.ended or ""):

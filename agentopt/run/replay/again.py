@@ -1,0 +1,344 @@
+"""The parts that a ``Runner`` gets in a replay: a store that compares, a client that only remembers, cells in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import agentopt.errors
+from agentopt.core.values import Outcome, digest
+from agentopt.errors import BudgetExhausted, LLMError
+from agentopt.evaluate import SplitLedger, Touch
+from agentopt.llm.types import Request, Response
+from agentopt.run.cells import Cell, Cells
+from agentopt.run.replay.divergence import (
+    Diverged,
+    Divergence,
+    RecordEnds,
+    first_difference,
+    node_difference,
+    plain,
+    told,
+)
+from agentopt.run.replay.record import SPINE, Part, place_of, timed_out
+from agentopt.run.runner import Runner
+from agentopt.store import Event, Store
+
+__all__ = ["Comparing", "Gate", "Remembered", "RememberedTape", "ReplayCells", "ReplayRunner", "Report", "Touches"]
+
+_IGNORED = {"spend", "elapsed"}
+"""Fields of events that tell of time and money, not of what was decided."""
+_PROPOSALS = {"step.asked", "proposal.accepted", "proposal.rejected", "candidate", "step.admitted"}
+
+
+class Report:
+    """What was compared so far, and the differences that were found. Any thread may report."""
+
+    def __init__(self) -> None:
+        self.found: list[Divergence] = []
+        self.counts = {"calls": 0, "cells": 0, "decisions": 0, "effects": 0, "timeouts": 0}
+        self.stop: Callable[[], None] = lambda: None
+        """Called at the first difference: nothing new is begun."""
+        self._lock = threading.Lock()
+
+    def count(self, what: str) -> None:
+        """One more that is the same."""
+        with self._lock:
+            self.counts[what] += 1
+
+    def diverge(self, divergence: Divergence) -> Diverged:
+        """Note a difference; returns what is to be raised."""
+        with self._lock:
+            self.found.append(divergence)
+        self.stop()
+        return Diverged(divergence.what)
+
+    def first(self) -> Divergence | None:
+        """Of what was under way when the first difference was found: the one that stands first in the log."""
+        return min(self.found, key=lambda d: d.seq or 0, default=None)
+
+
+class Comparing(Store):
+    """A run's log, open for reading: what the loop appends is compared with what it appended then.
+
+    Args:
+        folder: the run.
+        part: what is compared; what the log had before it is what the loop finds.
+        report: where differences go.
+    """
+
+    def __init__(self, folder: Path, part: Part, report: Report) -> None:
+        super().__init__(folder, readonly=True)
+        self._part, self._report = part, report
+        self._left = deque(part.spine)
+        self._phase, self._step = "baseline", None
+        self._phases: dict[str, str] = {}
+        for event in super().events(*SPINE):
+            if event.seq <= part.begin:
+                self._pass(event)
+
+    async def append(self, type: str, data: Mapping[str, Any], blobs: Iterable[bytes] = ()) -> Event:
+        """Compare an event of the loop; nothing is written."""
+        return self.append_now(type, data, blobs)
+
+    def append_now(self, type: str, data: Mapping[str, Any], blobs: Iterable[bytes] = ()) -> Event:
+        """As ``append``."""
+        now = Event(seq=0, time=0.0, type=type, data={k: v for k, v in plain(dict(data)).items() if k not in _IGNORED})
+        if type not in SPINE:
+            return now
+        if not self._left:
+            raise RecordEnds
+        then = self._left[0]
+        old = {k: v for k, v in then.data.items() if k not in _IGNORED}
+        if then.type != type:
+            what = f"the run went on with {then.type}, the replay with {type}"
+            raise self.differs("decision", what, then, {"event": then.type, **old}, {"event": type, **now.data})
+        found = first_difference(old, now.data)
+        if found is not None:
+            place, a, b = found
+            kind: Any = "proposal" if type in _PROPOSALS else "parameters" if type == "baseline" else "decision"
+            what = f"{type}: {place} was {_short(a)}, now it is {_short(b)}"
+            raise self.differs(kind, what, then, old, now.data)
+        self._left.popleft()
+        self._report.count("decisions")
+        self._pass(then)
+        return now
+
+    def differs(self, kind: Any, what: str, then: Event | None, recorded: Any, now: Any, **where: Any) -> Diverged:
+        """Report a difference with where the loop is."""
+        seq = where.pop("seq", then.seq if then is not None else None)
+        here = {"phase": self._phase, "step": self._step, "seq": seq, **where}
+        return self._report.diverge(Divergence(kind=kind, what=what, recorded=plain(recorded), now=plain(now), **here))
+
+    def absent(self, kind: Any, what: str, now: Any, **where: Any) -> BaseException:
+        """What to raise for something that the log does not have: the end of a budget or of the log, or a difference.
+
+        The budget's refusal depends on what else was under way, so it is taken from the log.
+        """
+        if not self._left:
+            return RecordEnds()
+        if self._left[0].type == "budget.exhausted":
+            data: Any = self._left[0].data
+            return BudgetExhausted(data["axis"], data["message"])
+        return self.differs(kind, what, None, None, now, seq=self._left[0].seq, **where)
+
+    @property
+    def next(self) -> Event | None:
+        """The loop's next event in the log."""
+        return self._left[0] if self._left else None
+
+    def events(self, *types: str, since: int = 0) -> Iterator[Event]:
+        """Events that the loop found when it began."""
+        return (e for e in super().events(*types, since=since) if e.seq <= self._part.begin)
+
+    def last(self, type: str) -> Event | None:
+        """The latest of these of a type."""
+        return next(reversed(list(self.events(type))), None)
+
+    def cells(self, candidate: str | None = None, split: str | None = None) -> list[Outcome]:
+        """Outcomes that the loop found when it began."""
+        found = [Outcome.model_validate(event.data["outcome"]) for event in self.events("cell")]
+        last = {(o.candidate, o.example, o.repeat): o for o in found}
+        return [o for o in last.values() if candidate in (None, o.candidate) and split in (None, o.split)]
+
+    def _pass(self, event: Event) -> None:
+        """Know which phase comes after an event."""
+        match event.type:
+            case "baseline.done":
+                self._phase = "noise"
+            case "step.started":
+                self._step = int(str(event.data["step"])) + 1
+                self._phase = f"step {self._step}"
+            case "search.ended":
+                self._phase, self._step = "validation", None
+            case "validation.done":
+                self._phase = "test"
+
+
+class Gate:
+    """Lets completions pass in the order in which they were recorded.
+
+    Args:
+        order: events of the completions.
+        patience: seconds without any completion after which the next one is taken not to come.
+    """
+
+    def __init__(self, order: Iterable[int], patience: float) -> None:
+        self._left = deque(order)
+        self._known = set(self._left)
+        self._patience = patience
+        self._waiting: dict[int, asyncio.Future[None]] = {}
+        self._open = False
+
+    async def turn(self, seq: int) -> int | None:
+        """Wait until everything that was completed before has passed; gives the event that did not come, or None."""
+        while not self._open and seq in self._known and self._left[0] != seq:
+            self._waiting[seq] = asyncio.get_running_loop().create_future()
+            expected = self._left[0]
+            done, _ = await asyncio.wait([self._waiting[seq]], timeout=self._patience)
+            if not done and self._left[0] == expected and not self._open:
+                return expected
+        if seq in self._known and not self._open:
+            self._known.discard(self._left.popleft())
+            if self._left and (waiter := self._waiting.pop(self._left[0], None)) is not None and not waiter.done():
+                waiter.set_result(None)
+        return None
+
+    def open(self) -> None:
+        """Let everything pass from now on."""
+        self._open = True
+        for waiter in self._waiting.values():
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+class Remembered:
+    """A client that answers from the log, by address and payload. It has no way to ask.
+
+    Args:
+        part: the record.
+        log: says where the loop is.
+        report: counts what is the same.
+        gate: the order of completions; None answers at once.
+        wait: seconds after which a call that was cancelled in the run, and is not now, fails.
+    """
+
+    def __init__(self, part: Part, log: Comparing, report: Report, gate: Gate | None, wait: float) -> None:
+        self._part, self._log, self._report, self._gate, self._wait = part, log, report, gate, wait
+
+    async def complete(self, request: Request) -> Response:
+        """Answer one request, fail it as it failed, or report that it differs."""
+        address = str(request.address)
+        answer = self._part.answers.get((address, request.hash))
+        if answer is None:
+            raise self._unknown(address, request)
+        if self._gate is not None and (missing := await self._gate.turn(answer.seq)) is not None:
+            raise _stuck(self._log, missing, answer.seq, **place_of(address))
+        if answer.refused is not None:
+            raise BudgetExhausted(*answer.refused)
+        if answer.response is None:
+            if answer.error.startswith("CancelledError"):
+                await asyncio.sleep(self._wait)
+            raise _error(answer.error)
+        self._report.count("calls")
+        if request.on_text is not None and answer.response.text:
+            request.on_text(answer.response.text)
+        return answer.response
+
+    def _unknown(self, address: str, request: Request) -> BaseException:
+        where = place_of(address)
+        seq, blob = self._part.payloads.get(address, (0, ""))
+        then = json.loads(self._log.blob(blob)) if blob else None
+        if then is None or digest(then) == request.hash:  # never made, or cut off while it was under way
+            return self._log.absent("call", "a call that the run did not make", request.payload(), **where)
+        place, a, b = first_difference(then, plain(request.payload())) or ("payload", None, None)
+        what = f"the call's {place} differs: it was {_short(a)}, now it is {_short(b)}"
+        return self._log.differs("call", what, None, then, request.payload(), seq=seq, **where)
+
+
+class ReplayCells(Cells):
+    """Cells that are run again, compared, and completed in the recorded order. The outcome passed on is the recorded
+    one, whose seconds and trace are those that the optimizer saw.
+
+    Args:
+        replay: part, log, report and gate of the replay.
+        args, options: as those of ``Cells``.
+    """
+
+    def __init__(self, replay: tuple[Part, Comparing, Report, Gate | None], *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._part, self._log, self._report, self._gate = replay
+
+    async def _evaluate(self, cell: Cell) -> tuple[Outcome, list[bytes]]:
+        where = {"candidate": cell.candidate.id, "example": cell.example.id}
+        recorded = self._part.cells.get(cell.key)
+        if recorded is None:
+            what = f"an evaluation on {cell.split} that the run did not make"
+            raise self._log.absent("outcome", what, {"input": cell.example.input}, **where)
+        seq, then = recorded
+        if timed_out(then):  # where its time ended is not repeatable
+            self._report.count("timeouts")
+            return then, []
+        now, blobs = await super()._evaluate(cell)
+        found = first_difference(told(then), told(now))
+        nodes = node_difference(json.loads(self._log.blob(then.trace)), json.loads(blobs[0])) if then.trace else None
+        if found is not None and (nodes is None or found[0] in ("split", "status", "error")):
+            place, a, b = found
+            what = f"the outcome's {place} was {_short(a)}, now it is {_short(b)}"
+            raise self._log.differs("outcome", what, None, told(then), told(now), seq=seq, **where)
+        if nodes is not None:
+            path, old, new = nodes
+            what = f"node {path} was {_short(old)}, now it is {_short(new)}"
+            raise self._log.differs("node", what, None, old, new, seq=seq, path=path, **where)
+        if self._gate is not None and (missing := await self._gate.turn(seq)) is not None:
+            raise _stuck(self._log, missing, seq, **where)
+        self._report.count("cells")
+        return then, []
+
+
+class RememberedTape:
+    """The effects of a scope, from the log."""
+
+    def __init__(self, scope: str, part: Part, log: Comparing, report: Report) -> None:
+        self._scope, self._part, self._log, self._report = scope, part, log, report
+
+    def get(self, place: str) -> Mapping[str, Any] | None:
+        """What was written at a place; an effect that the run did not have is not performed."""
+        full = f"{self._scope}|{place}"
+        record = self._part.effects.get(full)
+        if record is None:
+            scope, path, name, _ = full.split("|")
+            what = f"an effect {name} that the run did not have"
+            raise self._log.absent("effect", what, name, **place_of(f"{scope}|{path}|0"))
+        self._report.count("effects")
+        return record
+
+    def put(self, place: str, record: Mapping[str, Any]) -> None:
+        """Nothing is written in a replay."""
+
+
+class ReplayRunner(Runner):
+    """The loop itself; only what its clock once said is read from the log."""
+
+    def _hurried(self) -> bool:
+        log = self._store
+        assert isinstance(log, Comparing)
+        then = log.next
+        return then is not None and then.type == "search.ended" and str(then.data["reason"]).startswith("the deadline")
+
+
+class Touches(SplitLedger):
+    """The uses of the test split that the run found in its workspace, as its claim tells them."""
+
+    def __init__(self, claim: Event | None) -> None:
+        super().__init__("")
+        data: Any = claim.data if claim is not None else {"touched_by": (), "claim": {}}
+        self._runs, self._shared = data["touched_by"], data["claim"].get("touched_examples")
+
+    def touch(self, split_hash: str, run_id: str, what: str, *, examples: Iterable[str] = ()) -> list[Touch]:
+        """What the run was told then; nothing is written."""
+        named = self._runs if what == "claim" else ()
+        return [Touch(split="", run=run, what="", time=0.0, shared=self._shared) for run in named]
+
+
+def _stuck(log: Comparing, missing: int, seq: int, **where: Any) -> Diverged:
+    what = f"event {missing} was completed before this one, and now it does not come"
+    return log.differs("order", what, None, missing, seq, seq=missing, **where)
+
+
+def _error(text: str) -> Exception:
+    """The exception that a journaled failure was."""
+    name, _, message = text.partition(": ")
+    kind = getattr(agentopt.errors, name, None)
+    return kind(message) if isinstance(kind, type) and issubclass(kind, LLMError) else LLMError(text)
+
+
+def _short(value: Any, width: int = 60) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+

@@ -1,0 +1,90 @@
+"""The code of a replay: the files that are stored in the run, or those of the workspace at hand."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from agentopt.core.values import Budget
+from agentopt.errors import UsageError
+from agentopt.run.config import RunConfig
+from agentopt.run.sources import here, version
+from agentopt.store import Store
+from agentopt.workspace import Workspace, find, prompt_text, read_prompt, search_path
+
+__all__ = ["changed_files", "changed_versions", "extracted", "stored_config", "stored_prompt", "write_code"]
+
+
+def write_code(store: Store, sources: Mapping[str, str], folder: Path) -> list[Path]:
+    """Write the stored files below a folder. Raises ``StoreError`` for a file that is missing or damaged."""
+    written = []
+    for place, id_ in sources.items():
+        path = (folder / place).resolve()
+        if not path.is_relative_to(folder.resolve()):
+            raise UsageError(f"the run's file {place!r} would lie outside of {folder}; nothing was written")
+        content = store.blob(id_)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        written.append(path)
+    return written
+
+
+def changed_files(store: Store, sources: Mapping[str, str]) -> list[str]:
+    """The stored files that are missing at hand, or differ."""
+    at_hand = {place: here(place) for place in sources}
+    return [p for p, id_ in sources.items() if (path := at_hand[p]) is None or path.read_bytes() != store.blob(id_)]
+
+
+def changed_versions(versions: Mapping[str, str]) -> list[str]:
+    """Python and the libraries that have another version than when the run was made."""
+    import platform
+
+    import agentopt
+
+    own = {"python": platform.python_version(), "agentopt": agentopt.__version__}
+    now = {name: own.get(name) or version(name) or "missing" for name in versions}
+    return [f"{name} {then} when the run was made, {now[name]} now" for name, then in versions.items() if now[name] != then]
+
+
+@contextmanager
+def extracted(store: Store, sources: Mapping[str, str]) -> Iterator[Path]:
+    """The stored files as a workspace of their own, for as long as the block lasts."""
+    folder = Path(tempfile.mkdtemp(prefix="agentopt-replay-")).resolve()
+    try:
+        write_code(store, sources, folder)
+        (folder / "agentopt.toml").touch()
+        yield folder
+    finally:
+        module = Workspace(folder).module
+        for name in [n for n in sys.modules if n == module or n.startswith(f"{module}.")]:
+            del sys.modules[name]
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def stored_config(config: RunConfig, refs: Mapping[str, str], folder: Path | None, given: Mapping[str, Any]) -> RunConfig:
+    """The configuration with names that lead into ``folder``; without a budget, for nothing is spent.
+
+    Raises ``UsageError`` for what is neither in a stored file nor given as an object.
+    """
+    update: dict[str, Any] = {"budget": Budget()}
+    for kind in ("graph", "task", "optimizer") if folder is not None else ():
+        if kind in refs:
+            update[kind] = f"{folder}/{refs[kind]}"
+        elif given.get(kind) is None and kind != "optimizer":
+            raise UsageError(
+                f"the run's {kind} {getattr(config, kind)!r} was made in Python and is in no file that could be stored: "
+                f"give it with agentopt.replay(..., {kind}=...)"
+            )
+    return config.model_copy(update=update)
+
+
+def stored_prompt(folder: Path | None, name: str) -> str:
+    """The text of a prompt file, from the stored ones first."""
+    if folder is None:
+        return prompt_text(name)
+    return read_prompt(find("prompt", name, [Workspace(folder), *search_path()]).path).text

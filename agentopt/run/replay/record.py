@@ -1,0 +1,176 @@
+"""What a run's log holds for a replay: the decisions in their order, answers by address, outcomes by cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agentopt.core.values import Outcome
+from agentopt.errors import StoreError, UsageError
+from agentopt.llm.types import Response
+from agentopt.run.replay.divergence import Divergence
+from agentopt.store import Event, Store
+
+__all__ = ["COMPLETIONS", "SPINE", "Answer", "Part", "damage", "parts", "place_of", "timed_out"]
+
+SPINE = frozenset({
+    "baseline", "baseline.done", "noise.done", "step.started", "step.asked", "proposal.rejected", "candidate",
+    "proposal.accepted", "step.admitted", "incumbent", "step.done", "search.ended", "validation.done", "claim",
+    "budget.exhausted", "run.finished",
+})  # fmt: skip
+"""Events of the loop itself: one after the other, the same in every replay."""
+COMPLETIONS = ("call.received", "call.failed", "cell")
+"""Events that come in the order in which concurrent work was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a call ended: an answer, an error, or a refusal by the budget."""
+
+    seq: int
+    response: Response | None = None
+    error: str = ""
+    refused: tuple[str, str] | None = None
+    """Axis and message."""
+
+
+@dataclass(slots=True)
+class Part:
+    """What one process of the run did: the log from ``begin`` (what it found) to ``end``."""
+
+    begin: int
+    end: int
+    spine: list[Event] = field(default_factory=list)
+    cells: dict[tuple[str, str, int], tuple[int, Outcome]] = field(default_factory=dict)
+    answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
+    """By address and payload hash, those of earlier processes included."""
+    payloads: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Address to the event and the blob of the payload that was asked there last."""
+    effects: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def completions(self) -> list[int]:
+        """The events, in order, that a replay of this part comes by: answers of its cells and asks, and its cells."""
+        scopes = {"/".join(map(str, key)) for key, (_, o) in self.cells.items() if not timed_out(o)}
+        found = [seq for seq, o in self.cells.values() if not timed_out(o)]
+        for (address, _), answer in self.answers.items():
+            place = address.partition("|")[0].split("/")
+            awaited = answer.response is not None or not answer.error.startswith("CancelledError")
+            if answer.seq > self.begin and awaited and answer.refused is None:
+                if place[0] != "cell" or "/".join(place[1:4]) in scopes:
+                    found.append(answer.seq)
+        return sorted(found)
+
+
+def timed_out(outcome: Outcome) -> bool:
+    """Whether a clock ended the cell: it is taken as it was recorded."""
+    return outcome.status == "timeout" or (outcome.error or "").startswith("the scorer said nothing within")
+
+
+def parts(events: list[Event], from_step: int | None) -> list[Part]:
+    """The parts of a run, one for each process that worked on it, from a step on (counted from 1; None is all).
+
+    Raises ``UsageError`` for a step that the run did not begin.
+    """
+    begins = [next(e.seq for e in events if e.type == "run.started")]
+    for i, event in enumerate(events):
+        if event.type == "run.resumed":
+            begins.append(event.seq)
+        elif event.type == "search.reopened" and all(e.type not in SPINE for e in events[begins[-1] : i]):
+            begins[-1] = event.seq
+    ends = [*(_before(events, begin) for begin in begins[1:]), events[-1].seq]
+    if from_step is not None:
+        started = [e for e in events if e.type == "step.started"]
+        first = next((e.seq - 1 for e in started if e.data["step"] == from_step - 1), None)
+        if first is None:
+            raise UsageError(f"the run began {len({e.data['step'] for e in started})} steps, so not step {from_step}")
+        begins = [max(begin, first) for begin in begins]
+    made = [Part(begin, end) for begin, end in zip(begins, ends, strict=True) if begin < end]
+    for part in made:
+        _fill(part, events)
+    return made
+
+
+def _before(events: list[Event], seq: int) -> int:
+    """The last event before a process began: what opened it (``run.resumed``) does not count."""
+    return max(e.seq for e in events if e.seq < seq and e.type != "run.resumed")
+
+
+def _fill(part: Part, events: list[Event]) -> None:
+    for event in events:
+        if event.seq > part.end:
+            break
+        data: Any = event.data
+        key = (str(data.get("address", "")), str(data.get("hash", "")))
+        match event.type:
+            case "call.sent":
+                part.payloads[key[0]] = event.seq, data["payload"]
+            case "call.received":
+                part.answers[key] = Answer(event.seq, Response.model_validate(data["response"]))
+                if "payload" in data:
+                    part.payloads[key[0]] = event.seq, data["payload"]
+            case "call.failed":
+                part.answers[key] = Answer(event.seq, error=data["error"] or "LLMError: ")
+            case "call.refused":
+                part.answers[key] = Answer(event.seq, refused=(data["axis"], data["message"]))
+            case "effect":
+                part.effects[data["place"]] = data["record"]
+            case "cell" if event.seq > part.begin:
+                outcome = Outcome.model_validate(data["outcome"])
+                part.cells[outcome.candidate, outcome.example, outcome.repeat] = event.seq, outcome
+            case _ if event.type in SPINE and event.seq > part.begin:
+                part.spine.append(event)
+
+
+def damage(store: Store, events: list[Event]) -> Divergence | None:
+    """The first event whose blobs are missing or altered, or that is not at the place where it was committed."""
+    turn = -1
+    sound: set[str] = set()
+    for event in events:
+        data: Any = event.data
+        if event.type in ("run.started", "run.resumed"):
+            turn = -1
+        for name, id_ in _blobs(event):
+            if id_ in sound:
+                continue
+            try:
+                store.blob(id_)
+            except StoreError as problem:
+                return Divergence(
+                    kind="blob", what=f"{name}: {problem}", seq=event.seq, recorded=id_, **_place(event, name)
+                )
+            sound.add(id_)
+        if event.type in COMPLETIONS and "turn" in data:
+            if data["turn"] <= turn:
+                what = f"completion {data['turn']} of this process stands after completion {turn} in the log"
+                return Divergence(
+                    kind="order", what=what, seq=event.seq, recorded=data["turn"], now=turn + 1, **_place(event, "")
+                )
+            turn = data["turn"]
+    return None
+
+
+def _blobs(event: Event) -> Iterator[tuple[str, str]]:
+    data: Any = event.data
+    if event.type == "run.started":
+        yield from ((f"file {name}", id_) for name, id_ in data.get("sources", {}).items())
+        yield from ((f"examples of the {name} split", part["examples"]) for name, part in data["splits"].items())
+    elif event.type == "cell" and data["outcome"].get("trace"):
+        yield "the traced graph", data["outcome"]["trace"]
+    elif event.type in ("call.sent", "call.received") and data.get("payload"):
+        yield "the payload of a call", data["payload"]
+
+
+def _place(event: Event, name: str) -> dict[str, Any]:
+    data: Any = event.data
+    if event.type == "cell":
+        return {"candidate": data["outcome"]["candidate"], "example": data["outcome"]["example"]}
+    return place_of(str(data["address"])) if "address" in data else {}
+
+
+def place_of(address: str) -> dict[str, Any]:
+    """Candidate, example and node path of a call's address."""
+    scope, _, rest = address.partition("|")
+    first, *names = scope.split("/")
+    found: dict[str, Any] = {"address": address, "path": rest.rpartition("|")[0] or None}
+    return found | ({"candidate": names[0], "example": names[1]} if first == "cell" and len(names) > 1 else {})
