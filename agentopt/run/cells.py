@@ -91,7 +91,7 @@ class Cells:
         *,
         concurrency: int,
         timeout: float,
-        world: World = nullcontext,
+        world: World = lambda scope: nullcontext(),
         turn: Callable[[], int] = int,
     ) -> None:
         self._target, self._task, self._store, self._ledger = target, task, store, ledger

@@ -69,9 +69,9 @@ def collect(config: RunConfig, target: Target, given: frozenset[str], read: list
         for path in dict.fromkeys(_read_by[item.path]):
             _add(path, root, found.files)
     for place in [getattr(p, "path", None) for p in target.parameters.values()]:
-        path = here(str(place)) if place else None
-        if path is not None:
-            found.files.setdefault(str(place), path.read_bytes())
+        file = here(str(place)) if place else None
+        if file is not None:
+            found.files.setdefault(str(place), file.read_bytes())
     for item in names("prompt"):
         if item.name.startswith("meta/"):
             _add(item.path, item.workspace.root, found.files)
@@ -115,7 +115,7 @@ def opened() -> Iterator[list[Path]]:
             found.append(Path(os.fsdecode(file)).absolute())
         return original(file, mode, *args, **kwargs)
 
-    builtins.open = io.open = noted  # type: ignore[assignment]
+    builtins.open = io.open = noted
     try:
         yield found
     finally:

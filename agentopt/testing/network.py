@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,14 +17,14 @@ class NetworkForbidden(AssertionError):
 
 
 @contextmanager
-def forbid_network(*, loopback: bool = True) -> Iterator[list[str]]:
+def forbid_network(*, loopback: bool | Callable[[Any], bool] = True) -> Iterator[list[str]]:
     """Forbid connections and name lookups, but for loopback and Unix sockets, in all threads of this process.
 
     An attempt raises ``NetworkForbidden`` where it is made, and once more at the end of the block, so that a program
     that swallows errors does not hide it. The list that it gives holds the attempts; clearing it forgives them.
 
     Args:
-        loopback: whether loopback stays allowed.
+        loopback: whether loopback stays allowed, or which of its ports do.
 
     >>> import socket
     >>> with forbid_network() as attempts:
@@ -37,9 +37,10 @@ def forbid_network(*, loopback: bool = True) -> Iterator[list[str]]:
     """
     attempts: list[str] = []
 
-    def admit(what: str, host: Any) -> None:
+    def admit(what: str, host: Any, port: Any) -> None:
         name = host.decode() if isinstance(host, bytes) else host
-        if loopback and (name in (None, "") or is_loopback(str(name))):
+        allowed = loopback(port) if callable(loopback) else loopback
+        if allowed and (name in (None, "") or is_loopback(str(name))):
             return
         attempts.append(f"{what}({name!r})")
         raise NetworkForbidden(f"the network is forbidden in this test: {attempts[-1]}")
@@ -50,7 +51,7 @@ def forbid_network(*, loopback: bool = True) -> Iterator[list[str]]:
         def call(self: socket.socket, *args: Any) -> Any:
             if self.family in (socket.AF_INET, socket.AF_INET6):
                 address = args[-1]
-                admit(method, address[0] if isinstance(address, tuple) else address)
+                admit(method, *(address[:2] if isinstance(address, tuple) else (address, None)))
             return original(self, *args)
 
         return call
@@ -58,7 +59,7 @@ def forbid_network(*, loopback: bool = True) -> Iterator[list[str]]:
     lookup = socket.getaddrinfo
 
     def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
-        admit("getaddrinfo", host)
+        admit("getaddrinfo", host, args[0] if args else kwargs.get("port"))
         return lookup(host, *args, **kwargs)
 
     methods = ("connect", "connect_ex", "sendto")

@@ -32,6 +32,11 @@ class Gateway:
         self._lock = threading.Lock()
         self._closed = False
 
+    @property
+    def port(self) -> int | None:
+        """Its port, once there was a lease."""
+        return None if self._server is None else int(self._server.server_address[1])
+
     def lend(self, session: Session, path: str, ordinal: int) -> Lease:
         """A lease whose calls the session answers, for the ``ordinal``-th block at a place of the run.
 

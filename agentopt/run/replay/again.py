@@ -76,8 +76,8 @@ class Comparing(Store):
         super().__init__(folder, readonly=True)
         self._part, self._report = part, report
         self._left = deque(part.spine)
-        self._phase, self._step = "baseline", None
-        self._phases: dict[str, str] = {}
+        self._phase = "baseline"
+        self._step: int | None = None
         for event in super().events(*SPINE):
             if event.seq <= part.begin:
                 self._pass(event)

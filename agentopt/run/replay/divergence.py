@@ -56,8 +56,8 @@ class Divergence(Frozen):
 
     def diff(self) -> list[str]:
         """Recorded against now, as lines of a unified diff."""
-        pair = [_lines(self.recorded), _lines(self.now)]
-        return list(difflib.unified_diff(*pair, "recorded", "now", lineterm="", n=2))
+        then, now = _lines(self.recorded), _lines(self.now)
+        return list(difflib.unified_diff(then, now, "recorded", "now", lineterm="", n=2))
 
 
 class Diverged(BaseException):
