@@ -11,7 +11,7 @@ from agentopt.evaluate import minimum_detectable
 from agentopt.llm.ledger import Amounts
 from agentopt.run.config import RunConfig
 
-__all__ = ["CallCost", "Forecast", "forecast"]
+__all__ = ["CallCost", "Forecast", "dearest", "forecast", "kept_back", "measured"]
 
 NOISE_EXAMPLES = 20
 """The A/A repeat of the baseline takes at most this many examples."""
@@ -44,6 +44,8 @@ class Forecast:
     held: Amounts
     proposals: int | None
     """Proposals that the budget can evaluate in full; None when nothing limits them."""
+    deadline: tuple[float, float] | None
+    """Seconds of the budget, and seconds of grace for what is then in flight."""
     detectable: float | None
     """Smallest difference on the test split that is shown with 80 % power (scores 0 and 1, 10 % of examples lost)."""
 
@@ -59,6 +61,9 @@ class Forecast:
         ]
         if self.proposals is not None:
             lines.append(f"the budget pays for {self.proposals} proposals if each ran on every search example")
+        if self.deadline is not None:
+            seconds, grace = self.deadline
+            lines.append(f"deadline: {seconds:g} seconds; calls then in flight are given up {grace:g} seconds later")
         if self.detectable is None:
             lines.append(f"{test} test examples are too few to show any difference of scores of 0 and 1")
         else:
@@ -88,15 +93,12 @@ def forecast(
         "validation": 2 * validation * repeats,
         "test": 2 * test * repeats,
     }
-    final = (min(config.finalists, LEAST_PROPOSALS) + 1) * validation * repeats + cells["test"]
     need = _amounts(sum(cells.values()), cost, optimizer_calls=1)
-    held = _amounts(final, cost)
-    if "tokens" in held:
-        held["tokens"] += cost.most_tokens
+    held = kept_back(config, sizes, cost)
     budget = remaining if remaining is not None else config.budget
     check = {**need}
-    if remaining is not None:  # the baseline and its repeat are paid for
-        check = _amounts(cells["three proposals"] + cells["validation"] + cells["test"], cost, optimizer_calls=1)
+    if remaining is not None:  # the baseline is paid for
+        check = _amounts(sum(cells.values()) - cells["baseline"], cost, optimizer_calls=1)
     short = [a for a, v in check.items() if (limit := getattr(budget, a)) is not None and v > limit]
     if short:
         wanted = ",".join(f"{a}={check[a]:.0f}" if a != "usd" else f"{a}={check[a]:.2f}" for a in short)
@@ -112,7 +114,47 @@ def forecast(
         and (per := _amounts(search * repeats, cost).get(a, 0.0)) > 0
     ]
     proposals = int(min(bought)) if bought else None
-    return Forecast(sizes, cost, cells, need, held, proposals, minimum_detectable(test) if test > 1 else None)
+    deadline = None if config.budget.seconds is None else (config.budget.seconds, config.timeout)
+    detectable = minimum_detectable(test) if test > 1 else None
+    return Forecast(sizes, cost, cells, need, held, proposals, deadline, detectable)
+
+
+def kept_back(
+    config: RunConfig, sizes: tuple[int, int, int], cost: CallCost, *, validation: bool = True
+) -> Amounts:
+    """What the search must leave: the test of two candidates, and before it the validation of all finalists.
+
+    Args:
+        config: repeats and the number of finalists.
+        sizes: examples of search, validation and test.
+        cost: of the dearest candidate that may come there.
+        validation: False once that is behind.
+    """
+    _, middle, test = sizes
+    cells = 2 * test + ((config.finalists + 1) * middle if validation else 0)
+    held = _amounts(cells * config.repeats, cost)
+    for axis in ("tokens", "usd"):  # answers differ in length, and the last call must still be reserved in full
+        if axis in held:
+            held[axis] *= 1.1
+    if held["tokens"]:
+        held["tokens"] += cost.most_tokens
+    return held
+
+
+def dearest(costs: Sequence[CallCost]) -> CallCost:
+    """The most that any of them costs, axis by axis.
+
+    >>> dearest([CallCost(1, 300, 0.1), CallCost(2, 200, None)])
+    CallCost(calls=2, tokens=300, usd=None, measured=False, most_tokens=0.0)
+    """
+    usd = [cost.usd for cost in costs]
+    return CallCost(
+        calls=max(cost.calls for cost in costs),
+        tokens=max(cost.tokens for cost in costs),
+        usd=None if any(u is None for u in usd) else max(u or 0.0 for u in usd),
+        measured=all(cost.measured for cost in costs),
+        most_tokens=max(cost.most_tokens for cost in costs),
+    )
 
 
 def _amounts(cells: float, cost: CallCost, optimizer_calls: int = 0) -> Amounts:

@@ -16,7 +16,7 @@ from agentopt.evaluate import Example, aa_summary, evaluator_hash
 from agentopt.optim.invariants import check as check_invariants
 from agentopt.run.cells import Cell
 from agentopt.run.finals import test, touch, validate
-from agentopt.run.forecast import NOISE_EXAMPLES, forecast, measured
+from agentopt.run.forecast import NOISE_EXAMPLES, CallCost, dearest, forecast, kept_back, measured
 from agentopt.run.parts import Parts, numbers_of
 from agentopt.run.race import Heat, race
 from agentopt.run.state import State
@@ -63,8 +63,9 @@ class Runner:
             await self._noise()
             if state.ended is None:
                 await self._search_phase()
-            self._ledger.hold({})
+            self._hold(validation=False)
             await validate(self._p, state, self._evaluate)
+            self._ledger.hold({})
             await test(self._p, state, self._evaluate)
         except BudgetExhausted as end:
             status = "budget"
@@ -102,20 +103,38 @@ class Runner:
         outcomes = await self._evaluate([state.baseline], list(self._search.values()), "search")
         if new:
             self._time, self._cells_timed = self._ledger.elapsed - begun, len(outcomes)
-        failed = [o for o in outcomes if o.status == "infra_error"]
-        cost = measured([o.metrics for o in outcomes], self._p.cost.most_tokens) or self._p.cost
-        scored = state.archive.scored(state.baseline.id)
-        if new:
+            failed = [o for o in outcomes if o.status == "infra_error"]
+            scored = state.archive.scored(state.baseline.id)
+            cost = self._dearest()
             await self._store.append(
                 "baseline.done",
                 {
                     "id": state.baseline.id, "mean": scored.mean, "n": scored.n, "low": scored.low, "high": scored.high,
                     "infra_errors": len(failed), "calls_per_cell": cost.calls, "tokens_per_cell": cost.tokens,
+                    "seconds": self._time, "cells": self._cells_timed,
                 },
             )  # fmt: skip
+        elif (done := self._store.last("baseline.done")) is not None:
+            self._time, self._cells_timed = done.data.get("seconds", 0.0), done.data.get("cells", 0)
         if state.ended is None and state.step == 0 and state.asked is None:
-            plan = forecast(self._config, self._sizes, cost, remaining=self._free())
-        self._ledger.hold(plan.held)
+            forecast(self._config, self._sizes, self._dearest(), remaining=self._free())
+        self._hold()
+
+    def _dearest(self) -> CallCost:
+        """What a cell of the dearest candidate so far costs; the estimate before any has run."""
+        base = 0
+        costs = []
+        for entry in self._s.archive:
+            size = sum(len(v.encode()) for v in entry.candidate.values.values() if isinstance(v, str))
+            base = base or size
+            most = self._p.cost.most_tokens + max(0, size - base)
+            if cost := measured([o.metrics for o in entry.outcomes.values()], most):
+                costs.append(cost)
+        return dearest(costs) if costs else self._p.cost
+
+    def _hold(self, *, validation: bool = True) -> None:
+        """Keep back what the end of the run needs."""
+        self._ledger.hold(kept_back(self._config, self._sizes, self._dearest(), validation=validation))
 
     async def _noise(self) -> None:
         state = self._s
@@ -138,6 +157,7 @@ class Runner:
         reason = ""
         while not (reason := self._enough()):
             begun = self._ledger.elapsed
+            self._hold()
             try:
                 await self._step()
             except BudgetExhausted as end:
