@@ -47,6 +47,14 @@ def _validation(data: Mapping[str, Any]) -> str:
     return f"validation: {listed}; {str(data.get('chosen', ''))[:8]} goes to the test"
 
 
+def _added(data: Mapping[str, Any]) -> str:
+    total, added = data.get("budget") or {}, data.get("add_budget") or {}
+    sums = (
+        f"{total[axis] - more:g} + {more:g} = {total[axis]:g} {axis}" for axis, more in added.items() if axis in total
+    )
+    return f"budget: {', '.join(sums)}" if added else ""
+
+
 _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "forecast": lambda d: "\n".join(d.get("lines", ())),
     "baseline.done": lambda d: f"baseline {_score(d)} on the search split",
@@ -60,6 +68,7 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "step.done": lambda d: f"step {d['step'] + 1} done: {_heats(d)}best so far {_score(d)}",
     "search.ended": lambda d: f"search ended: {d.get('reason', '')}",
     "validation.done": _validation,
+    "run.resumed": _added,
     "budget.exhausted": lambda d: f"budget: {d.get('message') or d.get('axis', '')}",
     "warning": lambda d: f"warning: {d.get('message') or d.get('text', '')}",
 }

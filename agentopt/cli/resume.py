@@ -17,7 +17,13 @@ __all__ = ["resume"]
 def resume(
     run: Annotated[str, typer.Argument(help="A run: its path, name, the beginning of its name, or last.")] = "last",
     add_budget: Annotated[
-        str | None, typer.Option("--add-budget", "-b", metavar="AXIS=AMOUNT,...", help="May be spent on top.")
+        str | None,
+        typer.Option(
+            "--add-budget",
+            "-b",
+            metavar="AXIS=AMOUNT,...",
+            help="May be spent on top, on any axis of the run's budget; a search that its budget ended goes on.",
+        ),
     ] = None,
     runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of the runs.")] = "runs",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,

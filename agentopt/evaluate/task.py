@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, get_type_hints, overload
 
@@ -152,10 +153,16 @@ class Task:
             raise UsageError(f"scorer {scorer_name(self.scorer)!r} is async; use `await task.ascore(...)`")
         return normalise(returned, self.score_range, scorer=scorer_name(self.scorer))
 
-    async def ascore(self, example: Example, output: Any, trace: Any = None) -> Feedback:
-        """As ``score``, for sync and async scorers alike."""
+    async def ascore(
+        self, example: Example, output: Any, trace: Any = None, *, aside: Callable[[Any], Awaitable[Any]] | None = None
+    ) -> Feedback:
+        """As ``score``, for sync and async scorers alike. ``aside`` calls a plain scorer, in a thread for example."""
+        call = functools.partial(call_scorer, self.scorer, example, output, trace)
         try:
-            returned = call_scorer(self.scorer, example, output, trace)
+            if aside is None or inspect.iscoroutinefunction(self.scorer):
+                returned = call()
+            else:
+                returned = await aside(call)
             if inspect.isawaitable(returned):
                 returned = await returned
         except Exception as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 import time
 import traceback
@@ -16,7 +15,7 @@ from pydantic import JsonValue
 
 from agentopt._aio import in_thread
 from agentopt.core import Block, Node, Override, Trace, open_run
-from agentopt.core.values import Candidate, Feedback, Outcome, Status
+from agentopt.core.values import Candidate, Outcome, Status
 from agentopt.errors import (
     AgentOptError,
     BudgetExhausted,
@@ -185,7 +184,7 @@ class Cells:
             try:
                 with open_run(), Block(), self._world(judge.scope), use_session(judge):  # its calls are counted
                     async with asyncio.timeout(self._timeout) as meter.limit:
-                        feedback = await self._score(cell.example, value_of(output), trace)
+                        feedback = await self._task.ascore(cell.example, value_of(output), trace, aside=in_thread)
             except TimeoutError:
                 feedback = ScorerError(text=f"the scorer said nothing within {self._timeout:g} seconds")
             except LLMError as problem:  # a judge that brings nothing says nothing of the program
@@ -193,6 +192,10 @@ class Cells:
             if isinstance(feedback, ScorerError):
                 status, error, feedback = "infra_error", feedback.text, None
         meter.closed = True
+        hidden = meter.hidden()
+        if hidden is not None and status != "infra_error":  # the program or the scorer went on as if all were well
+            status, feedback = "infra_error", None
+            error = f"an error was caught, and what came after it is not scored: {type(hidden).__name__}: {hidden}"
         graph = json.dumps(trace.graph.to_json(), ensure_ascii=False, default=repr).encode("utf-8", "backslashreplace")
         metrics = {"seconds": time.monotonic() - begin, **meter.metrics()}
         outcome = Outcome(
@@ -209,20 +212,14 @@ class Cells:
         )
         return outcome, [graph]
 
-    async def _score(self, example: Example, output: Any, trace: Trace) -> Feedback:
-        """What the scorer says; a plain one runs in a thread, where it may wait for a judge's answer."""
-        if inspect.iscoroutinefunction(self._task.scorer):
-            return await self._task.ascore(example, output, trace)
-        return await in_thread(lambda: self._task.score(example, output, trace))
-
 
 class _Stopped(Exception):
     """A cell that was not begun, because the run is stopping."""
 
 
 class _CellClient:
-    """The client of one cell: counts what it uses, stops the cell's clock while a call is under way, and refuses calls
-    of a graph that goes on after its timeout."""
+    """The client of one cell: counts what it uses, stops the cell's clock while a call is under way, remembers what
+    failed, and refuses calls of a graph that goes on after its timeout."""
 
     def __init__(self, inner: Client) -> None:
         self._inner = inner
@@ -230,6 +227,7 @@ class _CellClient:
         self.limit: asyncio.Timeout | None = None
         self._under_way = 0
         self._left = 0.0
+        self._failed: dict[str, Exception] = {}
         self._sums = {"calls": 0.0, "input_tokens": 0.0, "output_tokens": 0.0}
         self._usd: float | None = 0.0
 
@@ -239,13 +237,26 @@ class _CellClient:
         self._pause()
         try:
             response = await self._inner.complete(request)
+        except (BudgetExhausted, *_INFRA) as error:
+            if not isinstance(error, UnusableAnswer):
+                self._failed[request.hash] = error
+            raise
         finally:
             self._go_on()
+        self._failed.pop(request.hash, None)  # asked once more by the program itself
         self._sums["calls"] += 1
         self._sums["input_tokens"] += response.usage.input_tokens
         self._sums["output_tokens"] += response.usage.output_tokens
         self._usd = None if self._usd is None or response.usd is None else self._usd + response.usd
         return response
+
+    def hidden(self) -> Exception | None:
+        """A failure of the world that no later answer has made good; raises ``BudgetExhausted`` where it is one."""
+        failed = list(self._failed.values())
+        for error in failed:
+            if isinstance(error, BudgetExhausted):
+                raise error
+        return failed[0] if failed else None
 
     def _pause(self) -> None:
         self._under_way += 1

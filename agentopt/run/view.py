@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,8 +39,10 @@ class RunView:
         prompt: Callable[[str], str],
     ) -> None:
         self.step, self.objective = step, objective
-        self.off, self.frozen = config.invariants_off, config.frozen
-        self.parameters = {name: _told(spec, self.frozen) for name, spec in parameters.items()}
+        self.off: Collection[str] = config.invariants_off
+        self.frozen: Sequence[str] = config.frozen
+        told = {name: _told(spec, self.frozen) for name, spec in parameters.items()}
+        self.parameters: Mapping[str, ParameterSpec] = told
         self.baseline, self.best, self.archive = baseline, best, archive
         self.rng = random.Random(int(digest([config.seed, "ask", step])[:16], 16))
         self.llm: OptimizerLLM = _OptimizerLLM(client, config, f"ask/{step}")
