@@ -6,7 +6,6 @@ where the same place of the program is executed once more: after a crash, and in
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import json
@@ -33,7 +32,7 @@ class Tape(Protocol):
         ...
 
     def put(self, place: str, record: Mapping[str, Any]) -> None:
-        """Write a result down; returns when it is on disk."""
+        """Write a result down, so that it is on disk before anything that is written later."""
         ...
 
 
@@ -113,7 +112,7 @@ async def perform(
             raise error
         return result
     record = _record(function, result, error, lenient=lenient)
-    await asyncio.to_thread(tape.put, place, record)
+    tape.put(place, record)
     if error is not None:
         raise error
     return _again(record) if record else result

@@ -55,5 +55,5 @@ class StoreTape:
         return None if record is None or "error" in record else record
 
     def put(self, place: str, record: Mapping[str, Any]) -> None:
-        """Commit a result."""
-        self._store.append_now("effect", {"place": f"{self._scope}|{place}", "record": dict(record)})
+        """Write a result down: it is on disk before any call that is made after it."""
+        self._store.post("effect", {"place": f"{self._scope}|{place}", "record": dict(record)})

@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -91,6 +92,15 @@ class Store:
         event = self._write().append(type, data, [(blob_id(b), b) for b in blobs]).result()
         self._tell(event)
         return event
+
+    def post(self, type: str, data: Mapping[str, Any]) -> None:
+        """Append one event without waiting; it is on disk before everything that is appended after it."""
+
+        def told(future: Future[Event]) -> None:
+            if future.exception() is None:
+                self._tell(future.result())
+
+        self._write().append(type, data).add_done_callback(told)
 
     def subscribe(self, listener: Callable[[Event], None]) -> None:
         """Call ``listener`` with each event that this process commits, after its commit."""

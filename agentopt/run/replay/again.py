@@ -31,7 +31,7 @@ from agentopt.store import Event, Store
 
 __all__ = ["Comparing", "Gate", "Remembered", "RememberedTape", "ReplayCells", "ReplayRunner", "Report", "Touches"]
 
-_IGNORED = {"spend", "elapsed"}
+_IGNORED = {"spend", "elapsed", "seconds"}
 """Fields of events that tell of time and money, not of what was decided."""
 _PROPOSALS = {"step.asked", "proposal.accepted", "proposal.rejected", "candidate", "step.admitted"}
 
