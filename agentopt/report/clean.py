@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -32,9 +33,12 @@ def clean(value: Any, longest: int = LONGEST) -> Any:
     return value
 
 
+_LOGIN = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+
+
 @lru_cache(maxsize=65_536)
 def _redacted(text: str) -> str:
-    return redact(text)
+    return _LOGIN.sub("***", redact(text))
 
 
 def as_text(value: Any) -> str:

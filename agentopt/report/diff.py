@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from agentopt.report.clean import as_text
+from agentopt.report.clean import as_text, clean
 
 __all__ = ["changes", "words"]
 
@@ -47,7 +47,8 @@ def _changed(gone: str, come: str) -> list[tuple[str, str]]:
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The parameters that differ between two candidates' values, each with its name and pieces."""
+    """The parameters that differ between two candidates' values, each with its name and pieces, free of secrets."""
+    old, new = clean(old), clean(new)  # before they are cut to pieces: a piece of a secret is not known as one
     for name in dict.fromkeys([*old, *new]):
         if old.get(name) != new.get(name):
             a, b = old.get(name, ""), new.get(name, "")

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from typing import Any
 
 from agentopt.core.values import AXES
+from agentopt.report.clean import clean
 from agentopt.run.files import RunFile
 
 __all__ = ["spending"]
@@ -20,7 +21,7 @@ def spending(run: RunFile) -> dict[str, Any]:
     for event in run.events("call.received", "call.failed"):
         data: Any = event.data
         if event.type == "call.failed":
-            failures[str(data["error"])[:300]] += 1
+            failures[str(clean(str(data["error"]), 300))] += 1
             continue
         response = data["response"]
         if response["cached"]:

@@ -8,6 +8,8 @@ from typing import Any
 
 from agentopt.core.values import Outcome
 from agentopt.evaluate import Claim, minimum_detectable, summarize
+from agentopt.llm.types import model_identity
+from agentopt.report.clean import clean
 from agentopt.report.diff import changes
 from agentopt.run.files import RunFile
 
@@ -22,11 +24,11 @@ _UNFINISHED = {
 def head(run: RunFile) -> dict[str, Any]:
     """Names, times and settings."""
     config, started = run.config, run.started
-    models = {role: config.model_of(role) for role in ("agent", "optimizer", "judge")}
+    models = {role: model_identity(config.model_of(role) or "") for role in ("agent", "optimizer", "judge")}
     end = max((e.time for e in run.events("run.finished", "step.done", "baseline.done")), default=None)
     return {
         "name": run.dir.name, "kind": started["kind"], "status": run.status, "unfinished": _UNFINISHED.get(run.status),
-        "graph": config.graph, "task": started["task"]["name"], "objective": started["objective"],
+        "graph": config.graph.rpartition("@")[2], "task": started["task"]["name"], "objective": started["objective"],
         "optimizer": config.optimizer, "models": {r: m for r, m in models.items() if m}, "seed": config.seed,
         "started": run.time, "ended": end, "reason": run.state.ended or "", "score_range": started["score_range"],
         "splits": {name: part["n"] for name, part in started["splits"].items()},
@@ -101,13 +103,14 @@ def candidates(run: RunFile) -> list[dict[str, Any]]:
         one = scored.candidate
         note: Any = notes.get(one.id, {})
         label = "baseline" if scored.step < 0 else f"{scored.step + 1}.{int(note.get('number', -1)) + 1}"
+        unknown = "its step did not end" if scored.step >= 0 else ""
         rows.append(
             {
                 "id": one.id, "label": label, "step": scored.step, "operator": scored.operator, "parents": one.parents,
                 "mean": scored.mean, "low": scored.low, "high": scored.high, "n": scored.n,
                 "whole": scored.n >= run.started["splits"]["search"]["n"],
                 "best": best is not None and one.id == best.id, "adopted": one.id in adopted or scored.step < 0,
-                "fate": fates.get(one.id, "its step did not end" if scored.step >= 0 else ""), "why": note.get("why", ""), "notes": note.get("rejected", []),
+                "fate": fates.get(one.id, unknown), "why": note.get("why", ""), "notes": note.get("rejected", []),
                 "values": one.values, "changes": list(changes(baseline.values, one.values)),
             }
         )  # fmt: skip
@@ -170,9 +173,8 @@ def rejected(run: RunFile, known: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def warnings(run: RunFile, outcomes: list[Outcome], escapes: list[tuple[str, str, str]]) -> list[str]:
     """Everything that takes away from what the numbers say, one line each."""
     told = [str(e.data["text"]) for e in run.events("warning")]
-    errors = Counter(
-        (o.error or "").strip().splitlines()[-1:][0] for o in outcomes if o.status == "infra_error" and o.error
-    )
+    lost = [str(clean(o.error or "unknown")).strip() for o in outcomes if o.status == "infra_error"]
+    errors = Counter(text.splitlines()[-1] for text in lost)
     for reason, count in errors.most_common(5):
         told.append(f"{count} evaluations were lost to the world and do not count: {reason}")
     for status, word in (("agent_error", "failed in the program"), ("timeout", "ran out of time")):
