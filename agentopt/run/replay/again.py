@@ -341,4 +341,3 @@ def _error(text: str) -> Exception:
 def _short(value: Any, width: int = 60) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= width else f"{text[: width - 1]}…"
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import sys
 import tempfile
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import agentopt
 from agentopt.core.values import Budget
 from agentopt.errors import UsageError
 from agentopt.run.config import RunConfig
@@ -42,13 +44,10 @@ def changed_files(store: Store, sources: Mapping[str, str]) -> list[str]:
 
 def changed_versions(versions: Mapping[str, str]) -> list[str]:
     """Python and the libraries that have another version than when the run was made."""
-    import platform
-
-    import agentopt
-
     own = {"python": platform.python_version(), "agentopt": agentopt.__version__}
     now = {name: own.get(name) or version(name) or "missing" for name in versions}
-    return [f"{name} {then} when the run was made, {now[name]} now" for name, then in versions.items() if now[name] != then]
+    changed = [name for name in versions if now[name] != versions[name]]
+    return [f"{name} {versions[name]} when the run was made, {now[name]} now" for name in changed]
 
 
 @contextmanager
@@ -66,7 +65,9 @@ def extracted(store: Store, sources: Mapping[str, str]) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def stored_config(config: RunConfig, refs: Mapping[str, str], folder: Path | None, given: Mapping[str, Any]) -> RunConfig:
+def stored_config(
+    config: RunConfig, refs: Mapping[str, str], folder: Path | None, given: Mapping[str, Any]
+) -> RunConfig:
     """The configuration with names that lead into ``folder``; without a budget, for nothing is spent.
 
     Raises ``UsageError`` for what is neither in a stored file nor given as an object.
@@ -77,7 +78,7 @@ def stored_config(config: RunConfig, refs: Mapping[str, str], folder: Path | Non
             update[kind] = f"{folder}/{refs[kind]}"
         elif given.get(kind) is None and kind != "optimizer":
             raise UsageError(
-                f"the run's {kind} {getattr(config, kind)!r} was made in Python and is in no file that could be stored: "
+                f"the run's {kind} {getattr(config, kind)!r} was made in Python and is in no file of its own: "
                 f"give it with agentopt.replay(..., {kind}=...)"
             )
     return config.model_copy(update=update)

@@ -55,10 +55,10 @@ class Part:
         found = [seq for seq, o in self.cells.values() if not timed_out(o)]
         for (address, _), answer in self.answers.items():
             place = address.partition("|")[0].split("/")
-            awaited = answer.response is not None or not answer.error.startswith("CancelledError")
-            if answer.seq > self.begin and awaited and answer.refused is None:
-                if place[0] != "cell" or "/".join(place[1:4]) in scopes:
-                    found.append(answer.seq)
+            ended = answer.refused is None and not answer.error.startswith("CancelledError")
+            done = place[0] != "cell" or "/".join(place[1:4]) in scopes
+            if answer.seq > self.begin and ended and done:
+                found.append(answer.seq)
         return sorted(found)
 
 
