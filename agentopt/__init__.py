@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from agentopt.optim.frontdoor import OptoPrime
     from agentopt.run.api import Result, evaluate, load, optimize, resume
     from agentopt.run.config import RunConfig
+    from agentopt.run.replay import replay
     from agentopt.workspace import load_graph, load_task, prompt
 
 __version__ = "0.1.0"
@@ -63,6 +64,7 @@ _HOMES = {
     "agentopt.optim.frontdoor": "OptoPrime",
     "agentopt.run.api": "Result evaluate load optimize resume",
     "agentopt.run.config": "RunConfig",
+    "agentopt.run.replay": "replay",
     "agentopt.workspace": "load_graph load_task prompt",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
@@ -106,6 +108,7 @@ __all__ = [
     "parameters",
     "prompt",
     "render",
+    "replay",
     "resume",
     "task",
     "trainable",
