@@ -73,13 +73,13 @@ def test_what_is_not_valid_is_reported_and_not_set() -> None:
     assert "99 is above 10" in step.rejected[0]
 
 
-def test_a_failing_model_is_reported() -> None:
+def test_a_failing_model_is_told_and_the_step_can_be_taken_again() -> None:
     w = number()
-    optimizer = OptoPrime([w], client=ScriptedLLM([LLMError("the server is gone")]))
+    optimizer = OptoPrime([w], client=ScriptedLLM([LLMError("the server is gone"), {"suggestion": {"w": 5}}]))
     (w * 2).backward("larger")
-    step = optimizer.step()
-    assert not step
-    assert "the server is gone" in step.rejected[0]
+    with pytest.raises(LLMError, match="the server is gone"):
+        optimizer.step()
+    assert optimizer.step().changed == {"w": (2, 5)}
 
 
 async def test_async_and_inside_a_running_loop() -> None:

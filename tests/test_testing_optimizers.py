@@ -9,7 +9,7 @@ import pytest
 from pydantic import JsonValue
 
 from agentopt.core.values import Outcome, Proposal
-from agentopt.errors import LLMError
+from agentopt.errors import UnusableAnswer
 from agentopt.llm.types import Message, Request
 from agentopt.optim.base import Optimizer, View
 from agentopt.testing import OptimizerContract
@@ -27,7 +27,7 @@ class Counting:
         request = Request(model=view.llm.model, messages=(Message(role="user", content="more?"),))
         try:
             wish = int(json.loads((await view.llm.complete(request)).text)["suggestion"]["count"])
-        except (LLMError, ValueError, TypeError, KeyError, RecursionError):
+        except (UnusableAnswer, ValueError, TypeError, KeyError, RecursionError):
             return []
         spec = view.parameters["count"]
         self.turn += 1

@@ -97,6 +97,7 @@ class OptoPrime:
 
         Raises:
             UsageError: no feedback has reached a parameter since ``zero_feedback``.
+            LLMError: the model could not be asked; nothing has changed, and the step can be taken again.
         """
         return run_sync(self.step_async())
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from agentopt._builtin import without_front_matter
-from agentopt.errors import BudgetExhausted, LLMError, MalformedAnswer, UsageError
+from agentopt.errors import BudgetExhausted, LLMError, MalformedAnswer, UnusableAnswer, UsageError
 from agentopt.llm.structured import parse_json
 from agentopt.llm.types import Address, Message, Request
 from agentopt.optim.base import OptimizerLLM, ParameterSpec, View
@@ -168,7 +168,8 @@ class Answer:
     data: dict[str, JsonValue] | None
     text: str = ""
     problem: str = ""
-    exhausted: BudgetExhausted | None = None
+    stopped: BudgetExhausted | LLMError | None = None
+    """The end of the budget, or the failure of the call itself."""
 
 
 async def ask_json(
@@ -201,9 +202,11 @@ async def ask_json(
     try:
         response = await llm.complete(request)
     except BudgetExhausted as error:
-        return Answer(None, problem=f"budget: {error}", exhausted=error)
+        return Answer(None, problem=f"budget: {error}", stopped=error)
+    except UnusableAnswer as error:
+        return Answer(None, error.text, problem=str(error))
     except LLMError as error:
-        return Answer(None, problem=f"the call failed: {error}")
+        return Answer(None, problem=f"the call failed: {error}", stopped=error)
     if response.truncated:
         return Answer(None, response.text, "the answer was cut off by its token cap")
     data = parse_object(response.text)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pydantic import JsonValue
 
 from agentopt.core.values import Proposal, canonical
-from agentopt.errors import BudgetExhausted, ConstraintError
+from agentopt.errors import BudgetExhausted, ConstraintError, LLMError
 from agentopt.llm.types import Message
 from agentopt.optim.base import ParameterSpec, View
 from agentopt.optim.frame import split
@@ -41,7 +41,7 @@ class Suggestion:
     values: dict[str, JsonValue]
     why: str = ""
     rejected: tuple[str, ...] = ()
-    exhausted: BudgetExhausted | None = None
+    stopped: BudgetExhausted | LLMError | None = None
 
 
 def answer_schema(specs: Sequence[ParameterSpec], *, reasoning: bool = True) -> dict[str, JsonValue]:
@@ -161,8 +161,8 @@ async def suggest(
     by_name = {spec.name: spec for spec in specs}
     schema = answer_schema(specs, reasoning=reasoning)
     first = await _ask(view, messages, schema, sampling, 0)
-    if first.data is None and (first.exhausted or not first.text):
-        return Suggestion({}, "", (first.problem,), first.exhausted)
+    if first.data is None and (first.stopped or not first.text):
+        return Suggestion({}, "", (first.problem,), first.stopped)
     if first.data is None:
         accepted: dict[str, JsonValue] = {}
         faults = [first.problem]
@@ -181,7 +181,7 @@ async def suggest(
         again += [Message(role="assistant", content=first.text[:2000]), Message(role="user", content=told)]
     second = await _ask(view, again, answer_schema(missing, reasoning=False), warmer, 1)
     if second.data is None:
-        return Suggestion(accepted, why, (*faults, f"repair: {second.problem}"), second.exhausted)
+        return Suggestion(accepted, why, (*faults, f"repair: {second.problem}"), second.stopped)
     repaired, left = read_values(second.data, {s.name: s for s in missing}, current, view, off)
     return Suggestion({**accepted, **repaired}, why, (*faults, *(f"repair: {fault}" for fault in left)))
 
@@ -214,13 +214,18 @@ def settle(view: View, found: Sequence[Suggestion], operator: str) -> list[Propo
 
     Raises:
         BudgetExhausted: the budget ended and no suggestion was left.
+        LLMError: the model could not be asked at all: that is no lack of ideas, and must not look like one.
     """
     parent = view.best.candidate
-    ended = [s.exhausted for s in found if s.exhausted is not None]
-    if ended and not any(s.values for s in found):
-        raise ended[0]
+    stopped = [s.stopped for s in found if s.stopped is not None]
+    if stopped and not any(s.values for s in found):
+        for end in stopped:
+            if isinstance(end, BudgetExhausted):
+                raise end
+        if len(stopped) == len(found):
+            raise stopped[0]
     return [
         Proposal(candidate=parent.change(s.values, origin=operator), why=s.why, operator=operator, rejected=s.rejected)
         for s in found
-        if s.values or s.exhausted is None
+        if s.values or s.stopped is None
     ]

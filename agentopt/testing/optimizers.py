@@ -118,8 +118,6 @@ MALFORMED: tuple[Reply, ...] = (
     '{"count": 1e999, "tone": NaN}',
     Response(text='{"suggestion": {"count": 3}', finish="length"),
     Response(text="", finish="content_filter"),
-    LLMError("refused"),
-    TransientLLMError("still down after every attempt"),
     TruncatedAnswer("cut", "{"),
 )
 """Answers that a model may give and an optimizer must bear."""
@@ -247,6 +245,16 @@ class OptimizerContract:
             view = self.view(lambda request, answer=answer: copy.copy(answer))  # type: ignore[misc]
             view, _ = self.advance(optimizer, view)
             self.advance(optimizer, view)
+
+    def test_a_model_that_cannot_be_asked_is_no_lack_of_ideas(self) -> None:
+        for error in (LLMError("the key was refused"), TransientLLMError("still down after every attempt")):
+            view = self.view(lambda request, error=error: copy.copy(error))  # type: ignore[misc]
+            try:
+                proposals = self.ask(self.make_optimizer(), view)
+            except LLMError as told:
+                assert str(told) == str(error)
+            else:
+                assert any(p.candidate.id != view.best.candidate.id for p in proposals), "it proposes nothing, silently"
 
     def test_bears_cells_without_a_score(self) -> None:
         view = self.view()
