@@ -9,7 +9,7 @@ import pytest
 from pydantic import JsonValue
 
 from agentopt.core.values import Outcome, Proposal
-from agentopt.errors import UnusableAnswer
+from agentopt.errors import LLMError, UnusableAnswer
 from agentopt.llm.types import Message, Request
 from agentopt.optim.base import Optimizer, View
 from agentopt.testing import OptimizerContract

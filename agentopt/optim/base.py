@@ -105,7 +105,8 @@ class Optimizer(Protocol):
     """Proposes candidates from what has been evaluated.
 
     The run owns evaluation, so an optimizer needs no loop, concurrency, budget or storage of its own. ``ask`` may call
-    ``view.llm`` at will; a failed or malformed answer is not an exception but fewer proposals (an empty list is fine).
+    ``view.llm`` at will; a malformed answer is not an exception but fewer proposals (an empty list is fine). When every
+    call of an ask failed, its ``LLMError`` goes up: it must not look like a lack of ideas.
     ``state`` is JSON; ``load(state())`` on a fresh instance continues exactly.
     """
 
