@@ -99,13 +99,15 @@ def test_what_the_client_asks_is_what_the_model_is_asked() -> None:
     llm = ScriptedLLM(['{"n": 4}'])
     tool = {"name": "add", "description": "adds", "parameters": {"type": "object", "properties": {"a": {}}}}
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    picture: Any = {"type": "image_url", "image_url": {"url": "https://x.org/a.png"}}
+    called: Any = {"name": "add", "arguments": "{}"}
     with lent(llm, defaults={"max_tokens": 64, "temperature": 0.0}) as g:
         answer = plain(g).chat.completions.create(
             model=g.model,
             messages=[
                 {"role": "developer", "content": "Be brief."},
-                {"role": "user", "content": [{"type": "text", "text": "Look"}, {"type": "image_url", "image_url": {"url": "https://x.org/a.png"}}]},
-                {"role": "assistant", "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}]},
+                {"role": "user", "content": [{"type": "text", "text": "Look"}, picture]},
+                {"role": "assistant", "tool_calls": [{"id": "c1", "type": "function", "function": called}]},
                 {"role": "tool", "tool_call_id": "c1", "content": "4"},
             ],
             temperature=0.7, seed=5, stop="END", top_p=0.9, tools=[{"type": "function", "function": tool}],
@@ -190,8 +192,23 @@ def test_what_cannot_be_served_is_refused_with_the_reason() -> None:
     assert llm.calls == 0
 
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda x: st.lists(x, max_size=3) | st.dictionaries(st.sampled_from(["role", "content", "type", "function", "name", "text"]) | st.text(max_size=3), x, max_size=3))  # fmt: skip
-FIELDS = ["messages", "n", "stop", "tools", "tool_choice", "response_format", "stream_options", "max_tokens", "model", "seed"]  # fmt: skip
+NAMES = st.sampled_from(["role", "content", "type", "function", "name", "text"]) | st.text(max_size=3)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda x: st.lists(x, max_size=3) | st.dictionaries(NAMES, x, max_size=3),
+)
+FIELDS = [
+    "messages",
+    "n",
+    "stop",
+    "tools",
+    "tool_choice",
+    "response_format",
+    "stream_options",
+    "max_tokens",
+    "model",
+    "seed",
+]
 
 
 @settings(max_examples=300)
@@ -306,17 +323,21 @@ def test_a_stream_is_journaled_whole_and_told_from_the_journal(tmp_path: Path) -
 
 
 def test_a_stream_that_broke_off_reaches_the_client_once(tmp_path: Path) -> None:
-    with StubServer(lambda body: "a rather long answer") as server, a_run(tmp_path, server) as (_, store, session):
+    with StubServer(lambda body: "a rather long answer") as server, a_run(tmp_path, server) as (_, _, session):
         server.fail(StubReply("a rather long answer", break_after=10))
         with use_session(session), agentopt.gateway() as g, plain(g) as client:
             stream = client.chat.completions.create(model=g.model, messages=ASK, stream=True)
             assert "".join(c.choices[0].delta.content or "" for c in stream) == "a rather long answer"
         assert server.count == 2
         server.fail(StubReply("another beginning", break_after=10))
-        with pytest.raises(LLMError, match="another answer"), use_session(session):  # noqa: SIM117
-            with agentopt.gateway() as g, plain(g) as client:
+
+        def listen() -> None:
+            with use_session(session), agentopt.gateway() as g, plain(g) as client:
                 turns: Any = [{"role": "user", "content": "else"}]
                 list(client.chat.completions.create(model=g.model, messages=turns, stream=True))
+
+        with pytest.raises(LLMError, match="another answer"):
+            listen()
 
 
 def test_a_client_that_leaves_a_stream_does_not_lose_what_is_paid(tmp_path: Path) -> None:
@@ -372,14 +393,18 @@ def test_a_providers_error_keeps_its_status_and_is_retried_by_the_run_alone(
 ) -> None:
     with StubServer() as server, a_run(tmp_path, server) as (_, _, session):
         server.fail(StubReply("something about it", status=status, retry_after=0.01), times=20)
-        with use_session(session), pytest.raises(LLMError, match="something about it"), agentopt.gateway() as g:
-            try:
-                plain(g).chat.completions.create(model=g.model, messages=ASK)
-            except openai.APIStatusError as error:
-                assert error.status_code == status
-                assert "something about it" in error.message
-                assert error.response.headers["x-should-retry"] == "false"
-                raise
+
+        def ask() -> None:
+            with use_session(session), agentopt.gateway() as g, plain(g) as client:
+                client.chat.completions.create(model=g.model, messages=ASK)
+
+        with pytest.raises(LLMError, match="something about it") as told:
+            ask()
+        error = told.value.__cause__
+        assert isinstance(error, openai.APIStatusError)
+        assert error.status_code == told.value.status == status
+        assert "something about it" in error.message
+        assert error.response.headers["x-should-retry"] == "false"
         assert server.count == attempts
 
 
@@ -391,31 +416,45 @@ def test_a_failure_that_the_program_deals_with_is_its_own_affair(tmp_path: Path)
                 client.chat.completions.create(model=g.model, messages=ASK)
             assert client.chat.completions.create(model=g.model, messages=ASK).choices  # the same call, tried again
         server.fail(StubReply("no", status=400))
-        with pytest.raises(ValueError, match="mine"), use_session(session), agentopt.gateway() as g, plain(g) as client:
-            turns: Any = [{"role": "user", "content": "else"}]
-            with pytest.raises(openai.BadRequestError):
-                client.chat.completions.create(model=g.model, messages=turns)
-            assert client.chat.completions.create(model=g.model, messages=turns).choices
-            raise ValueError("mine")
+
+        def faulty() -> None:
+            with use_session(session), agentopt.gateway() as g, plain(g) as client:
+                turns: Any = [{"role": "user", "content": "else"}]
+                with pytest.raises(openai.BadRequestError):
+                    client.chat.completions.create(model=g.model, messages=turns)
+                assert client.chat.completions.create(model=g.model, messages=turns).choices
+                raise ValueError("mine")
+
+        with pytest.raises(ValueError, match="mine"):
+            faulty()
 
 
 def test_the_end_of_a_budget_is_told_to_client_and_program(tmp_path: Path) -> None:
     with StubServer() as server, a_run(tmp_path, server, calls=1) as (_, _, session):
-        with pytest.raises(BudgetExhausted) as end, use_session(session), agentopt.gateway() as g, plain(g) as client:
-            client.chat.completions.create(model=g.model, messages=ASK)
-            try:
-                client.chat.completions.create(model=g.model, messages=[{"role": "user", "content": "more"}])
-            except openai.APIStatusError as error:  # a program that hides it
-                assert (error.status_code, error.code) == (402, "budget_exhausted")
+
+        def hiding() -> None:
+            with use_session(session), agentopt.gateway() as g, plain(g) as client:
+                client.chat.completions.create(model=g.model, messages=ASK)
+                with pytest.raises(openai.APIStatusError) as error:  # the program goes on, and hides it
+                    client.chat.completions.create(model=g.model, messages=[{"role": "user", "content": "more"}])
+                assert (error.value.status_code, error.value.code) == (402, "budget_exhausted")
+
+        with pytest.raises(BudgetExhausted) as end:
+            hiding()
         assert end.value.axis == "calls"
         assert server.count == 1
 
 
 def test_a_price_that_is_not_known_is_told_to_the_program(tmp_path: Path) -> None:
     with StubServer() as server, a_run(tmp_path, server, usd=1.0) as (_, _, session):
-        with pytest.raises(UsageError, match="price"), use_session(session), agentopt.gateway() as g:
-            status, told = post(g, MESSAGE)
-            assert (status, told["error"]["type"]) == (400, "invalid_request_error")
+
+        def ask() -> None:
+            with use_session(session), agentopt.gateway() as g:
+                status, told = post(g, MESSAGE)
+                assert (status, told["error"]["type"]) == (400, "invalid_request_error")
+
+        with pytest.raises(UsageError, match="price"):
+            ask()
         assert server.count == 0
 
 
@@ -474,7 +513,8 @@ async def test_a_gateway_that_was_never_used_has_nothing_to_close() -> None:
 SCRIPT = """
 import openai
 client = openai.OpenAI()
-answer = client.chat.completions.create(model=client.models.list().data[0].id, messages=[{"role": "user", "content": "hi"}])
+turns = [{"role": "user", "content": "hi"}]
+answer = client.chat.completions.create(model=client.models.list().data[0].id, messages=turns)
 print(answer.choices[0].message.content)
 """
 WORKER = "import agentopt; print(agentopt.llm('hello'))"

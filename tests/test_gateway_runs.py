@@ -21,7 +21,7 @@ import pytest
 import agentopt
 from agentopt.core.values import Candidate, Proposal
 from agentopt.evaluate import Example, Task
-from agentopt.run.api import evaluate_async, optimize_async, resume_async
+from agentopt.run.api import evaluate_async, optimize_async
 from agentopt.run.files import open_run
 from agentopt.testing import StubReply, StubServer
 
@@ -209,7 +209,8 @@ PROGRAM = textwrap.dedent(
         name, at = "words", 0
 
         async def ask(self, view, n):
-            words = [("briefly", "quickly", "slowly", "carefully", "loudly", "softly")[(self.at + i) % 6] for i in range(n)]
+            every = ("briefly", "quickly", "slowly", "carefully", "loudly", "softly")
+            words = [every[(self.at + i) % 6] for i in range(n)]
             self.at += n
             return [Proposal(candidate=Candidate(values={"style": f"Answer {w} {{{{question}}}}"})) for w in words]
 
