@@ -62,7 +62,7 @@ class SplitLedger:
             split_hash: ``Splits.hash(name)``.
             run_id: the run's name.
             what: search, validation or claim.
-            examples: the ``content`` of its examples; with it, uses of other splits that share some are told too.
+            examples: hashes of its examples; with them, uses of other splits that share some are told too.
 
         Raises:
             StoreError: the file cannot be read or written.

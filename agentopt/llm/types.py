@@ -32,6 +32,7 @@ __all__ = [
     "Usage",
     "is_loopback",
     "model_identity",
+    "without_key",
 ]
 
 Role = Literal["agent", "optimizer", "judge"]
@@ -240,6 +241,18 @@ def model_identity(model: str) -> str:
     parts = urlsplit(model)
     host = parts.hostname or ""
     return f"{'loopback' if is_loopback(host) else host}/{parts.fragment}".rstrip("/")
+
+
+def without_key(model: str) -> str:
+    """A model string without the user name or key of a URL; what may be written down.
+
+    >>> without_key("https://key@llm.example.org:8000/v1#qwen")
+    'https://llm.example.org:8000/v1#qwen'
+    """
+    if not model.startswith(("http://", "https://")):
+        return model
+    parts = urlsplit(model)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def is_loopback(host: str) -> bool:

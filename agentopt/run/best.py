@@ -12,6 +12,7 @@ from typing import Any
 from agentopt.core import Parameter
 from agentopt.core.values import Candidate
 from agentopt.errors import UsageError
+from agentopt.llm.types import without_key
 
 __all__ = ["read_best", "write_best"]
 
@@ -44,7 +45,7 @@ def write_best(
         "schema_version": 1,
         "id": candidate.id,
         "graph": graph,
-        "model": model,
+        "model": model and without_key(model),
         "values": candidate.values,
         "baseline": baseline.values,
         "files": {n: p.path for n, p in parameters.items() if getattr(p, "path", None)},

@@ -6,9 +6,10 @@ Command-line flags, ``AGENTOPT_*`` variables, the ``[run]`` table of ``agentopt.
 
 from __future__ import annotations
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, field_serializer
 
 from agentopt.core.values import Budget, Frozen
+from agentopt.llm.types import without_key
 
 __all__ = ["RunConfig"]
 
@@ -39,7 +40,7 @@ class RunConfig(Frozen):
     prices: dict[str, tuple[float, float]] = Field(default_factory=dict)
     """Model to USD per million input tokens and per million output tokens, for models whose price is not known."""
     limit: int | None = Field(None, gt=0)
-    """Use at most this many examples of each split."""
+    """Use at most this many examples in all; the splits keep their shares."""
     repeats: int = Field(1, gt=0)
     """Evaluate each example this many times; repeats average within the example."""
     seed: int = 0
@@ -47,7 +48,7 @@ class RunConfig(Frozen):
     max_connections: int = Field(16, gt=0)
     """Cells and requests in flight at once."""
     timeout: float = Field(120.0, gt=0)
-    """Seconds for one cell."""
+    """Seconds for what a program does itself on one example, for one attempt at a model call, and for a scorer."""
     proposals: int = Field(4, gt=0)
     """Candidates a step."""
     steps: int | None = Field(None, ge=0)
@@ -79,3 +80,12 @@ class RunConfig(Frozen):
     def model_of(self, role: str) -> str | None:
         """The model of a role: agent, optimizer or judge."""
         return {"optimizer": self.optimizer_model, "judge": self.judge_model}.get(role) or self.model
+
+    @field_serializer("model", "optimizer_model", "judge_model", when_used="json")
+    def _written(self, model: str | None) -> str | None:
+        """As it is written down: a key in a URL is not; a resumed run takes it from ``AGENTOPT_API_KEY``."""
+        return model and without_key(model)
+
+    @field_serializer("prices", when_used="json")
+    def _written_prices(self, prices: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+        return {without_key(model): price for model, price in prices.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from agentopt.core.values import Candidate, Outcome
+from agentopt.core.values import Candidate, Outcome, digest
 from agentopt.evaluate import Example, Touch, compare
 from agentopt.evaluate.splits import SplitName
 from agentopt.run.parts import Parts, numbers_of
@@ -66,8 +66,8 @@ async def test(parts: Parts, state: State, evaluate: Evaluate) -> None:
 
 def touch(parts: Parts, split: SplitName, what: str) -> list[Touch]:
     """Write in the workspace ledger that a split is used; returns the earlier uses of its examples by other runs."""
-    if parts.splits_ledger is None or not parts.splits[split]:
+    if not parts.splits[split]:
         return []
-    examples = [e.content for e in parts.splits[split]]
+    examples = [digest(e.input) for e in parts.splits[split]]  # another target makes no new example
     run = f"{parts.store.folder.name} ({parts.store.id[:8]})"
     return parts.splits_ledger.touch(parts.splits.hash(split), run, what, examples=examples)

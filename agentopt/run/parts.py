@@ -32,7 +32,7 @@ class Parts:
     ledger: Ledger
     client: Client
     cells: Cells
-    splits_ledger: SplitLedger | None
+    splits_ledger: SplitLedger
     prompt: Callable[[str], str]
     cost: CallCost
     """Estimated cost of a cell."""

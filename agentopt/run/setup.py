@@ -30,7 +30,7 @@ from agentopt.run.calllog import Refusals, StoreLog
 from agentopt.run.cells import Cells
 from agentopt.run.config import RunConfig
 from agentopt.run.effects import StoreTape, world
-from agentopt.run.forecast import CallCost, forecast
+from agentopt.run.forecast import CallCost, forecast, told
 from agentopt.run.parts import Parts
 from agentopt.run.sources import Sources, collect, opened
 from agentopt.run.target import Target
@@ -193,8 +193,13 @@ def connect(plan: Plan, store: Store, *, optimizer: Optimizer | None, elapsed: f
     """Put the clients of a run together over its store."""
     config = plan.config
     ledger = Ledger(config.budget, spent=store.spend(), elapsed=elapsed, grace=config.timeout)
-    for call in store.unanswered():  # sent before a crash: charged as reserved, and sent again when its turn comes
+    lost = store.unanswered()
+    for call in lost:  # sent before a crash: charged as reserved, and sent again when its turn comes
         ledger.charge(call["role"], call["reserved"])
+    if lost:
+        sums = {axis: sum(call["reserved"].get(axis, 0.0) for call in lost) for axis in ("calls", "tokens", "usd")}
+        text = f"{len(lost)} calls were under way when the run was cut off: they are charged as reserved ({told(sums)})"
+        store.append_now("warning", {"text": text})
     stack = Stack(
         ledger,
         StoreLog(store, turn := itertools.count().__next__),
@@ -212,7 +217,7 @@ def connect(plan: Plan, store: Store, *, optimizer: Optimizer | None, elapsed: f
     )  # fmt: skip
     parts = Parts(
         config, plan.target, plan.task, plan.splits, optimizer or make("random"), store, ledger, client, cells,
-        split_ledger(), functools.cache(prompt_text), estimate(plan),
+        split_ledger(config), functools.cache(prompt_text), estimate(plan),
     )  # fmt: skip
     return parts, stack
 
@@ -268,17 +273,18 @@ def estimate(plan: Plan) -> CallCost:
     )
 
 
-def split_ledger() -> SplitLedger | None:
-    """The workspace's ledger of used splits; None outside a workspace."""
-    root = find_root()
-    return None if root is None else SplitLedger(root / ".agentopt" / "splits.sqlite")
+def split_ledger(config: RunConfig) -> SplitLedger:
+    """The ledger of used splits: the workspace's, or, outside of one, that of the folder of runs."""
+    return SplitLedger(_shared(config) / "splits.sqlite")
 
 
 def _cache(config: RunConfig) -> ResponseCache | None:
-    if not config.cache:
-        return None
-    root = find_root()
-    return ResponseCache((root or Path(config.runs_dir)) / ".agentopt" / "responses.sqlite")
+    return ResponseCache(_shared(config) / "responses.sqlite") if config.cache else None
+
+
+def _shared(config: RunConfig) -> Path:
+    """Where things lie that the runs of one place share."""
+    return (find_root() or Path(config.runs_dir)) / ".agentopt"
 
 
 def _diverged(store: Store, request: Request) -> None:
