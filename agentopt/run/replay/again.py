@@ -78,9 +78,9 @@ class Comparing(Store):
         self._left = deque(part.spine)
         self._phase = "baseline"
         self._step: int | None = None
-        for event in super().events(*SPINE):
-            if event.seq <= part.begin:
-                self._pass(event)
+        self._seen = [event for event in super().events() if event.seq <= part.begin]
+        for event in self._seen:
+            self._pass(event)
 
     async def append(self, type: str, data: Mapping[str, Any], blobs: Iterable[bytes] = ()) -> Event:
         """Compare an event of the loop; nothing is written."""
@@ -90,6 +90,7 @@ class Comparing(Store):
         """As ``append``."""
         now = Event(seq=0, time=0.0, type=type, data={k: v for k, v in plain(dict(data)).items() if k not in _IGNORED})
         if type not in SPINE:
+            self._seen.append(now)
             return now
         if not self._left:
             raise RecordEnds
@@ -106,6 +107,7 @@ class Comparing(Store):
             raise self.differs(kind, what, then, old, now.data)
         self._left.popleft()
         self._report.count("decisions")
+        self._seen.append(then)
         self._pass(then)
         return now
 
@@ -133,15 +135,15 @@ class Comparing(Store):
         return self._left[0] if self._left else None
 
     def events(self, *types: str, since: int = 0) -> Iterator[Event]:
-        """Events that the loop found when it began."""
-        return (e for e in super().events(*types, since=since) if e.seq <= self._part.begin)
+        """Events that the loop found when it began, and those that it has come by since."""
+        return (e for e in list(self._seen) if (not types or e.type in types) and (e.seq > since or not since))
 
     def last(self, type: str) -> Event | None:
         """The latest of these of a type."""
         return next(reversed(list(self.events(type))), None)
 
     def cells(self, candidate: str | None = None, split: str | None = None) -> list[Outcome]:
-        """Outcomes that the loop found when it began."""
+        """Outcomes of these events."""
         found = [Outcome.model_validate(event.data["outcome"]) for event in self.events("cell")]
         last = {(o.candidate, o.example, o.repeat): o for o in found}
         return [o for o in last.values() if candidate in (None, o.candidate) and split in (None, o.split)]
@@ -273,7 +275,8 @@ class ReplayCells(Cells):
             raise self._log.differs("outcome", what, None, told(then), told(now), seq=seq, **where)
         if nodes is not None:
             path, old, new = nodes
-            what = f"node {path} was {_short(old)}, now it is {_short(new)}"
+            place, a, b = first_difference(old, new) or ("", old, new)
+            what = f"node {path}: {place or 'it'} was {_short(a)}, now it is {_short(b)}"
             raise self._log.differs("node", what, None, old, new, seq=seq, path=path, **where)
         if self._gate is not None and (missing := await self._gate.turn(seq)) is not None:
             raise _stuck(self._log, missing, seq, **where)
@@ -303,7 +306,14 @@ class RememberedTape:
 
 
 class ReplayRunner(Runner):
-    """The loop itself; only what its clock once said is read from the log."""
+    """The loop itself; only what its clock once said is read from the log. The sentinel and the look at the scorer's
+    files are checks of the run: they decide nothing that is compared."""
+
+    async def _sentinel(self) -> None:
+        """Not played again."""
+
+    def _scorer_changed(self) -> bool:
+        return False
 
     def _hurried(self) -> bool:
         log = self._store

@@ -117,9 +117,8 @@ def node_difference(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[st
     old, new = _nodes(then), _nodes(now)
     for key in dict.fromkeys([*old, *new]):
         if old.get(key) != new.get(key):
-            path, name, kind = key
-            shown = f"{path} ({kind} {name})" if path else f"{kind} {name}"
-            return shown, _shown(old.get(key)), _shown(new.get(key))
+            path, name, _ = key
+            return path or name, _shown(old.get(key)), _shown(new.get(key))
     return None
 
 
@@ -135,7 +134,9 @@ def _nodes(graph: Mapping[str, Any]) -> dict[tuple[str, str, str], list[str]]:
 
 
 def _shown(values: list[str] | None) -> Any:
-    return None if values is None else [json.loads(v) for v in values]
+    if values is None:
+        return None
+    return json.loads(values[0]) if len(values) == 1 else [json.loads(v) for v in values]
 
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{4,}")

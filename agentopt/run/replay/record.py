@@ -15,7 +15,7 @@ from agentopt.store import Event, Store
 __all__ = ["COMPLETIONS", "SPINE", "Answer", "Part", "damage", "parts", "place_of", "timed_out"]
 
 SPINE = frozenset({
-    "baseline", "baseline.done", "noise.done", "step.started", "step.asked", "proposal.rejected", "candidate",
+    "baseline", "baseline.done", "sentinel", "noise.done", "step.started", "step.asked", "proposal.rejected", "candidate",
     "proposal.accepted", "step.admitted", "incumbent", "step.done", "search.ended", "validation.done", "claim",
     "budget.exhausted", "run.finished",
 })  # fmt: skip
