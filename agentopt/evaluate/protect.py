@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,12 @@ def evaluator_hash(scorer: Any) -> str:
         seen.add(id(item))
         if isinstance(item, functools.partial):
             queue.append(item.func)
-            parts.append(repr((item.args, sorted(item.keywords.items()))))
+            parts.append(_shown((item.args, sorted(item.keywords.items()))))
             continue
         definition = item if inspect.isroutine(item) or inspect.isclass(item) else type(item)
         parts.append(f"{definition.__module__.rsplit('.', 1)[-1]}.{definition.__qualname__}")
         if dataclasses.is_dataclass(item) and not isinstance(item, type):
-            parts.append(repr(item))
+            parts.append(_shown(item))
         try:
             file = inspect.getsourcefile(inspect.unwrap(definition))
             parts.append(hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else "")
@@ -48,3 +49,8 @@ def evaluator_hash(scorer: Any) -> str:
         if wrapped is not None:
             queue.append(wrapped)
     return digest(parts)
+
+
+def _shown(settings: Any) -> str:
+    """Settings as text, without the places in memory that a ``repr`` may tell."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(settings))

@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
+from pydantic import JsonValue
+
 from agentopt._aio import run_sync
 from agentopt.core import Override
 from agentopt.core.values import Budget, Candidate
 from agentopt.errors import StoreError, UnknownName, UsageError
-from agentopt.evaluate import summarize
+from agentopt.evaluate import evaluator_hash, summarize
 from agentopt.evaluate.splits import SplitName
 from agentopt.llm.context import Session, current_session, use_session
 from agentopt.llm.ledger import Ledger
@@ -159,6 +161,12 @@ async def resume_async(
             )
         if state.baseline is not None:
             setup.same_space(plan, state.baseline)
+        evaluator = evaluator_hash(plan.task.scorer)
+        if evaluator != _evaluator(store) and any(o.score is not None for o in store.cells()):
+            raise UsageError(
+                f"the files of the scorer have changed since run {folder.name} began, and it has scores of the old "
+                "ones: restore them, or start a new run"
+            )
         known = store.spend().get("run", {}).get("seconds", 0.0)
         last = store.last("cell")
         elapsed = max(known, cast("float", last.data.get("elapsed", 0.0)) if last else 0.0)
@@ -172,7 +180,7 @@ async def resume_async(
                 state.ended = state.chosen = None
             sums = {"add_budget": extra, "budget": config.budget}
             budgets = {name: sum_.model_dump(mode="json", exclude_none=True) for name, sum_ in sums.items()}
-            await store.append("run.resumed", budgets)
+            await store.append("run.resumed", {**budgets, "evaluator": evaluator})
             return await _drive(parts, state, folder)
         finally:
             await stack.aclose()
@@ -352,6 +360,13 @@ def _interrupt(runner: Runner, loop: asyncio.AbstractEventLoop, store: Store) ->
     text = "stopping: what is in flight is finished and kept; interrupt once more to stop at once"
     runner.telling = loop.create_task(store.append("warning", {"text": text}))
     loop.remove_signal_handler(signal.SIGINT)
+
+
+def _evaluator(store: Store) -> JsonValue:
+    """Hash of the scorer that the scores in a log were made with."""
+    return next(
+        e.data["evaluator"] for e in reversed([*store.events("run.started", "run.resumed")]) if "evaluator" in e.data
+    )
 
 
 def _check_extra(name: str, state: State, budget: Budget, extra: Budget) -> None:

@@ -157,34 +157,40 @@ class Cells:
                 break
         return outcome, blobs
 
+    async def play(self, cell: Cell, client: Client) -> Played:
+        """Run the graph once under the candidate, with any client; nothing is scored or committed."""
+        meter = client if isinstance(client, _CellClient) else _CellClient(client)
+        session = self._session(meter, scope_of(cell), cell.repeat)
+        world, override = self._world(session.scope), Override(cell.candidate.values)
+        with open_run(), override, world, Trace() as trace, use_session(session):
+            played = Played(trace, session)
+            try:
+                async with asyncio.timeout(self._timeout) as meter.limit:
+                    played.output = await self._target.call(cell.example.input)
+                trace.output = played.output if isinstance(played.output, Node) else None
+                played.shown = jsonable(played.output)
+            except TimeoutError:
+                played.status, played.error = "timeout", f"no answer within {self._timeout:g} seconds"
+            except Exception as problem:
+                played.status, played.error = _blame(problem)
+        meter.limit = None
+        return played
+
     async def _try(self, cell: Cell) -> tuple[Outcome, list[bytes]]:
         """Run the graph once under the candidate, score what came, and say how it went."""
         meter = _CellClient(self._client)
-        session = self._session(meter, scope_of(cell), cell.repeat)
         begin = time.monotonic()
-        status: Status = "ok"
-        output: Any = None
-        shown: JsonValue = None
-        error: str | None = None
         feedback = None
-        world, override = self._world(session.scope), Override(cell.candidate.values)
-        with open_run(), override, world, Trace() as trace, use_session(session):
-            try:
-                async with asyncio.timeout(self._timeout) as meter.limit:
-                    output = await self._target.call(cell.example.input)
-                trace.output = output if isinstance(output, Node) else None
-                shown = jsonable(output)
-            except TimeoutError:
-                status, error = "timeout", f"no answer within {self._timeout:g} seconds"
-            except Exception as problem:
-                status, error = _blame(problem)
-        meter.limit = None
+        played = await self.play(cell, meter)
+        status, error, trace, session = played.status, played.error, played.trace, played.session
         if status == "ok":
             judge = replace(session, role="judge", scope=f"{session.scope}/judge")
             try:
                 with open_run(), Block(), self._world(judge.scope), use_session(judge):  # its calls are counted
                     async with asyncio.timeout(self._timeout) as meter.limit:
-                        feedback = await self._task.ascore(cell.example, value_of(output), trace, aside=in_thread)
+                        feedback = await self._task.ascore(
+                            cell.example, value_of(played.output), trace, aside=in_thread
+                        )
             except TimeoutError:
                 feedback = ScorerError(text=f"the scorer said nothing within {self._timeout:g} seconds")
             except LLMError as problem:  # a judge that brings nothing says nothing of the program
@@ -204,13 +210,26 @@ class Cells:
             repeat=cell.repeat,
             split=cell.split,
             status=status,
-            output=shown,
+            output=played.shown,
             feedback=feedback,
             metrics=metrics,
             trace=blob_id(graph),
             error=error,
         )
         return outcome, [graph]
+
+
+@dataclass(slots=True)
+class Played:
+    """How a graph ran on an example, before anything is scored."""
+
+    trace: Trace
+    session: Session
+    status: Status = "ok"
+    output: Any = None
+    shown: JsonValue = None
+    """The output as JSON."""
+    error: str | None = None
 
 
 class _Stopped(Exception):

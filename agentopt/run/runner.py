@@ -8,21 +8,27 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from agentopt.core.values import Candidate, Outcome, Proposal, digest
-from agentopt.errors import BudgetExhausted, LLMError
+from agentopt.errors import BudgetExhausted, LLMError, UsageError
 from agentopt.evaluate import Example, aa_summary, evaluator_hash
+from agentopt.evaluate.summary import counted
 from agentopt.optim.invariants import check as check_invariants
 from agentopt.run.cells import Cell
 from agentopt.run.finals import test, touch, validate
 from agentopt.run.forecast import NOISE_EXAMPLES, CallCost, dearest, forecast, kept_back, measured
 from agentopt.run.parts import Parts, numbers_of
 from agentopt.run.race import Heat, race
+from agentopt.run.sentinel import other_values, sight
 from agentopt.run.state import State
 from agentopt.run.view import RunView
 
 __all__ = ["Runner"]
+
+
+_CHANGED = "the files of the scorer have changed since the run began"
 
 
 class Runner:
@@ -57,30 +63,39 @@ class Runner:
         if state.claim is not None:  # killed between the claim and the end
             await self._store.append("run.finished", {"status": status, "spend": self._spend()})
             return status
-        scorer = evaluator_hash(self._p.task.scorer)
         try:
             await self._baseline()
+            await self._sentinel()
             await self._noise()
             if state.ended is None:
                 await self._search_phase()
             self._hold(validation=False)
             await validate(self._p, state, self._evaluate)
             self._ledger.hold({})
-            await test(self._p, state, self._evaluate)
+            await test(self._p, state, self._tested)
         except BudgetExhausted as end:
             status = "budget"
             await self._store.append("budget.exhausted", {"axis": end.axis, "message": str(end)})
-        await self._protect(scorer)
+        if state.claim is None and self._scorer_changed():
+            await self._store.append("warning", {"text": _CHANGED})
         await self._store.append("run.finished", {"status": status, "spend": self._spend()})
         return status
 
-    async def _protect(self, before: str) -> None:
-        """Say so when the scorer's files changed while the run went on, or since it began."""
-        started = self._store.last("run.started")
-        begun = before if started is None else started.data.get("evaluator", before)
-        if not begun == before == evaluator_hash(self._p.task.scorer):
-            text = "the files of the scorer have changed since the run began: its scores are not of one kind"
-            await self._store.append("warning", {"text": text})
+    def _scorer_changed(self) -> bool:
+        """Whether the files of the scorer are not those that the scores of this run were made with."""
+        begun = [e.data["evaluator"] for e in self._store.events("run.started", "run.resumed") if "evaluator" in e.data]
+        return bool(begun) and begun[-1] != evaluator_hash(self._p.task.scorer)
+
+    def _keep_scorer(self) -> None:
+        if self._scorer_changed():
+            raise UsageError(f"{_CHANGED}, so nothing is claimed: restore them and resume, or start a new run")
+
+    async def _tested(self, candidates: Sequence[Candidate], examples: Sequence[Example], split: str) -> list[Outcome]:
+        """The test's cells, with the scorer looked at before and after: a claim rests on one kind of scores."""
+        self._keep_scorer()
+        outcomes = await self._evaluate(candidates, examples, split)
+        self._keep_scorer()
+        return outcomes
 
     # -- the phases ----------------------------------------------------------------------------------------------
 
@@ -135,6 +150,31 @@ class Runner:
     def _hold(self, *, validation: bool = True) -> None:
         """Keep back what the end of the run needs."""
         self._ledger.hold(kept_back(self._config, self._sizes, self._dearest(), validation=validation))
+
+    async def _sentinel(self) -> None:
+        """Prove that a candidate's values reach the program; refuse to search where no parameter is read."""
+        state, specs = self._s, self._p.target.specs
+        values = other_values(specs)
+        if state.step or state.ended is not None or self._store.last("sentinel") is not None or not values:
+            return
+        assert state.baseline is not None
+        seen = await sight(self._p.cells, self._store, state.baseline, values, list(self._search.values()))
+        await self._store.append("sentinel", asdict(seen))
+        if not seen.examples:
+            return
+        if not seen.read:
+            raise UsageError(
+                f"none of the parameters {', '.join(sorted(values))} was read on {seen.examples} examples, so every "
+                "candidate would be scored as the baseline: read them inside the graph's call, not when the file is "
+                "imported, not through a cache, and in own threads within `agentopt.copy_context`"
+            )
+        told = counted(seen.examples, "example")
+        for name in seen.unread:
+            text = f"parameter {name} was not read on {told}: to change it changes nothing there"
+            await self._store.append("warning", {"text": text})
+        if not seen.changed:
+            text = f"other values of {', '.join(seen.read)} changed neither calls nor outputs of {told}"
+            await self._store.append("warning", {"text": text})
 
     async def _noise(self) -> None:
         state = self._s
