@@ -16,10 +16,13 @@ def spending(run: RunFile) -> dict[str, Any]:
     """A row for each role, the sums, the budget, and what stands behind the sums: retries, cache, unreported usage."""
     spent = run.spend()
     unpriced: Counter[str] = Counter()
-    counts = dict.fromkeys(("cached", "unreported", "cut"), 0)
+    counts = dict.fromkeys(("cached", "unreported", "cut", "refused"), 0)
     failures: Counter[str] = Counter()
-    for event in run.events("call.received", "call.failed"):
+    for event in run.events("call.received", "call.failed", "call.refused"):
         data: Any = event.data
+        if event.type == "call.refused":
+            counts["refused"] += 1
+            continue
         if event.type == "call.failed":
             failures[str(clean(str(data["error"]), 300))] += 1
             continue

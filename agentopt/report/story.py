@@ -102,7 +102,7 @@ def candidates(run: RunFile) -> list[dict[str, Any]]:
     for scored in run.candidates():
         one = scored.candidate
         note: Any = notes.get(one.id, {})
-        label = "baseline" if scored.step < 0 else f"{scored.step + 1}.{int(note.get('number', -1)) + 1}"
+        label = "baseline" if scored.step < 0 else f"{scored.step + 1}.{note['number'] + 1 if note else one.id[:4]}"
         unknown = "its step did not end" if scored.step >= 0 else ""
         rows.append(
             {

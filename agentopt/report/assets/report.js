@@ -179,6 +179,7 @@
   function drawTable() {
     columns = $("columns").value === "pair" ? pair : table.candidates.map((_, i) => i);
     shown = table.examples.map((_, i) => i).filter(keep);
+    columns = columns.filter((candidate) => candidate === 0 || shown.some((example) => grid[example].has(candidate)));
     const total = grid.filter((cells) => cells.size).length;
     const seen = Math.min(shown.length, pages * PAGE);
     $("count").textContent = `${shown.length} of ${total} examples${seen < shown.length ? `, the first ${seen} of them shown` : ""}`;
