@@ -23,6 +23,8 @@ from agentopt.workspace.prompts import prompt_text
 
 __all__ = ["OptoPrime", "Step"]
 
+_KEPT = 200  # steps remembered: a loop may go on for ever
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

@@ -20,6 +20,8 @@ class Entry:
     step: int
     operator: str
     outcomes: dict[tuple[str, int], Outcome] = field(default_factory=dict)
+    known: dict[str, Scored] = field(default_factory=dict)
+    """By split, until another outcome comes: intervals are dear."""
 
 
 class Archive:
@@ -45,7 +47,10 @@ class Archive:
 
     def put(self, outcome: Outcome) -> None:
         """Take an outcome in."""
-        self._entries[outcome.candidate].outcomes[outcome.example, outcome.repeat] = outcome
+        entry = self._entries[outcome.candidate]
+        if entry.outcomes.get((outcome.example, outcome.repeat)) is not outcome:
+            entry.outcomes[outcome.example, outcome.repeat] = outcome
+            entry.known.pop(outcome.split, None)
 
     def __getitem__(self, id: str) -> Entry:
         return self._entries[id]
@@ -63,9 +68,13 @@ class Archive:
     def scored(self, id: str, split: str = "search") -> Scored:
         """The candidate with mean, n and interval on a split."""
         entry = self._entries[id]
+        if split in entry.known:
+            return entry.known[split]
         outcomes = tuple(self.outcomes(id, split))
         s = summarize(outcomes, self._range)
-        return Scored(entry.candidate, s.mean, s.n, s.low, s.high, outcomes, entry.step, entry.operator)
+        made = Scored(entry.candidate, s.mean, s.n, s.low, s.high, outcomes, entry.step, entry.operator)
+        entry.known[split] = made
+        return made
 
     def before(self, step: int) -> Sequence[Scored]:
         """Everything evaluated on the search split before a step, in order."""
