@@ -14,8 +14,8 @@ import agentopt.errors
 from agentopt.core.values import Outcome, digest
 from agentopt.errors import BudgetExhausted, LLMError
 from agentopt.evaluate import SplitLedger, Touch
-from agentopt.llm.types import Request, Response
-from agentopt.run.cells import Cell, Cells
+from agentopt.llm.types import Client, Request, Response
+from agentopt.run.cells import Cell, Cells, Played
 from agentopt.run.replay.divergence import (
     Diverged,
     Divergence,
@@ -266,22 +266,31 @@ class ReplayCells(Cells):
         if timed_out(then):  # where its time ended is not repeatable
             self._report.count("timeouts")
             return then, []
-        now, blobs = await super()._evaluate(cell)
+        now, _ = await super()._evaluate(cell)
         found = first_difference(told(then), told(now))
-        nodes = node_difference(json.loads(self._log.blob(then.trace)), json.loads(blobs[0])) if then.trace else None
-        if found is not None and (nodes is None or found[0] in ("split", "status", "error")):
+        if found is not None:
             place, a, b = found
             what = f"the outcome's {place} was {_short(a)}, now it is {_short(b)}"
             raise self._log.differs("outcome", what, None, told(then), told(now), seq=seq, **where)
-        if nodes is not None:
-            path, old, new = nodes
-            place, a, b = first_difference(old, new) or ("", old, new)
-            what = f"node {path}: {place or 'it'} was {_short(a)}, now it is {_short(b)}"
-            raise self._log.differs("node", what, None, old, new, seq=seq, path=path, **where)
         if self._gate is not None and (missing := await self._gate.turn(seq)) is not None:
             raise _stuck(self._log, missing, seq, **where)
         self._report.count("cells")
         return then, []
+
+    async def play(self, cell: Cell, client: Client) -> Played:
+        """Run the graph, and compare what it traced before anything is scored."""
+        played = await super().play(cell, client)
+        seq, then = self._part.cells.get(cell.key, (0, None))
+        if then is None or then.trace is None or played.status != then.status:
+            return played
+        nodes = node_difference(json.loads(self._log.blob(then.trace)), plain(played.trace.graph.to_json()))
+        if nodes is not None:
+            path, old, new = nodes
+            place, a, b = first_difference(old, new) or ("", old, new)
+            what = f"node {path}: {place or 'it'} was {_short(a)}, now it is {_short(b)}"
+            where = {"candidate": cell.candidate.id, "example": cell.example.id, "path": path}
+            raise self._log.differs("node", what, None, old, new, seq=seq, **where)
+        return played
 
 
 class RememberedTape:
