@@ -1,0 +1,69 @@
+"""What a run holds back, writes down and remembers of its examples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import agentopt
+from agentopt import Parameter, graph
+from agentopt.core.values import Budget
+from agentopt.run.config import RunConfig
+from agentopt.run.forecast import CallCost, kept_back
+from agentopt.testing import ScriptedLLM, StubServer
+
+WORD = Parameter("no", name="word", kind="choice", choices=("no", "yes"))
+STYLE = Parameter("Say it. {{question}}", name="style")
+
+
+@pytest.fixture(autouse=True)
+def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@graph
+def says(question: str) -> Any:
+    return WORD + ""
+
+
+def optimized(name: str, target: str = "yes") -> Any:
+    return agentopt.optimize(
+        says, task=[(f"q{i}", target) for i in range(30)], optimizer="random", steps=2, name=name,
+        metric=lambda gold, prediction, trace: prediction == "yes",
+    )  # fmt: skip
+
+
+def test_validation_of_every_finalist_and_the_test_are_held_back() -> None:
+    config = RunConfig(graph="g", task="t", finalists=10, repeats=2, budget=Budget(calls=1000))
+    cost = CallCost(calls=1.5, tokens=100.0, usd=None, most_tokens=700.0)
+    held = kept_back(config, (40, 20, 30), cost)
+    cells = 2 * (11 * 20 + 2 * 30)
+    assert held["calls"] == cells * 1.5
+    assert held["tokens"] == pytest.approx(cells * 100 * 1.1 + 700)
+    assert kept_back(config, (40, 20, 30), cost, validation=False)["evaluations"] == 2 * 2 * 30
+
+
+def test_outside_a_workspace_too_a_second_test_on_the_same_examples_is_labelled() -> None:
+    assert "not a fresh test" not in optimized("first").claim.sentence
+    assert "not a fresh test" in optimized("second").claim.sentence
+    assert "not a fresh test" in optimized("relabelled", target="Yes").claim.sentence
+
+
+def test_a_key_in_a_models_url_is_in_no_file_of_the_run() -> None:
+    @graph
+    async def asks(question: str) -> Any:
+        return await agentopt.allm(STYLE, question=question)
+
+    key = "secret-of-the-house-42"
+    with StubServer(lambda request: "yes") as server:
+        url = server.url.replace("http://", f"http://{key}@")
+        agentopt.optimize(
+            asks, task=[(f"q{i}", "yes") for i in range(12)], optimizer="random", steps=1, name="run", cache=False,
+            metric=lambda gold, prediction, trace: False, model=f"{url}#stub",
+            optimizer_model="scripted", clients={"scripted": ScriptedLLM(lambda request: '{"suggestion": {}}')},
+        )  # fmt: skip
+    files = [path for path in Path().rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if key.encode() in path.read_bytes()]
