@@ -197,18 +197,7 @@ JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda x: st.lists(x, max_size=3) | st.dictionaries(NAMES, x, max_size=3),
 )
-FIELDS = [
-    "messages",
-    "n",
-    "stop",
-    "tools",
-    "tool_choice",
-    "response_format",
-    "stream_options",
-    "max_tokens",
-    "model",
-    "seed",
-]
+FIELDS = ["messages", "n", "stop", "tools", "tool_choice", "response_format", "stream_options", "max_tokens", "seed"]
 
 
 @settings(max_examples=300)
