@@ -42,8 +42,9 @@ def eval_(
         raise UsageError(f"--split {split!r} is none of {', '.join(SPLITS)}")
     config = configured(RunConfig, flags)
     from agentopt.run.api import evaluate_async
+    from agentopt.run.best import best_values
 
-    chosen = _best_of(values, config.runs_dir) if values else None
+    chosen = best_values(values, config.runs_dir) if values else None
     options = {name: getattr(config, name) for name in RunConfig.model_fields if name not in ("graph", "task")}
     with Progress(quiet=quiet) as progress, interrupted(config.runs_dir):
         work = evaluate_async(config.graph, task=config.task, split=split, values=chosen, on_event=progress, **options)  # type: ignore[arg-type]
@@ -73,10 +74,3 @@ def eval_(
     if below:
         typer.echo(f"gate not met: the mean {number(done.summary.mean)} is below {gate}", err=True)
     raise typer.Exit(GATE_NOT_MET if below else 0)
-
-
-def _best_of(run: str, runs_dir: str) -> dict[str, Any]:
-    from agentopt.run.best import read_best
-    from agentopt.run.files import find_run
-
-    return dict(read_best(find_run(run, runs_dir))["values"])

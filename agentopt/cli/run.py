@@ -42,6 +42,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print output and graph as JSON.")] = False,
 ) -> None:
     """Run a graph on one input, and print its answer. Nothing is stored."""
+    from agentopt.run.best import best_values
     from agentopt.run.config import RunConfig
     from agentopt.workspace import load_graph, run_defaults
 
@@ -51,7 +52,7 @@ def run(
         raise UsageError("no graph is named: `agentopt run GRAPH INPUT` (`agentopt list graphs` shows what there is)")
     if picture is not None and picture not in FORMATS:
         raise UsageError(f"--graph {picture!r} is none of {', '.join(FORMATS)}")
-    values = _best_of(best_of, runs_dir) if best_of else {}
+    values = best_values(best_of, runs_dir) if best_of else {}
     loaded = load_graph(name)
     given = _input(text, arguments, sys.stdin)
     sampling = {"max_tokens": max_tokens, "temperature": temperature}
@@ -109,10 +110,3 @@ def _input(text: str | None, arguments: list[str] | None, stdin: Any) -> Any:
         except json.JSONDecodeError:
             return text
     return text
-
-
-def _best_of(run: str, runs_dir: str) -> dict[str, Any]:
-    from agentopt.run.best import read_best
-    from agentopt.run.files import find_run
-
-    return dict(read_best(find_run(run, runs_dir))["values"])

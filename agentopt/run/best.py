@@ -13,8 +13,9 @@ from agentopt.core import Parameter
 from agentopt.core.values import Candidate
 from agentopt.errors import UsageError
 from agentopt.llm.types import without_key
+from agentopt.run.files import find_run
 
-__all__ = ["read_best", "write_best"]
+__all__ = ["best_values", "read_best", "write_best"]
 
 
 def write_best(
@@ -69,3 +70,8 @@ def read_best(path: str | Path) -> dict[str, Any]:
             record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
             return record
     raise UsageError(f"there is no best candidate in {place}: name a run folder that has finished (`agentopt runs`)")
+
+
+def best_values(run: str, runs_dir: str) -> dict[str, Any]:
+    """Parameter values of the best candidate of a run, found as ``find_run`` finds it."""
+    return dict(read_best(find_run(run, runs_dir))["values"])
