@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import platform
@@ -204,7 +205,7 @@ def swap(rng: random.Random, *, renumber: bool) -> Callable[[list[Event], dict[s
 
     def change(events: list[Event], blobs: dict[str, bytes]) -> None:
         places = completions(events)
-        pairs = [(a, b) for a, b in zip(places, places[1:], strict=False) if _independent(events[a], events[b])]
+        pairs = [(a, b) for a, b in itertools.pairwise(places) if _independent(events[a], events[b])]
         a, b = rng.choice(pairs)
         one, two = events[a], events[b]
         left, right = dict(two.data), dict(one.data)
@@ -442,8 +443,8 @@ def table(data: dict[str, Any]) -> str:
         "",
         f"{len(rows)} runs of three graphs with 8 cells at once, a scripted model with random latencies, two steps of",
         f"three proposals each; {data['machine']}, Python {data['python']}. Raw: [replay.json](replay.json), made by",
-        "`tests/benchmarks/replay.py`. The graph `shared` numbers its outputs in the order of completion, from the first",
-        "one on; it is not replayed one cell after the other, nor from a later step.",
+        "`tests/benchmarks/replay.py`. The graph `shared` numbers its outputs in the order of completion, from the",
+        "first one on; it is not replayed one cell after the other, nor from a later step.",
         "",
         "| replay | runs | clean |",
         "| --- | --- | --- |",

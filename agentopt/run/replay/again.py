@@ -315,11 +315,8 @@ class RememberedTape:
 
 
 class ReplayRunner(Runner):
-    """The loop itself; only what its clock once said is read from the log. The sentinel and the look at the scorer's
-    files are checks of the run: they decide nothing that is compared."""
-
-    async def _sentinel(self) -> None:
-        """Not played again."""
+    """The loop itself; only what its clock once said is read from the log. That the scorer's files have changed does
+    not end it: where that matters shows in the scores."""
 
     def _scorer_changed(self) -> bool:
         return False

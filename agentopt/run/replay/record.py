@@ -15,9 +15,9 @@ from agentopt.store import Event, Store
 __all__ = ["COMPLETIONS", "SPINE", "Answer", "Part", "damage", "parts", "place_of", "timed_out"]
 
 SPINE = frozenset({
-    "baseline", "baseline.done", "sentinel", "noise.done", "step.started", "step.asked", "proposal.rejected", "candidate",
-    "proposal.accepted", "step.admitted", "incumbent", "step.done", "search.ended", "validation.done", "claim",
-    "budget.exhausted", "run.finished",
+    "baseline", "baseline.done", "sentinel", "noise.done", "step.started", "step.asked", "proposal.rejected",
+    "candidate", "proposal.accepted", "step.admitted", "incumbent", "step.done", "search.ended", "validation.done",
+    "claim", "budget.exhausted", "run.finished",
 })  # fmt: skip
 """Events of the loop itself: one after the other, the same in every replay."""
 COMPLETIONS = ("call.received", "call.failed", "cell")
