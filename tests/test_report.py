@@ -172,6 +172,7 @@ async def test_it_tells_the_claim_its_evidence_and_everything_else(tmp_path: Pat
         "incumbent after step 2",
         f"{sum(o.status == 'agent_error' for o in outcomes)} of {len(outcomes)} evaluations failed in the program",
         f"{sum(o.status == 'infra_error' for o in outcomes)} evaluations were lost to the world and do not count",
+        "before anything was proposed; the program read style",
         "agentopt replay run",
         "agentopt apply run",
     ):

@@ -25,6 +25,7 @@ def head(run: RunFile) -> dict[str, Any]:
     """Names, times and settings."""
     config, started = run.config, run.started
     models = {role: model_identity(config.model_of(role) or "") for role in ("agent", "optimizer", "judge")}
+    sentinel = next((e.data for e in run.events("sentinel") if e.data.get("examples")), None)
     end = max((e.time for e in run.events("run.finished", "step.done", "baseline.done")), default=None)
     return {
         "name": run.dir.name, "kind": started["kind"], "status": run.status, "unfinished": _UNFINISHED.get(run.status),
@@ -33,7 +34,7 @@ def head(run: RunFile) -> dict[str, Any]:
         "started": run.time, "ended": end, "reason": run.state.ended or "", "score_range": started["score_range"],
         "splits": {name: part["n"] for name, part in started["splits"].items()},
         "endpoints": started["endpoints"], "versions": started["versions"], "task_hash": started["task"]["hash"],
-        "evaluator": started["evaluator"], "noise": dict(run.state.noise or {}),
+        "evaluator": started["evaluator"], "noise": dict(run.state.noise or {}), "sentinel": sentinel,
         "config": config.model_dump(mode="json", exclude_defaults=True),
         "forecast": [line for e in run.events("forecast") for line in e.data["lines"]],  # type: ignore[union-attr]
     }  # fmt: skip
