@@ -10,6 +10,7 @@ import hashlib
 import json
 import random
 import re
+import sqlite3
 from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -331,6 +332,36 @@ async def test_an_evaluation(tmp_path: Path) -> None:
     assert f"<h1>{result.summary.mean:.2f}</h1>" in page.source
     assert "no comparison" in page.text
     assert "agentopt apply" not in page.text
+
+
+async def test_scores_between_the_ends(tmp_path: Path) -> None:
+    def near(example: Example, output: Any) -> Feedback:
+        right = str(output).startswith(str(example.target))
+        return Feedback(score=(0.9 if right else 0.1) + int(str(example.target)[7:-1]) / 1000)
+
+    fine = Task("questions", task().examples, near)
+    folder = await run_it(tmp_path, task=fine)
+    page = page_of(folder)
+    with RunFile(folder) as run:
+        claim = run.claim()
+    assert claim is not None and claim.test == "paired permutation"
+    assert "paired permutation exact, two-sided" in page.text
+    assert re.search(r"likely \(80 % chance\) to show a difference of 0\.\d\d or more; .* deviation seen", page.text)
+
+
+async def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+    folder = await run_it(tmp_path)
+    with RunFile(folder) as run:
+        test = run.started["splits"]["test"]["examples"]
+        traces = [(o.trace,) for o in run.outcomes(split="test")]
+    with sqlite3.connect(folder / "run.sqlite") as db:
+        db.execute("UPDATE blobs SET data = x'00' WHERE id = ?", (test,))
+        db.executemany("DELETE FROM blobs WHERE id = ?", traces)
+    page = page_of(folder)
+    assert "inputs and targets of the test examples are not in this page: blob" in page.text
+    assert "a traced graph is not in this page: no blob" in page.text
+    assert [e["text"] for e in page.table["examples"] if e["split"] == "test"] == ["null"] * 16
+    assert len(page.table["cells"]) > 16
 
 
 # -- size ----------------------------------------------------------------------------------------------------------

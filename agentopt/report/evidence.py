@@ -46,7 +46,8 @@ def gather(run: RunFile, rows: Sequence[dict[str, Any]], outcomes: Iterable[Outc
     The first two rows (the baseline and the best) go first, those of the test split before the others.
     """
     place = {row["id"]: i for i, row in enumerate(rows)}
-    examples = _examples(run)
+    evidence = Evidence({"examples": [], "cells": [], "asks": []})
+    examples = _examples(run, evidence.notes)
     known = {e["id"]: i for i, e in enumerate(examples)}
     grouped: dict[tuple[int, int], list[Outcome]] = {}
     for outcome in outcomes:
@@ -55,7 +56,6 @@ def gather(run: RunFile, rows: Sequence[dict[str, Any]], outcomes: Iterable[Outc
                 known[outcome.example] = len(examples)
                 examples.append({"id": outcome.example, "split": outcome.split, "input": None, "target": None})
             grouped.setdefault((known[outcome.example], place[outcome.candidate]), []).append(outcome)
-    evidence = Evidence({"examples": [], "cells": [], "asks": []})
     name = run.dir.name
     if len(grouped) > MOST_CELLS:
         kept = sorted(grouped, key=lambda key: key[1])[:MOST_CELLS]
@@ -82,13 +82,14 @@ def gather(run: RunFile, rows: Sequence[dict[str, Any]], outcomes: Iterable[Outc
     return evidence
 
 
-def _examples(run: RunFile) -> list[dict[str, Any]]:
-    """The examples of all splits, the test split first; empty where the run keeps none."""
+def _examples(run: RunFile, notes: list[str]) -> list[dict[str, Any]]:
+    """The examples of all splits, the test split first; those that cannot be read are told in ``notes``."""
     found: list[dict[str, Any]] = []
     for split in SPLITS:
         try:
             listed = json.loads(run.store.blob(run.started["splits"][split]["examples"]))
-        except StoreError:
+        except StoreError as error:
+            notes.append(f"inputs and targets of the {split} examples are not in this page: {error}")
             continue
         found += [{"id": e["id"], "split": split, "input": e["input"], "target": e.get("target")} for e in listed]
     return found

@@ -81,7 +81,7 @@ def render(run: RunFile, room: int = ROOM) -> str:
     return environment.get_template("page.html").render(
         head=head, claim=claim, rows=rows, rejected=refused, spending=clean(spending(run)), table=table,
         warnings=clean(story.warnings(run, outcomes, drawn["escapes"])), commands=clean(story.commands(run)),
-        notes=evidence.notes, pieces=evidence.pieces, drawn=drawn, css=css, js=js,
+        notes=clean(evidence.notes + drawn["faults"]), pieces=evidence.pieces, drawn=drawn, css=css, js=js,
         wide=charts.scores(rows, line, head["score_range"], 860, 320),
         narrow=charts.scores(rows, line, head["score_range"], 360, 280),
         tested=[charts.intervals(claim["tested"], head["score_range"], width) for width in (520, 330)],

@@ -23,11 +23,11 @@ def pictures(run: RunFile, rows: Sequence[dict[str, Any]], outcomes: Sequence[Ou
     """The graphs of the baseline and the best on a few examples, those that the best gained first.
 
     Returns ``shown`` (label, drawn graph, nodes), ``escapes`` (places where a value left the trace) and ``examples``
-    (how many there are to choose from).
+    (how many there are to choose from); ``faults`` are graphs that cannot be read.
     """
     pair = [r for r in rows if r["best"]] + [r for r in rows if r["step"] < 0 and not r["best"]]
     if not pair:
-        return {"shown": [], "escapes": [], "examples": 0}
+        return {"shown": [], "escapes": [], "examples": 0, "faults": []}
     traced = {(o.candidate, o.example): o for o in reversed(outcomes) if o.trace is not None and o.split != "noise"}
     mine = [o for o in traced.values() if o.candidate == pair[0]["id"]]
 
@@ -37,13 +37,15 @@ def pictures(run: RunFile, rows: Sequence[dict[str, Any]], outcomes: Sequence[Ou
 
     shown: list[dict[str, Any]] = []
     escapes: list[tuple[str, str, str]] = []
+    faults: list[str] = []
     for outcome in sorted(mine, key=telling)[:MOST_EXAMPLES]:
         for row in pair:
             found = traced.get((row["id"], outcome.example))
             try:
                 graph = run.graph(found) if found is not None else None
-            except AgentOptError:  # a blob that is damaged or of a newer version: the page goes without this picture
+            except AgentOptError as error:
                 graph = None
+                faults.append(f"a traced graph is not in this page: {error}")
             if found is None or graph is None or not len(graph):
                 continue
             safe = Graph.from_json(clean(graph.to_json()))
@@ -52,7 +54,7 @@ def pictures(run: RunFile, rows: Sequence[dict[str, Any]], outcomes: Sequence[Ou
             name = "best" if row["best"] and len(pair) > 1 else "baseline"
             label = f"{name} on {found.example[:8]} ({found.split}, {score})"
             shown.append({"label": label, "picture": _drawn(safe, len(shown)), "nodes": len(graph)})
-    return {"shown": shown, "escapes": escapes, "examples": len(mine)}
+    return {"shown": shown, "escapes": escapes, "examples": len(mine), "faults": faults}
 
 
 def _drawn(graph: Graph, number: int) -> str:

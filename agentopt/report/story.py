@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from agentopt.core.values import Outcome
 from agentopt.evaluate import Claim, minimum_detectable, summarize
+from agentopt.evaluate.summary import pair
 from agentopt.llm.types import model_identity
 from agentopt.report.clean import clean
 from agentopt.report.diff import changes
@@ -45,8 +47,10 @@ def claim(run: RunFile) -> dict[str, Any]:
     found, splits = run.claim(), run.started["splits"]
     if run.started["kind"] != "optimize":
         return _evaluation(run)
-    least = minimum_detectable(splits["test"]["n"]) if splits["test"]["n"] > 1 else None
-    base: dict[str, Any] = {"least": least, "test_n": splits["test"]["n"], "claim": None, "tested": []}
+    least, given = _least(run, splits["test"]["n"])
+    base: dict[str, Any] = {
+        "least": least, "given": given, "test_n": splits["test"]["n"], "claim": None, "tested": [],
+    }  # fmt: skip
     if found is not None:
         verdict, _, sentence = found.sentence.partition(": ")
         return base | {
@@ -75,7 +79,17 @@ def _evaluation(run: RunFile) -> dict[str, Any]:
     else:
         verdict, sentence = f"{summary.mean:.2f}", f"An evaluation ({splits} split), no comparison: {summary.sentence}."
     return {"verdict": verdict, "sentence": sentence, "shown": False, "claim": None, "tested": [], "least": None,
-            "test_n": 0}  # fmt: skip
+            "given": "", "test_n": 0}  # fmt: skip
+
+
+def _least(run: RunFile, n: int) -> tuple[float | None, str]:
+    """The smallest difference that the test was likely to show, and what that supposes."""
+    found, baseline, best = run.claim(), run.baseline(), run.best()
+    if found is None or found.test == "McNemar" or baseline is None or best is None or found.n < 2:
+        return (minimum_detectable(n) if n > 1 else None), "scores of 0 and 1, a tenth of the examples lost"
+    scores = pair(run.state.archive.means(baseline.id, "test"), run.state.archive.means(best.id, "test"))
+    spread = statistics.stdev(scores.differences)
+    return minimum_detectable(found.n, sd=spread), f"differences with the standard deviation seen, {spread:.2f}"
 
 
 def _fresh(found: Claim) -> str:
