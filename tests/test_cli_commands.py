@@ -229,6 +229,20 @@ def test_progress_is_plain_lines_when_not_a_terminal(cli: Cli, new_workspace: Pa
     assert err.index("examples:") < err.index("baseline ") < err.index("step 1"), "the forecast comes first"
 
 
+def test_compare_pairs_two_runs(cli: Cli, done: Path) -> None:
+    code, out, _ = cli("compare", "first@baseline", "first")
+    assert code == 0
+    assert out.startswith("a: first (baseline: solve on sums")
+    assert re.search(r"b against a, test examples: better: .* McNemar p", out)
+    code, out, _ = cli("compare", "first@baseline", "first", "--split", "search", "--json")
+    found = json.loads(out)
+    assert (code, found["split"], found["b"]["which"]) == (0, "search", "best")
+    assert found["notes"]
+    code, _, err = cli("compare", "first", "frist")
+    assert code == 2
+    assert "did you mean 'first'" in err
+
+
 def test_dry_run_calls_nothing(cli: Cli, new_workspace: Path) -> None:
     code, out, _ = cli("optimize", "--dry-run")
     assert code == 0
