@@ -272,8 +272,7 @@ async def test_a_call_cut_off_by_a_crash_keeps_its_idempotency_key(tmp_path: Pat
     with Store(tmp_path) as store:
         log = StoreLog(store)
         request = ask()
-        assert request.address is not None
-        attempt, key = log.attempt(request.address)
+        attempt, key = log.attempt(request)
         await log.sent(request, attempt, key, {"calls": 1.0, "tokens": 99.0}, "test/echo")
     with Store(tmp_path) as store:
         await Metered(echo, Ledger(Budget()), StoreLog(store)).complete(ask())
@@ -375,10 +374,10 @@ async def test_streaming_listeners_hear_answers_from_journal_and_cache(tmp_path:
 class Forgetful:
     """A log that fails to write: nothing may be sent then."""
 
-    def lookup(self, address: Address) -> None:
+    def lookup(self, request: Request) -> None:
         return None
 
-    def attempt(self, address: Address) -> tuple[int, str]:
+    def attempt(self, request: Request) -> tuple[int, str]:
         return 0, "k"
 
     async def sent(

@@ -14,7 +14,8 @@ __all__ = ["Journal"]
 class Journal:
     """Answers a call from the log when its address has been answered with the same payload; passes it on otherwise.
 
-    The address says where in the run a call stands, so a resumed run finds its answers whatever order they came in.
+    The address says where in the run a call stands, so a resumed run finds its answers whatever order they came in;
+    where calls that run side by side share a scope, the payload says which of them it is.
     A payload that differs from the journaled one (the program was changed in between) is asked anew and reported.
 
     Args:
@@ -32,7 +33,7 @@ class Journal:
         """Answer from the journal, or ask."""
         if request.address is None:
             return await self._inner.complete(request)
-        known = self._log.lookup(request.address)
+        known = self._log.lookup(request)
         if known is not None:
             hash_, response = known
             if hash_ == request.hash:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from agentopt.core.values import canonical
 from agentopt.errors import BudgetExhausted, LLMError, RateLimited, TransientLLMError, UsageError
 from agentopt.llm.ledger import Amounts, Ledger
-from agentopt.llm.types import Address, Client, Request, Response
+from agentopt.llm.types import Client, Request, Response
 
 __all__ = ["CallLog", "Metered", "Price", "bound", "need_price"]
 
@@ -21,11 +21,11 @@ Price = Callable[[str], "tuple[float, float] | None"]
 class CallLog(Protocol):
     """Where calls are journaled. Every method but ``lookup`` returns after what it was told is on disk."""
 
-    def lookup(self, address: Address) -> tuple[str, Response] | None:
-        """Payload hash and answer of a call that has been answered before, or None."""
+    def lookup(self, request: Request) -> tuple[str, Response] | None:
+        """Payload hash and answer of a call that has been answered before, or None; an equal payload goes first."""
         ...
 
-    def attempt(self, address: Address) -> tuple[int, str]:
+    def attempt(self, request: Request) -> tuple[int, str]:
         """Number of the next attempt at a call, and its idempotency key (the same for a call cut off by a crash)."""
         ...
 
@@ -132,8 +132,8 @@ class Metered:
         settled: Amounts = {}
         cutoff = asyncio.timeout(self._ledger.cutoff())
         try:
-            if log is not None and request.address is not None:
-                attempt, key = log.attempt(request.address)
+            if log is not None:
+                attempt, key = log.attempt(request)
                 await log.sent(request, attempt, key, amounts, self._endpoint)
             settled = dict(amounts)  # from here on it may be billed
             async with cutoff:

@@ -54,9 +54,11 @@ def _cell(db: sqlite3.Connection, seq: int, data: Mapping[str, Any]) -> None:
 
 
 def _sent(db: sqlite3.Connection, seq: int, data: Mapping[str, Any]) -> None:
-    old = db.execute("SELECT state, role, reserved FROM calls WHERE address=?", (data["address"],)).fetchone()
+    cut = (data.get("instead", data["address"]), data["hash"])
+    old = db.execute("SELECT state, role, reserved FROM calls WHERE address=? AND hash=?", cut).fetchone()
     if old is not None and old[0] == "sent":  # an earlier try was cut off by a crash: charged as reserved
         _spend(db, old[1], json.loads(old[2]))
+        db.execute("UPDATE calls SET state='failed', reserved='{}' WHERE address=? AND hash=?", cut)
     db.execute(
         "INSERT OR REPLACE INTO calls VALUES (?,?,'sent',?,?,?,?,NULL,?,?)",
         (
@@ -68,8 +70,8 @@ def _sent(db: sqlite3.Connection, seq: int, data: Mapping[str, Any]) -> None:
 
 def _received(db: sqlite3.Connection, seq: int, data: Mapping[str, Any]) -> None:
     db.execute(
-        "INSERT INTO calls VALUES (?,?,'received',?,?,?,'{}',?,?,?) ON CONFLICT (address) DO UPDATE SET "
-        "hash=excluded.hash, state='received', answer=excluded.answer, reserved='{}'",
+        "INSERT INTO calls VALUES (?,?,'received',?,?,?,'{}',?,?,?) ON CONFLICT (address, hash) DO UPDATE SET "
+        "state='received', answer=excluded.answer, reserved='{}'",
         (
             data["address"], data["hash"], data.get("attempt", 0), data["role"], data.get("key", ""),
             seq, data.get("payload"), data["response"].get("endpoint", ""),
@@ -79,7 +81,8 @@ def _received(db: sqlite3.Connection, seq: int, data: Mapping[str, Any]) -> None
 
 
 def _failed(db: sqlite3.Connection, seq: int, data: Mapping[str, Any]) -> None:
-    db.execute("UPDATE calls SET state='failed', reserved='{}' WHERE address=?", (data["address"],))
+    failed = (data["address"], data["hash"])
+    db.execute("UPDATE calls SET state='failed', reserved='{}' WHERE address=? AND hash=?", failed)
     _spend(db, data["role"], data["settled"])
 
 

@@ -40,8 +40,9 @@ CREATE TABLE cells (
     seq INTEGER NOT NULL, status TEXT NOT NULL, score REAL, PRIMARY KEY (candidate, example, repeat)
 ) WITHOUT ROWID;
 CREATE TABLE calls (
-    address TEXT PRIMARY KEY, hash TEXT NOT NULL, state TEXT NOT NULL, attempt INTEGER NOT NULL,
-    role TEXT NOT NULL, key TEXT NOT NULL, reserved TEXT NOT NULL, answer INTEGER, payload TEXT, endpoint TEXT
+    address TEXT NOT NULL, hash TEXT NOT NULL, state TEXT NOT NULL, attempt INTEGER NOT NULL, role TEXT NOT NULL,
+    key TEXT NOT NULL, reserved TEXT NOT NULL, answer INTEGER, payload TEXT, endpoint TEXT,
+    PRIMARY KEY (address, hash)
 ) WITHOUT ROWID;
 CREATE TABLE spend (
     role TEXT NOT NULL, axis TEXT NOT NULL, amount REAL NOT NULL, PRIMARY KEY (role, axis)

@@ -160,10 +160,15 @@ class Store:
         events = self._events(f"FROM cells JOIN events e USING (seq) WHERE {where} ORDER BY seq", args)
         return [Outcome.model_validate(event.data["outcome"]) for event in events]
 
-    def call(self, address: str) -> dict[str, Any] | None:
-        """What the journal knows of a call: hash, state, attempt, role, key, reserved, response, endpoint."""
+    def call(self, address: str, hash: str | None = None) -> dict[str, Any] | None:
+        """What the journal knows of a call: hash, state, attempt, role, key, reserved, response, endpoint.
+
+        ``hash`` says which payload, where a program that was changed has sent several from one address; without it, it
+        is the one that was answered last.
+        """
         columns = "hash, state, attempt, role, key, reserved, answer, payload, endpoint"
-        rows = self._read(f"SELECT {columns} FROM calls WHERE address=?", [address])
+        which, args = ("", [address]) if hash is None else (" AND hash=?", [address, hash])
+        rows = self._read(f"SELECT {columns} FROM calls WHERE address=?{which} ORDER BY answer DESC", args)
         if not rows:
             return None
         call = dict(zip(columns.split(", "), rows[0], strict=True))
@@ -172,6 +177,10 @@ class Store:
         events = self._events("FROM events e WHERE seq=?", [answer]) if answer else ()
         call["response"] = next((event.data["response"] for event in events), None)
         return call
+
+    def journal(self) -> list[tuple[str, str]]:
+        """Address and payload hash of every call that was answered, then of those that were sent and never answered."""
+        return self._read("SELECT address, hash FROM calls WHERE state IN ('received', 'sent') ORDER BY state", [])
 
     def unanswered(self) -> list[dict[str, Any]]:
         """Calls that were sent and never answered: address, role and what was reserved for each."""
