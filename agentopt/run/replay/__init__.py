@@ -226,7 +226,8 @@ async def _part(
             config, plan.target, plan.task, plan.splits, chosen, log, ledger, client, cells, Touches(claim), prompt,
             setup.estimate(plan),
         )  # fmt: skip
-        report.stop = functools.partial(_stop, asyncio.get_running_loop(), cells, gate)
+        if gate is not None:
+            report.told = functools.partial(_end, asyncio.get_running_loop(), gate)
         state = fold(log, Archive((low, high)))
         try:
             if begun["kind"] == "evaluate":
@@ -251,10 +252,8 @@ async def _part(
     return False
 
 
-def _stop(loop: asyncio.AbstractEventLoop, cells: ReplayCells, gate: Gate | None) -> None:
-    cells.stopping = True
-    if gate is not None:
-        loop.call_soon_threadsafe(gate.open)
+def _end(loop: asyncio.AbstractEventLoop, gate: Gate, found: Divergence) -> None:
+    loop.call_soon_threadsafe(gate.end, found.seq, (found.candidate, found.example))
 
 
 def _begun(store: Store) -> dict[str, Any]:

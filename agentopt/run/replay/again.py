@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,7 +26,7 @@ from agentopt.run.replay.divergence import (
     plain,
     told,
 )
-from agentopt.run.replay.record import SPINE, Part, place_of, timed_out
+from agentopt.run.replay.record import SPINE, Part, Place, place_of, timed_out
 from agentopt.run.runner import Runner
 from agentopt.store import Event, Store
 
@@ -42,8 +43,8 @@ class Report:
     def __init__(self) -> None:
         self.found: list[Divergence] = []
         self.counts = {"calls": 0, "cells": 0, "decisions": 0, "effects": 0, "timeouts": 0}
-        self.stop: Callable[[], None] = lambda: None
-        """Called at the first difference: nothing new is begun."""
+        self.told: Callable[[Divergence], None] = lambda divergence: None
+        """Called with each difference."""
         self._lock = threading.Lock()
 
     def count(self, what: str) -> None:
@@ -55,7 +56,7 @@ class Report:
         """Note a difference; returns what is to be raised."""
         with self._lock:
             self.found.append(divergence)
-        self.stop()
+        self.told(divergence)
         return Diverged(divergence.what)
 
     def first(self) -> Divergence | None:
@@ -166,37 +167,44 @@ class Gate:
     """Lets completions pass in the order in which they were recorded.
 
     Args:
-        order: events of the completions.
+        order: events of the completions, each with the candidate and example whose work it was.
         patience: seconds without any completion after which the next one is taken not to come.
     """
 
-    def __init__(self, order: Iterable[int], patience: float) -> None:
-        self._left = deque(order)
-        self._known = set(self._left)
-        self._patience = patience
-        self._waiting: dict[int, asyncio.Future[None]] = {}
-        self._open = False
+    def __init__(self, order: Iterable[tuple[int, Place]], patience: float) -> None:
+        self._places = dict(order)
+        self._left = deque(self._places)
+        self._patience, self._limit = patience, math.inf
+        self._moved = asyncio.Event()
 
     async def turn(self, seq: int) -> int | None:
         """Wait until everything that was completed before has passed; gives the event that did not come, or None."""
-        while not self._open and seq in self._known and self._left[0] != seq:
-            self._waiting[seq] = asyncio.get_running_loop().create_future()
-            expected = self._left[0]
-            done, _ = await asyncio.wait([self._waiting[seq]], timeout=self._patience)
-            if not done and self._left[0] == expected and not self._open:
-                return expected
-        if seq in self._known and not self._open:
-            self._known.discard(self._left.popleft())
-            if self._left and (waiter := self._waiting.pop(self._left[0], None)) is not None and not waiter.done():
-                waiter.set_result(None)
+        while seq in self._places and self._left[0] != seq and seq <= self._limit:
+            expected, moved = self._left[0], self._moved
+            try:
+                async with asyncio.timeout(self._patience):
+                    await moved.wait()
+            except TimeoutError:
+                if self._left[0] == expected:
+                    return expected
+        if seq > self._limit:
+            raise Diverged("a difference stands before this in the log")
+        if self._places.pop(seq, None) is not None:
+            self._left.popleft()
+            self._wake()
         return None
 
-    def open(self) -> None:
-        """Let everything pass from now on."""
-        self._open = True
-        for waiter in self._waiting.values():
-            if not waiter.done():
-                waiter.set_result(None)
+    def end(self, seq: int | None, place: Place) -> None:
+        """After a difference at an event: what was completed before it may pass, its own work and all later do not."""
+        self._limit = min(self._limit, math.inf if seq is None else seq)
+        for own in [s for s, whose in self._places.items() if whose == place]:
+            del self._places[own]
+            self._left.remove(own)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._moved.set()
+        self._moved = asyncio.Event()
 
 
 class Remembered:
@@ -259,6 +267,8 @@ class ReplayCells(Cells):
     async def _evaluate(self, cell: Cell) -> tuple[Outcome, list[bytes]]:
         where = {"candidate": cell.candidate.id, "example": cell.example.id}
         recorded = self._part.cells.get(cell.key)
+        if self._report.found and (self._gate is None or recorded is None):
+            raise Diverged
         if recorded is None:
             what = f"an evaluation on {cell.split} that the run did not make"
             raise self._log.absent("outcome", what, {"input": cell.example.input}, **where)

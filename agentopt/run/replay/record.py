@@ -12,7 +12,7 @@ from agentopt.llm.types import Response
 from agentopt.run.replay.divergence import Divergence
 from agentopt.store import Event, Store
 
-__all__ = ["COMPLETIONS", "SPINE", "Answer", "Part", "damage", "parts", "place_of", "timed_out"]
+__all__ = ["COMPLETIONS", "SPINE", "Answer", "Part", "Place", "damage", "parts", "place_of", "timed_out"]
 
 SPINE = frozenset({
     "baseline", "baseline.done", "sentinel", "noise.done", "step.started", "step.asked", "proposal.rejected",
@@ -22,6 +22,10 @@ SPINE = frozenset({
 """Events of the loop itself: one after the other, the same in every replay."""
 COMPLETIONS = ("call.received", "call.failed", "cell")
 """Events that come in the order in which concurrent work was done."""
+
+
+Place = tuple[str | None, str | None]
+"""Candidate and example; None for what belongs to no cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +53,20 @@ class Part:
     """Address to the event and the blob of the payload that was asked there last."""
     effects: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def completions(self) -> list[int]:
-        """The events, in order, that a replay of this part comes by: answers of its cells and asks, and its cells."""
-        scopes = {"/".join(map(str, key)) for key, (_, o) in self.cells.items() if not timed_out(o)}
-        found = [seq for seq, o in self.cells.values() if not timed_out(o)]
+    def completions(self) -> list[tuple[int, Place]]:
+        """What a replay of this part comes by, in order: answers of its cells and asks, and its cells."""
+        found: list[tuple[int, Place]] = []
+        done: set[str] = set()
+        for (candidate, example, repeat), (seq, outcome) in self.cells.items():
+            if not timed_out(outcome):
+                done.add(f"{candidate}/{example}/{repeat}")
+                found.append((seq, (candidate, example)))
         for (address, _), answer in self.answers.items():
-            place = address.partition("|")[0].split("/")
+            scope = address.partition("|")[0].split("/")
             ended = answer.refused is None and not answer.error.startswith("CancelledError")
-            done = place[0] != "cell" or "/".join(place[1:4]) in scopes
-            if answer.seq > self.begin and ended and done:
-                found.append(answer.seq)
-        return sorted(found)
+            if answer.seq > self.begin and ended and (scope[0] != "cell" or "/".join(scope[1:4]) in done):
+                found.append((answer.seq, (scope[1], scope[2]) if scope[0] == "cell" else (None, None)))
+        return sorted(found, key=lambda pair: pair[0])
 
 
 def timed_out(outcome: Outcome) -> bool:
