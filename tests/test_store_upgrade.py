@@ -28,6 +28,12 @@ from agentopt.store import Store, schema
 from agentopt.store.schema import SCHEMA_VERSION
 from agentopt.testing import ScriptedLLM
 
+FOLDER = Path(__file__).parent / "data" / "store"
+sys.path.insert(0, str(FOLDER))
+from scorer import same  # noqa: E402
+
+sys.path.pop(0)
+
 STYLE = agentopt.Parameter("Answer {{question}}", name="style")
 WORDS = ("briefly", "quickly", "carefully", "slowly")
 
@@ -39,7 +45,7 @@ async def answer(question: str) -> Any:
 
 def questions() -> Task:
     examples = [Example(input={"question": f"q{i}"}, target=f"right q{i}") for i in range(24)]
-    return Task("questions", examples, lambda example, output: float(output == example.target))
+    return Task("questions", examples, same)
 
 
 def says(request: Request) -> str:
@@ -79,7 +85,7 @@ def run(folder: Path, **options: Any) -> Any:
     )  # fmt: skip
 
 
-FILES = sorted((Path(__file__).parent / "data" / "store").glob("v*.sqlite.gz"))
+FILES = sorted(FOLDER.glob("v*.sqlite.gz"))
 
 
 @pytest.fixture(params=FILES, ids=lambda file: file.name.partition(".")[0])
