@@ -23,6 +23,7 @@ from agentopt.core.values import Candidate, Proposal
 from agentopt.evaluate import Example, Task
 from agentopt.run.api import evaluate_async, optimize_async
 from agentopt.run.files import open_run
+from agentopt.run.replay import replay_async
 from agentopt.testing import StubReply, StubServer
 
 STYLE = agentopt.Parameter("Answer {{question}}", name="style")
@@ -51,6 +52,11 @@ async def ask(question: str) -> str:
 @agentopt.graph
 async def answer(question: str) -> Any:
     return await ask(question)
+
+
+@agentopt.graph
+async def shouting(question: str) -> Any:
+    return await ask(question.upper())
 
 
 @agentopt.graph
@@ -134,6 +140,20 @@ async def test_a_prompt_behind_a_foreign_client_is_improved_and_every_call_is_it
             assert ordinal == "0"
         assert set(questions) == set(examples)
         assert all(len(of) == 1 for of in questions.values()), "a call was booked on another example's cell"
+
+
+async def test_such_a_run_replays_offline_and_a_changed_program_is_named() -> None:
+    options: dict[str, Any] = {"task": task(), "optimizer": Listed(TEXTS), "runs_dir": "runs"}
+    with StubServer(reply) as server:
+        await optimize_async(
+            answer, model=server.model, steps=1, budget="calls=2000", name="run", cache=False, **options
+        )
+    again = await replay_async("run", graph=answer, **{**options, "optimizer": Listed(TEXTS)})
+    assert again.clean, again.summary()
+    assert again.compared["calls"] > 50
+    changed = await replay_async("run", graph=shouting, **{**options, "optimizer": Listed(TEXTS)})
+    assert changed.divergence is not None
+    assert changed.divergence.kind == "call"
 
 
 async def test_the_end_of_a_budget_is_no_answer() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from agentopt._aio import background_loop
 from agentopt.core import add_op
-from agentopt.errors import AgentOptError, LLMError
+from agentopt.errors import LLMError
 from agentopt.llm.context import Session
 from agentopt.llm.gateway import shapes
 from agentopt.llm.types import Address, Request, Response, model_identity
@@ -80,7 +80,7 @@ class Lease:
         self._calls: dict[str, list[Asked]] = {}
         self._lock = threading.Lock()
         self._ended = False
-        self._problem: AgentOptError | None = None
+        self._problem: BaseException | None = None
         self._failure: LLMError | None = None
 
     def __repr__(self) -> str:
@@ -187,7 +187,7 @@ class Lease:
         """Say that a client has the answer of a call: an equal request is now another call."""
         asked.delivered, self._failure = True, None
 
-    def note(self, error: AgentOptError) -> None:
+    def note(self, error: BaseException) -> None:
         """Keep what has to be told when the block ends."""
         if isinstance(error, LLMError):
             self._failure = error
@@ -200,10 +200,11 @@ class Lease:
         self.note(error)
         return error
 
-    def close(self) -> AgentOptError | None:
+    def close(self) -> BaseException | None:
         """End the key and the calls under way; gives what the program has to be told.
 
-        That is the end of the budget or a caller's mistake, else the failure of the last call.
+        That is the end of the budget or anything else that ``llm`` would have raised but the failure of a model's
+        server; else that failure, if it was the last call's.
         """
         with self._lock:
             self._ended = True
@@ -223,7 +224,9 @@ class Lease:
         task.add_done_callback(self._tasks.discard)
         try:
             return await self._session.client.complete(asked.request.model_copy(update={"on_text": on_text}))
-        except AgentOptError as error:
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # whatever it is: the program under way would not see it in a client's error
             self.note(error)
             raise
 

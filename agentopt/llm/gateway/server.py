@@ -187,7 +187,7 @@ class _Handler(LoopbackHandler):
             self.send(200, shapes.completion(str(body.get("model") or lease.model), answers))
         except ConnectionError:
             raise
-        except Exception as error:
+        except BaseException as error:
             status, kind, code = _told(error)
             if isinstance(error, UsageError) and not isinstance(error, shapes.BadRequest):
                 lease.note(error)
@@ -269,7 +269,7 @@ class _Pieces:
             return None
 
 
-def _told(error: Exception) -> tuple[int, str, str]:
+def _told(error: BaseException) -> tuple[int, str, str]:
     """Status, type and code of an error, in OpenAI's words where it has some."""
     match error:
         case Ended():
