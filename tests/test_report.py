@@ -108,6 +108,14 @@ async def run_it(folder: Path, *, texts: Sequence[str] = TEXTS, **options: Any) 
     return Path(result.dir)
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run, for the tests that only look at it."""
+    place = tmp_path_factory.mktemp("finished")
+    with contextlib.chdir(place):
+        return asyncio.run(run_it(place))
+
+
 class Page(HTMLParser):
     """A page as a browser reads it: its tags, its text, and what its scripts hold."""
 
@@ -153,10 +161,9 @@ def page_of(folder: Path) -> Page:
 # -- the whole of it ---------------------------------------------------------------------------------------------
 
 
-async def test_it_tells_the_claim_its_evidence_and_everything_else(tmp_path: Path) -> None:
-    folder = await run_it(tmp_path)
-    page = page_of(folder)
-    with RunFile(folder) as run:
+def test_it_tells_the_claim_its_evidence_and_everything_else(finished: Path) -> None:
+    page = page_of(finished)
+    with RunFile(finished) as run:
         claim, best, outcomes = run.claim(), run.best(), run.outcomes()
         spent = run.spend()
     assert claim is not None and claim.verdict == "better" and best is not None
@@ -184,11 +191,10 @@ async def test_it_tells_the_claim_its_evidence_and_everything_else(tmp_path: Pat
     assert re.findall(r"<ins>(.*?)</ins>", page.source)[0].strip() == "carefully:"
 
 
-async def test_every_cell_is_there_with_its_transcript(tmp_path: Path) -> None:
-    folder = await run_it(tmp_path)
-    page = page_of(folder)
+def test_every_cell_is_there_with_its_transcript(finished: Path) -> None:
+    page = page_of(finished)
     table, pieces = page.table, page.pieces
-    with RunFile(folder) as run:
+    with RunFile(finished) as run:
         outcomes = run.outcomes()
         place = [c["id"] for c in table["candidates"]]
         wanted: dict[tuple[str, str], list[Outcome]] = {}
@@ -216,8 +222,8 @@ async def test_every_cell_is_there_with_its_transcript(tmp_path: Path) -> None:
 # -- hostile text and secrets --------------------------------------------------------------------------------------
 
 
-async def test_hostile_text_stays_text(tmp_path: Path) -> None:
-    page = page_of(await run_it(tmp_path))
+def test_hostile_text_stays_text(finished: Path) -> None:
+    page = page_of(finished)
     assert HOSTILE[:40] in json.dumps(list(page.pieces.values()), ensure_ascii=False)  # it is there, as text
     assert "</script></pre><img" in page.text
     tags = [tag for tag, _ in page.tags]
@@ -229,8 +235,8 @@ async def test_hostile_text_stays_text(tmp_path: Path) -> None:
             assert str(attrs.get(name, "#")).startswith("#"), (tag, attrs)
 
 
-async def test_the_policy_allows_its_own_script_and_style_and_nothing_else(tmp_path: Path) -> None:
-    page = page_of(await run_it(tmp_path))
+def test_the_policy_allows_its_own_script_and_style_and_nothing_else(finished: Path) -> None:
+    page = page_of(finished)
     policy = next(a["content"] for _, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
     assert policy is not None and policy.startswith("default-src 'none';")
     for name, wanted in (("style-src", {}), ("script-src", {})):
@@ -274,10 +280,9 @@ def log_of(folder: Path) -> tuple[list[Event], list[bytes]]:
     return events, blobs
 
 
-async def test_a_run_cut_anywhere_has_a_report(tmp_path: Path) -> None:
+def test_a_run_cut_anywhere_has_a_report(tmp_path: Path, finished: Path) -> None:
     """Every beginning of a log is a state in which a run may have been killed."""
-    whole = await run_it(tmp_path)
-    events, blobs = log_of(whole)
+    events, blobs = log_of(finished)
     lasts = {event.type: event.seq for event in events}.values()
     firsts = {event.type: event.seq for event in reversed(events)}.values()
     cuts = {*lasts, *firsts, *range(1, len(events), len(events) // 12)}
@@ -367,9 +372,8 @@ async def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
 # -- size ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_page_that_is_full_says_what_it_left_out(tmp_path: Path) -> None:
-    folder = await run_it(tmp_path)
-    with RunFile(folder) as run:
+def test_a_page_that_is_full_says_what_it_left_out(finished: Path) -> None:
+    with RunFile(finished) as run:
         whole, some, none = (Page(render(run, room)) for room in (10_000_000, 12_000, 0))
     assert "To keep this page small" not in whole.text
     cells = len(whole.table["cells"])

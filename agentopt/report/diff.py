@@ -11,8 +11,8 @@ from agentopt.report.clean import as_text, clean
 
 __all__ = ["changes", "words"]
 
-_WORD = re.compile(r"\s+|\w+|[^\w\s]")
-_MOST_WORDS = 3_000
+_WORD = re.compile(r"(?:\w+|[^\w\s]|^)\s*")
+_MOST_WORDS = 2_000
 """Texts of more words are compared line by line: the time of a comparison grows with the square of its length."""
 
 
@@ -26,24 +26,12 @@ def words(old: str, new: str) -> list[tuple[str, str]]:
     if max(len(a), len(b)) > _MOST_WORDS:
         a, b = old.splitlines(keepends=True), new.splitlines(keepends=True)
     pieces: list[tuple[str, str]] = []
-    gone = come = ""
-    codes = difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
-    for at, (kind, a0, a1, b0, b1) in enumerate(codes):
-        left, right = "".join(a[a0:a1]), "".join(b[b0:b1])
-        between = left.isspace() and 0 < at < len(codes) - 1  # a blank between two changes belongs to both
-        if kind != "equal" or between:
-            gone, come = gone + left, come + right
+    for kind, a0, a1, b0, b1 in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+        if kind == "equal":
+            pieces.append(("same", "".join(a[a0:a1])))
         else:
-            pieces += _changed(gone, come)
-            gone = come = ""
-            pieces.append(("same", left))
-    return pieces + _changed(gone, come)
-
-
-def _changed(gone: str, come: str) -> list[tuple[str, str]]:
-    if not gone.strip() and gone and come.startswith(gone):
-        return [("same", gone), ("ins", come[len(gone) :])]
-    return [piece for piece in (("del", gone), ("ins", come)) if piece[1]]
+            pieces += [("del", "".join(a[a0:a1])), ("ins", "".join(b[b0:b1]))]
+    return [piece for piece in pieces if piece[1]]
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

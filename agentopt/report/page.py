@@ -22,8 +22,6 @@ __all__ = ["ROOM", "render", "write_report"]
 
 ROOM = 10_000_000
 """Bytes of inputs, answers and transcripts that a page takes in."""
-MOST_DIFFS = 60
-"""Candidates and rejected proposals whose changes are shown word by word."""
 
 
 def write_report(run: str | os.PathLike[str], out: str | os.PathLike[str] | None = None) -> Path:
@@ -85,7 +83,7 @@ def render(run: RunFile, room: int = ROOM) -> str:
         wide=charts.scores(rows, line, head["score_range"], 860, 320),
         narrow=charts.scores(rows, line, head["score_range"], 360, 280),
         tested=[charts.intervals(claim["tested"], head["score_range"], width) for width in (520, 330)],
-        family=charts.lineage(rows), most=MOST_DIFFS, policy=_policy(css, js), made=time.time(),
+        family=charts.lineage(rows), most=story.MOST_DIFFS, policy=_policy(css, js), made=time.time(),
     )  # fmt: skip
 
 

@@ -17,6 +17,8 @@ from agentopt.run.files import RunFile
 
 __all__ = ["candidates", "claim", "commands", "head", "incumbents", "rejected", "warnings"]
 
+MOST_DIFFS = 60
+"""Candidates, and rejected proposals, whose changes are shown word by word; the best candidate's always are."""
 _UNFINISHED = {
     "interrupted": "The run was interrupted, or is still going on: what follows is what it has so far.",
     "budget": "The budget ended before the run did: what follows is what it has so far.",
@@ -126,9 +128,11 @@ def candidates(run: RunFile) -> list[dict[str, Any]]:
                 "whole": scored.n >= run.started["splits"]["search"]["n"],
                 "best": best is not None and one.id == best.id, "adopted": one.id in adopted or scored.step < 0,
                 "fate": fates.get(one.id, unknown), "why": note.get("why", ""), "notes": note.get("rejected", []),
-                "values": one.values, "changes": list(changes(baseline.values, one.values)),
+                "changes": [],
             }
         )  # fmt: skip
+        if len(rows) <= MOST_DIFFS + 1 or rows[-1]["best"]:
+            rows[-1]["changes"] = list(changes(baseline.values, one.values))
     labels = {row["id"]: row["label"] for row in rows}
     for row in rows:
         row["from"] = [labels.get(p, p[:8]) for p in row["parents"]]
@@ -172,14 +176,15 @@ def rejected(run: RunFile, known: list[dict[str, Any]]) -> list[dict[str, Any]]:
             texts = [text.replace(row["id"], row["label"]) for text in texts]
         return texts
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for event in run.events("proposal.rejected"):
         data: Any = event.data
+        shown = len(rows) < MOST_DIFFS
         rows.append(
             {
                 "label": f"{data['step'] + 1}.{data['number'] + 1}", "operator": data["operator"], "why": data["why"],
                 "reasons": named(data["reasons"]), "notes": data["rejected"],
-                "changes": list(changes(baseline.values, data["values"])) if baseline else [],
+                "changes": list(changes(baseline.values, data["values"])) if baseline and shown else [],
             }
         )  # fmt: skip
     return rows
