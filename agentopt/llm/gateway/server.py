@@ -165,7 +165,7 @@ class _Handler(LoopbackHandler):
     def _answer(self, lease: Lease, data: bytes) -> None:
         begun = False
         try:
-            body = json.loads(data)
+            body = _read(data)
             requests = lease.requests(body)
             if body.get("stream"):
                 events = _Pieces()
@@ -269,6 +269,13 @@ class _Pieces:
             return None
 
 
+def _read(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        raise shapes.BadRequest("the body is not JSON") from None
+
+
 def _told(error: BaseException) -> tuple[int, str, str]:
     """Status, type and code of an error, in OpenAI's words where it has some."""
     match error:
@@ -278,7 +285,7 @@ def _told(error: BaseException) -> tuple[int, str, str]:
             return 402, "insufficient_quota", "budget_exhausted"
         case UnknownModel():
             return 404, "invalid_request_error", "model_not_found"
-        case UsageError() | ValueError():
+        case UsageError():
             return 400, "invalid_request_error", "invalid_request"
         case RateLimited():
             return 429, "rate_limit_error", "rate_limit_exceeded"
