@@ -44,6 +44,7 @@ from agentopt.run.replay.code import (
     changed_files,
     changed_versions,
     extracted,
+    fresh,
     stored_config,
     stored_prompt,
     write_code,
@@ -180,6 +181,7 @@ async def replay_async(
             place = stack.enter_context(extracted(store, begun["sources"]))
         gateways: list[Gateway] = []
         attempts = stack.enter_context(_offline(gateways))
+        stack.enter_context(fresh())
         plan = _plan(stored_config(config, begun["refs"], place, given), config, place, given, metric)
         found = example_difference(store, begun, plan)
         if found is not None:

@@ -16,7 +16,7 @@ from agentopt.core.values import Outcome, digest
 from agentopt.errors import BudgetExhausted, LLMError
 from agentopt.evaluate import SplitLedger, Touch
 from agentopt.llm.types import Client, Request, Response
-from agentopt.run.cells import Cell, Cells, Played
+from agentopt.run.cells import Cell, Cells, Played, scope_of
 from agentopt.run.replay.divergence import (
     Diverged,
     Divergence,
@@ -270,6 +270,8 @@ class ReplayCells(Cells):
         if self._report.found and (self._gate is None or recorded is None):
             raise Diverged
         if recorded is None:
+            if self._part.begun(scope_of(cell)):  # as far as it came: it may have changed what others share
+                await super()._evaluate(cell)
             what = f"an evaluation on {cell.split} that the run did not make"
             raise self._log.absent("outcome", what, {"input": cell.example.input}, **where)
         seq, then = recorded

@@ -19,7 +19,11 @@ from agentopt.run.sources import here, version
 from agentopt.store import Store
 from agentopt.workspace import Workspace, find, prompt_text, read_prompt, search_path
 
-__all__ = ["changed_files", "changed_versions", "extracted", "stored_config", "stored_prompt", "write_code"]
+__all__ = ["changed_files", "changed_versions", "extracted", "fresh", "stored_config", "stored_prompt", "write_code"]
+
+
+MODULES = "agentopt_ws_"
+"""How the names of workspace modules begin."""
 
 
 def write_code(store: Store, sources: Mapping[str, str], folder: Path) -> list[Path]:
@@ -51,6 +55,22 @@ def changed_versions(versions: Mapping[str, str]) -> list[str]:
 
 
 @contextmanager
+def fresh() -> Iterator[None]:
+    """Workspace files are imported anew inside; what this process has imported of them comes back afterwards."""
+    kept = {name: module for name, module in sys.modules.items() if name.startswith(MODULES)}
+    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    for name in kept:
+        del sys.modules[name]
+    try:
+        yield
+    finally:
+        for name in [name for name in sys.modules if name.startswith(MODULES)]:
+            del sys.modules[name]
+        sys.modules.update(kept)
+        sys.dont_write_bytecode = written
+
+
+@contextmanager
 def extracted(store: Store, sources: Mapping[str, str]) -> Iterator[Path]:
     """The stored files as a workspace of their own, for as long as the block lasts."""
     folder = Path(tempfile.mkdtemp(prefix="agentopt-replay-")).resolve()
@@ -59,9 +79,6 @@ def extracted(store: Store, sources: Mapping[str, str]) -> Iterator[Path]:
         (folder / "agentopt.toml").touch()
         yield folder
     finally:
-        module = Workspace(folder).module
-        for name in [n for n in sys.modules if n == module or n.startswith(f"{module}.")]:
-            del sys.modules[name]
         shutil.rmtree(folder, ignore_errors=True)
 
 

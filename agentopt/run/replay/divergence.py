@@ -140,13 +140,14 @@ def _shown(values: list[str] | None) -> Any:
 
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{4,}")
+_PLACE = re.compile(r" |Traceback|called from |at \S+:\d+ in |>>>")
 
 
 def _reason(error: str | None) -> str | None:
     """What a traceback says without files, lines and addresses of objects."""
     if error is None:
         return None
-    kept = [line for line in error.splitlines() if line and not line.startswith((" ", "Traceback"))]
+    kept = [line for line in error.splitlines() if line and not _PLACE.match(line)]
     return _ADDRESS.sub("0x", "\n".join(kept))
 
 

@@ -53,18 +53,19 @@ class Part:
     """Address to the event and the blob of the payload that was asked there last."""
     effects: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
+    def begun(self, scope: str) -> bool:
+        """Whether a cell had an answer; it may have been cut off before its outcome was committed."""
+        return any(address.startswith((f"{scope}|", f"{scope}/")) for address, _ in self.answers)
+
     def completions(self) -> list[tuple[int, Place]]:
         """What a replay of this part comes by, in order: answers of its cells and asks, and its cells."""
-        found: list[tuple[int, Place]] = []
-        done: set[str] = set()
-        for (candidate, example, repeat), (seq, outcome) in self.cells.items():
-            if not timed_out(outcome):
-                done.add(f"{candidate}/{example}/{repeat}")
-                found.append((seq, (candidate, example)))
+        found: list[tuple[int, Place]]
+        timed = {(key[0], key[1], str(key[2])) for key, (_, outcome) in self.cells.items() if timed_out(outcome)}
+        found = [(seq, (key[0], key[1])) for key, (seq, outcome) in self.cells.items() if not timed_out(outcome)]
         for (address, _), answer in self.answers.items():
             scope = address.partition("|")[0].split("/")
             ended = answer.refused is None and not answer.error.startswith("CancelledError")
-            if answer.seq > self.begin and ended and (scope[0] != "cell" or "/".join(scope[1:4]) in done):
+            if answer.seq > self.begin and ended and tuple(scope[1:4]) not in timed:
                 found.append((answer.seq, (scope[1], scope[2]) if scope[0] == "cell" else (None, None)))
         return sorted(found, key=lambda pair: pair[0])
 
