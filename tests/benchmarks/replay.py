@@ -31,6 +31,7 @@ import agentopt
 from agentopt.errors import UsageError
 from agentopt.llm.types import Request, Response, Usage
 from agentopt.run.replay import ReplayResult, replay
+from agentopt.run.replay.code import fresh
 from agentopt.store import Event, Store, blob_id
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
@@ -38,7 +39,7 @@ RESULTS = Path(__file__).parents[2] / "docs" / "results"
 WORKSPACE = {
     "agentopt.toml": 'name = "replays"\n',
     "prompts/style.md": "---\nname: style\n---\nAnswer plainly: {{question}}\n",
-    "tasks/questions.json": json.dumps([{"input": {"question": f"q{i}"}, "target": f"right q{i}"} for i in range(30)]),
+    "tasks/questions.json": json.dumps([{"input": {"question": f"q{i}"}, "target": f"right q{i}"} for i in range(24)]),
     "tasks/questions.py": """
 import json
 from pathlib import Path
@@ -173,10 +174,11 @@ def workspace(folder: Path) -> Path:
 def run(graph: str, seed: int, name: str, **options: Any) -> Path:
     """One optimization in the workspace at hand."""
     given = {"budget": "calls=5000", "steps": 2, "proposals": 3, "max_connections": 8, "cache": False} | options
-    result = agentopt.optimize(
-        graph, task="questions", model=options.pop("model", Model(seed)), optimizer="./words.py@Words", seed=seed,
-        name=name, **{k: v for k, v in given.items() if k != "model"},
-    )  # fmt: skip
+    with fresh():  # as in a process of its own
+        result = agentopt.optimize(
+            graph, task="questions", model=options.pop("model", Model(seed)), optimizer="./words.py@Words", seed=seed,
+            name=name, **{k: v for k, v in given.items() if k != "model"},
+        )  # fmt: skip
     return result.dir
 
 

@@ -89,7 +89,7 @@ class ReplayResult:
         found = self.divergence
         if found is None:
             return [f"clean: {same or 'nothing to compare'}", *self.notes]
-        head = [f"diverged: {found.what}", f"where: {found.where}" if found.where else "", f"before that: {same}"]
+        head = [f"diverged: {found.what}", f"where: {found.where}" if found.where else "", f"before that: {same or 'nothing'}"]
         return [*filter(None, head), *self.notes, *found.diff()]
 
     def record(self) -> dict[str, JsonValue]:
