@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from agentopt._builtin import shipped_prompt
 from agentopt.errors import MalformedAnswer, TruncatedAnswer
-from agentopt.llm.types import Client, Message, Request, Response, Usage
+from agentopt.llm.types import Client, Message, Request, Response, Usage, whole
 
 __all__ = ["answer_schema", "parse_json", "structured"]
 
@@ -62,9 +63,9 @@ async def structured(
 
 
 def _adopt(response: Response, model: type[M]) -> M:
-    if response.truncated:
+    if response.unfinished:
         raise TruncatedAnswer(
-            f"the answer was cut at its cap of output tokens, after {len(response.text)} characters", response.text
+            f"the answer was cut {response.unfinished}, after {len(response.text)} characters", response.text
         )
     value = parse_json(response.text)
     try:
@@ -136,18 +137,25 @@ def parse_json(text: str) -> Any:
     """The JSON value in an answer: alone, in a code fence, or with prose around it.
 
     Line breaks inside strings and commas before a closing bracket are forgiven; thoughts in ``<think>`` are skipped.
-    Of several values the longest object or array is taken.
+    Of several values the longest object or array is taken. Half characters are replaced.
 
     Raises:
-        MalformedAnswer: there is none.
+        MalformedAnswer: there is none, or it has numbers that no computer holds, or is nested hundreds of levels deep.
 
     >>> parse_json('Sure! Here it is:\\n```json\\n{"a": [1, 2,],}\\n```')
     {'a': [1, 2]}
     >>> parse_json('The answer is {"a": {"b": 1}}, I think.')
     {'a': {'b': 1}}
     """
+    try:
+        return _whole(_parsed(text))
+    except RecursionError:
+        raise MalformedAnswer("the JSON of the answer is nested too deeply", text) from None
+
+
+def _parsed(text: str) -> Any:
     clean = _THOUGHT.sub("", text).strip()
-    decoder = json.JSONDecoder(strict=False, parse_constant=_refuse)
+    decoder = json.JSONDecoder(strict=False, parse_constant=_refuse, parse_float=_finite, parse_int=_finite_int)
     for part in _parts(clean):
         for form in (part, _without_trailing_commas(part)):
             try:
@@ -180,6 +188,26 @@ def _parts(text: str) -> Iterator[str]:
 
 def _refuse(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    return number if math.isfinite(number) else _refuse(digits)
+
+
+def _finite_int(digits: str) -> int:
+    return int(digits) if len(digits) < 300 else _refuse(digits)
+
+
+def _whole(value: Any) -> Any:
+    """The value with half characters replaced, in keys too."""
+    if isinstance(value, str):
+        return whole(value)
+    if isinstance(value, list):
+        return [_whole(part) for part in value]
+    if isinstance(value, dict):
+        return {whole(key): _whole(part) for key, part in value.items()}
+    return value
 
 
 def _without_trailing_commas(text: str) -> str:

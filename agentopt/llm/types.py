@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, field_validator
 
 from agentopt.core.values import Frozen, digest
 from agentopt.errors import UsageError
@@ -32,6 +32,7 @@ __all__ = [
     "Usage",
     "is_loopback",
     "model_identity",
+    "whole",
     "without_key",
 ]
 
@@ -39,6 +40,19 @@ Role = Literal["agent", "optimizer", "judge"]
 
 _NO_ARGUMENTS: dict[str, JsonValue] = {"type": "object", "properties": {}}
 _PICTURES = {rb"\x89PNG": "png", rb"\xff\xd8\xff": "jpeg", rb"GIF8": "gif", rb"RIFF....WEBP": "webp"}
+
+
+def whole(text: str) -> str:
+    """The text with half characters (a server that cut a pair in two) joined, or replaced where a half is missing.
+
+    >>> whole("\\ud83d\\ude00 and \\ud83d") == "\\U0001f600 and \\ufffd"
+    True
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 class Text(Frozen):
@@ -90,6 +104,11 @@ class ToolCall(Frozen):
     """The tool's name."""
     arguments: str
     """The arguments, as the JSON text that the model wrote."""
+
+    @field_validator("name", "arguments", mode="before")
+    @classmethod
+    def _whole(cls, text: Any) -> Any:
+        return whole(text) if isinstance(text, str) else text
 
 
 class Message(Frozen):
@@ -222,10 +241,20 @@ class Response(Frozen):
     cached: bool = False
     """Whether it came from the response cache."""
 
+    @field_validator("text", mode="before")
+    @classmethod
+    def _whole(cls, text: Any) -> Any:
+        return whole(text) if isinstance(text, str) else text
+
     @property
     def truncated(self) -> bool:
         """Whether the cap cut the answer."""
         return self.finish == "length"
+
+    @property
+    def unfinished(self) -> str:
+        """What cut the answer, in words; empty for one that is all there."""
+        return {"length": "at its cap of output tokens", "content_filter": "by a content filter"}.get(self.finish, "")
 
 
 def model_identity(model: str) -> str:

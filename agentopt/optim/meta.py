@@ -207,8 +207,8 @@ async def ask_json(
         return Answer(None, error.text, problem=str(error))
     except LLMError as error:
         return Answer(None, problem=f"the call failed: {error}", stopped=error)
-    if response.truncated:
-        return Answer(None, response.text, "the answer was cut off by its token cap")
+    if response.unfinished:
+        return Answer(None, response.text, f"the answer was cut off {response.unfinished}")
     data = parse_object(response.text)
     if data is None:
         return Answer(None, response.text, "the answer has no complete JSON object")
