@@ -8,6 +8,7 @@ import json
 import random
 import re
 import shutil
+import socket
 import sqlite3
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ from agentopt.run.files import open_run
 from agentopt.run.replay import replay, write_stored_code
 from agentopt.run.replay.divergence import first_difference, node_difference
 from agentopt.store import Event, Store
-from agentopt.testing import ScriptedLLM
+from agentopt.testing import NetworkForbidden, ScriptedLLM, StubServer, forbid_network
 
 _spec = importlib.util.spec_from_file_location("bench", Path(__file__).parent / "benchmarks" / "replay.py")
 assert _spec is not None
@@ -497,3 +498,33 @@ def test_nodes_are_compared_without_places_and_addresses_of_objects() -> None:
     found = node_difference(one, three)
     assert found is not None
     assert found[0] == "b:0"
+
+
+def test_a_resumed_run_takes_the_effects_that_it_had(place: Path) -> None:
+    folder = bench.run("both", 6, "whole", steps=1)
+    with Store(folder, readonly=True) as store:
+        events = list(store.events())
+    done = {e.data["outcome"]["example"] for e in events[:60] if e.type == "cell"}  # type: ignore[index,call-overload]
+    cut = next(
+        i for i, e in enumerate(events[:60]) if e.type == "effect" and str(e.data["place"]).split("/")[2] not in done
+    )
+    part = bench.rewrite(folder, Path("runs/cut"), lambda events, blobs: events.__delitem__(slice(cut + 1, None)))
+    agentopt.resume(part, clients={"given/model": bench.Model(6)})
+    with Store(part, readonly=True) as store:
+        places = [e.data["place"] for e in store.events("effect")]
+    assert events[cut].data["place"] in places
+    assert len(places) == len(set(places)), "an effect that was written down is not performed again"
+    assert replay(part).clean
+
+
+def test_only_the_named_ports_of_loopback_stay_open() -> None:
+    with (
+        StubServer() as one,
+        StubServer() as two,
+        forbid_network(loopback=lambda port: port == one.port) as attempts,
+    ):
+        socket.create_connection(("127.0.0.1", one.port)).close()
+        with pytest.raises(NetworkForbidden):
+            socket.create_connection(("127.0.0.1", two.port))
+        assert len(attempts) == 1
+        attempts.clear()
