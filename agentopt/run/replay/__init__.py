@@ -30,16 +30,7 @@ from agentopt.run.effects import world
 from agentopt.run.evaluation import score, split_names
 from agentopt.run.files import find_run
 from agentopt.run.parts import Parts
-from agentopt.run.replay.again import (
-    Comparing,
-    Gate,
-    Remembered,
-    RememberedTape,
-    ReplayCells,
-    ReplayRunner,
-    Report,
-    Touches,
-)
+from agentopt.run.replay.again import Gate, Remembered, RememberedTape, ReplayCells, ReplayRunner, Touches
 from agentopt.run.replay.code import (
     changed_files,
     changed_versions,
@@ -51,6 +42,7 @@ from agentopt.run.replay.code import (
 )
 from agentopt.run.replay.divergence import Diverged, Divergence, RecordEnds
 from agentopt.run.replay.examples import example_difference
+from agentopt.run.replay.log import Comparing, Report
 from agentopt.run.replay.record import Part, damage, parts
 from agentopt.run.state import fold
 from agentopt.store import Event, Store
@@ -89,7 +81,11 @@ class ReplayResult:
         found = self.divergence
         if found is None:
             return [f"clean: {same or 'nothing to compare'}", *self.notes]
-        head = [f"diverged: {found.what}", f"where: {found.where}" if found.where else "", f"before that: {same or 'nothing'}"]
+        head = [
+            f"diverged: {found.what}",
+            f"where: {found.where}" if found.where else "",
+            f"before that: {same or 'nothing'}",
+        ]
         return [*filter(None, head), *self.notes, *found.diff()]
 
     def record(self) -> dict[str, JsonValue]:
