@@ -52,6 +52,8 @@ def test_a_good_proposal_breaks_nothing() -> None:
         ("length", "Solve {{question}}. " * 200),
         ("unfinished", "Solve {{question}} and then write the"),
         ("unfinished", "Solve {{question}} with care..."),
+        ("unfinished", "Solve it and then write the\n\n{{question}}\n\nAnswer:"),
+        ("unfinished", "Solve it with care…\n\n{{question}}\n\nAnswer:"),
         ("unfinished", "Solve {{question}} (in one line"),
         ("unfinished", "Solve {{question}}\n```\nlike this"),
         ("form", '{"instruction": "Solve {{question}}"}'),

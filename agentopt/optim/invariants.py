@@ -19,7 +19,7 @@ from pydantic import JsonValue
 from agentopt.core.values import Candidate, Proposal, canonical
 from agentopt.errors import AgentOptError, ConstraintError, UnknownName
 from agentopt.optim.base import ParameterSpec, View
-from agentopt.optim.frame import PLACEHOLDER, marks
+from agentopt.optim.frame import PLACEHOLDER, marks, split
 
 __all__ = ["META_PROMPTS", "RULES", "Violation", "check", "check_value", "known"]
 
@@ -97,15 +97,20 @@ def _length(spec: ParameterSpec, value: JsonValue, view: View) -> Iterator[str]:
 def _unfinished(spec: ParameterSpec, value: JsonValue, view: View) -> Iterator[str]:
     if not isinstance(value, str) or spec.kind == "code":
         return
-    text, before = value.rstrip(), str(_baseline(spec, view)).rstrip()
+    before = str(_baseline(spec, view)).rstrip()
+    text = value.rstrip()
+    frame = split(text)
+    ends = [text, frame.body.rstrip()] if frame.tail.startswith("\n\n") else [text]
     if text.count("```") % 2 and not before.count("```") % 2:
         yield "a code fence is not closed: the text looks cut off"
-    elif (text.endswith(("...", "…")) and not before.endswith(("...", "…"))) or (
-        _DANGLING.search(text) and not _DANGLING.search(before)
-    ):
-        yield f"the text ends in the middle of a sentence ({text[-30:]!r})"
     elif text.count("(") - text.count(")") > max(0, before.count("(") - before.count(")")):
         yield "a bracket is not closed: the text looks cut off"
+    elif cut := next((end for end in ends if _cut(end) and not any(_cut(e) for e in (before, split(before).body))), ""):
+        yield f"the text ends in the middle of a sentence ({cut[-30:]!r})"
+
+
+def _cut(text: str) -> bool:
+    return text.endswith(("...", "…")) or _DANGLING.search(text) is not None
 
 
 def _form(spec: ParameterSpec, value: JsonValue, view: View) -> Iterator[str]:
