@@ -429,6 +429,7 @@ def measure(runs: int, each: int, seed: int = 0) -> dict[str, Any]:
         for i in range(each):
             graph, folder = able[i % len(able)]
             right, told = alter(rng, graph, folder)
+            told = re.sub(re.escape(tempfile.gettempdir()) + r"\S*/", "", told)
             alterations.setdefault(kind, []).append({"graph": graph, "named": right, "told": told})
             print(f"{kind}: {right}: {told}", file=sys.stderr)
     return {
