@@ -233,6 +233,24 @@ async def test_a_call_in_flight_at_the_deadline_has_the_grace_and_no_more(tmp_pa
         assert not any(ledger.outstanding.values())
 
 
+async def test_a_call_whose_deadline_passes_while_it_is_journaled_is_not_sent(tmp_path: Path) -> None:
+    now = [0.0]
+
+    class SlowLog(StoreLog):
+        async def sent(self, *args: Any) -> None:
+            await super().sent(*args)
+            now[0] = 5.0
+
+    with Store(tmp_path) as store:
+        echo, ledger = Echo(), Ledger(Budget(seconds=4), grace=60, clock=lambda: now[0])
+        with pytest.raises(BudgetExhausted, match="deadline of 4 seconds"):
+            await Metered(echo, ledger, SlowLog(store)).complete(ask())
+        assert not echo.requests
+        assert [e.type for e in store.events()] == ["call.sent", "call.failed"]
+        assert store.spend() == {}
+        assert not any(ledger.settled.values()) and not any(ledger.outstanding.values())
+
+
 async def test_a_retry_that_would_come_after_the_deadline_is_not_waited_for() -> None:
     echo = Echo(errors=[RateLimited("slow down", retry_after=60)])
     with pytest.raises(BudgetExhausted, match="after the deadline"):

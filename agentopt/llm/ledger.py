@@ -134,6 +134,11 @@ class Ledger:
             )
         await asyncio.sleep(seconds)
 
+    def on_time(self) -> None:
+        """Raise ``BudgetExhausted`` when the deadline has passed."""
+        if self._late():
+            raise BudgetExhausted("seconds", f"the deadline of {self.budget.seconds:g} seconds has passed")
+
     def can(self, amounts: Mapping[str, float]) -> bool:
         """Whether these amounts could be reserved once everything outstanding has settled at its reservation."""
         return self._blocked_axis(amounts, self._outstanding) is None and not self._late()
@@ -229,8 +234,7 @@ class Ledger:
 
     def _grant(self, reservation: Reservation) -> bool:
         """Reserve now, or say that it has to wait; raises when waiting is no use."""
-        if self._late():
-            raise BudgetExhausted("seconds", f"the deadline of {self.budget.seconds:g} seconds has passed")
+        self.on_time()
         if self._blocked_axis(reservation.amounts, self._outstanding) is None:
             for axis, value in reservation.amounts.items():
                 self._outstanding[axis] += value

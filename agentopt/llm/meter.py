@@ -135,6 +135,7 @@ class Metered:
             if log is not None:
                 attempt, key = log.attempt(request)
                 await log.sent(request, attempt, key, amounts, self._endpoint)
+            self._ledger.on_time()  # the journal may have taken its time
             settled = dict(amounts)  # from here on it may be billed
             async with cutoff:
                 response = await self._inner.complete(
