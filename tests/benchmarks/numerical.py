@@ -13,6 +13,8 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
+import platform
 import random
 import statistics
 import time
@@ -71,7 +73,7 @@ class Window:
 
     def __init__(self, cell: Cell, task: Task, llm: Any, raw: IO[str]) -> None:
         self.cell, self.task, self.example_, self.llm, self.raw = cell, task, task.examples[0], llm, raw
-        self.step, self.objective = 0, task.objective
+        self.step, self.objective, self.off, self.frozen = 0, task.objective, (), ()
         self.agent = load_graph("arithmetic")
         assert isinstance(self.example_.input, Mapping)
         self.program = self.example_.input["program"]
@@ -244,6 +246,7 @@ def summarise(rows: Sequence[Mapping[str, Any]], options: argparse.Namespace) ->
         if other != first
     }
     setup = {k: getattr(options, k) for k in ("model", "problems", "seeds", "evaluations", "proposals")}
+    setup["machine"] = f"{os.cpu_count()} cores, {platform.machine()}"
     start = statistics.fmean(r["start"] for r in rows)
     return {"setup": setup, "start": start, "table": table, "optoprime against": pairs}
 
@@ -254,9 +257,10 @@ def markdown(summary: Mapping[str, Any]) -> str:
     lines = [
         "# Numerical problems",
         "",
-        f"{s['problems']} random calculations of 2 or 3 whole numbers, {s['seeds']} seeds, {s['evaluations']} "
+        f"{s['problems']} random calculations of 2 or 3 whole numbers, searches with {s['seeds']} seed(s) of each, "
+        f"{s['evaluations']} "
         f"evaluations of candidates a search after the start, {s['proposals']} proposals a step; optimizer's model: "
-        f"`{s['model']}`. Feedback: larger, smaller, or right. Score: 1 at the target, falling with the logarithm "
+        f"`{s['model']}`, on {s['machine']}. Feedback: larger, smaller, or right. Score: 1 at the target, falling with the logarithm "
         f"of the distance (start: {summary['start']:.2f}). Intervals are over problems. "
         "`python tests/benchmarks/numerical.py` makes this page.",
         "",
@@ -284,7 +288,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="local/qwen2.5-coder-1.5b", help="the optimizer's model")
     parser.add_argument("--problems", type=int, default=12)
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--evaluations", type=int, default=12, help="candidates a search may evaluate after the start")
     parser.add_argument("--proposals", type=int, default=2, help="candidates a step")
     parser.add_argument("--at-once", type=int, default=8, help="searches at once")
