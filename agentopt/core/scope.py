@@ -71,8 +71,8 @@ class Frame:
     """One call in progress: its path, how often each name was called from it, and what its nodes depend on.
 
     ``control`` is a linked list ``(node, rest)`` of the nodes that were branched on; ``reads`` are the parameters read
-    and the nodes made inside a node's body. ``task`` is the asyncio task that the call runs in: in another one (a branch
-    of ``asyncio.gather``) counts and branches are that task's own, see ``enter``.
+    and the nodes made inside a node's body. ``task`` is the asyncio task that the call runs in: in another one (a
+    branch of ``asyncio.gather``) counts and branches are that task's own, see ``enter``.
     """
 
     __slots__ = ("control", "counts", "kind", "path", "reads", "task")

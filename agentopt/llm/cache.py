@@ -84,8 +84,8 @@ class ResponseCache:
 class Cache:
     """Wraps a client: answers from the cache, and lets only one of several equal calls at once through.
 
-    Truncated answers and answers that a content filter cut are not kept. A file that fails on the way (a full disk, say)
-    is done without from then on, with one warning: an answer that was paid for does not depend on it.
+    Truncated answers and answers that a content filter cut are not kept. A file that fails on the way (a full disk,
+    say) is done without from then on, with one warning: an answer that was paid for does not depend on it.
 
     Args:
         inner: the next client.
@@ -132,7 +132,8 @@ class Cache:
         try:
             return self._cache.get(key) if self._usable else None
         except (sqlite3.Error, zlib.error, ValueError) as error:
-            return self._broken(error)
+            self._broken(error)
+            return None
 
     def _put(self, key: str, response: Response) -> None:
         try:
@@ -143,5 +144,6 @@ class Cache:
 
     def _broken(self, error: Exception) -> None:
         self._usable = False
-        text = f"the response cache {self._cache.path} fails ({error}): it is not used any more (`agentopt cache clear`)"
+        path = self._cache.path
+        text = f"the response cache {path} fails ({error}): it is not used any more (`agentopt cache clear`)"
         warnings.warn(text, stacklevel=2)

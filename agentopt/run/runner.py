@@ -130,7 +130,8 @@ class Runner:
                 },
             )  # fmt: skip
         elif (done := self._store.last("baseline.done")) is not None:
-            self._time, self._cells_timed = done.data.get("seconds", 0.0), done.data.get("cells", 0)
+            timed: Any = done.data
+            self._time, self._cells_timed = timed.get("seconds", 0.0), timed.get("cells", 0)
         if state.ended is None and state.step == 0 and state.asked is None:
             forecast(self._config, self._sizes, self._dearest(), remaining=self._free())
         self._hold()

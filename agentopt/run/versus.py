@@ -59,7 +59,7 @@ def compare_runs(a: str, b: str, *, split: str | None = None, runs_dir: str = "r
     """
     with _open(a, runs_dir) as first, _open(b, runs_dir) as second:
         files = first, second
-        sides = tuple(_side(name, file) for name, file in zip((a, b), files, strict=True))
+        sides = _side(a, first), _side(b, second)
         ranges = [tuple(file.started["score_range"]) for file in files]
         if ranges[0] != ranges[1]:
             raise UsageError(f"{a} has scores from {ranges[0]}, {b} from {ranges[1]}: they cannot be compared")

@@ -257,11 +257,11 @@ def markdown(summary: Mapping[str, Any]) -> str:
     lines = [
         "# Numerical problems",
         "",
-        f"{s['problems']} random calculations of 2 or 3 whole numbers, searches with {s['seeds']} seed(s) of each, "
+        f"{s['problems']} random calculations of 2 or 3 whole numbers, {s['seeds']} search(es) of each by each method, "
         f"{s['evaluations']} "
         f"evaluations of candidates a search after the start, {s['proposals']} proposals a step; optimizer's model: "
-        f"`{s['model']}`, on {s['machine']}. Feedback: larger, smaller, or right. Score: 1 at the target, falling with the logarithm "
-        f"of the distance (start: {summary['start']:.2f}). Intervals are over problems. "
+        f"`{s['model']}`, on {s['machine']}. Feedback: larger, smaller, or right. Score: 1 at the target, falling with "
+        f"the logarithm of the distance (start: {summary['start']:.2f}). Intervals are over problems. "
         "`python tests/benchmarks/numerical.py` makes this page.",
         "",
         "| method | solved | best score, 95 % interval | mean of the best so far | evaluations used | calls "
