@@ -127,6 +127,8 @@ def test_what_the_run_switched_off_stays_off() -> None:
 
 def test_bounds_are_a_constraint() -> None:
     assert broken(window(), count=9) == {"constraint"}
+    assert broken(window(), count="4") == {"constraint"}  # read as 4 where it is used, but not of its type
+    assert broken(window(), count=4.0) == set()
 
 
 def test_a_name_that_does_not_exist() -> None:

@@ -56,9 +56,12 @@ Rule = Callable[[ParameterSpec, JsonValue, View], Iterator[str]]
 def _constraint(spec: ParameterSpec, value: JsonValue, view: View) -> Iterator[str]:
     if spec.check is not None:
         try:
-            spec.check(value)
+            admitted = spec.check(value)
         except ConstraintError as error:
             yield str(error)
+        else:
+            if admitted != value:
+                yield f"{value!r:.80} must be given as {admitted!r:.80}"
 
 
 def _placeholders(spec: ParameterSpec, value: JsonValue, view: View) -> Iterator[str]:
