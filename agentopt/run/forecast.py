@@ -119,9 +119,7 @@ def forecast(
     return Forecast(sizes, cost, cells, need, held, proposals, deadline, detectable)
 
 
-def kept_back(
-    config: RunConfig, sizes: tuple[int, int, int], cost: CallCost, *, validation: bool = True
-) -> Amounts:
+def kept_back(config: RunConfig, sizes: tuple[int, int, int], cost: CallCost, *, validation: bool = True) -> Amounts:
     """What the search must leave: the test of two candidates, and before it the validation of all finalists.
 
     Args:
