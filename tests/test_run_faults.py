@@ -211,3 +211,19 @@ async def test_a_loaded_object_with_an_async_call_has_the_best_values() -> None:
     assert result.best.values == {"word": "y"}
     loaded = agentopt.load("runs/run", graph=agent)
     assert await loaded("q") == "y"
+
+
+def test_a_listener_that_fails_ends_nothing() -> None:
+    heard = 0
+
+    def listen(event: Any) -> None:
+        nonlocal heard
+        heard += 1
+        raise RuntimeError("no ears")
+
+    with pytest.warns(UserWarning, match="a listener of run failed and is told no more: RuntimeError: no ears"):
+        found = agentopt.evaluate(
+            answer, task=task_of(6), model=ScriptedLLM(lambda request: "right"), on_event=listen, name="run"
+        )
+    assert statuses(found) == {"ok": 4}
+    assert heard == 1

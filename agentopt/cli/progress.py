@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, Self
 
 from agentopt.cli.console import console, number, short
+from agentopt.core.values import Candidate
 
 __all__ = ["EventLike", "Progress", "sentence"]
 
@@ -55,12 +56,36 @@ def _added(data: Mapping[str, Any]) -> str:
     return f"budget: {', '.join(sums)}" if added else ""
 
 
+def _noise(data: Mapping[str, Any]) -> str:
+    from agentopt.evaluate import AASummary
+
+    return str(AASummary.model_validate(data).sentence)
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """What differs between two candidates' values, in a few words.
+
+    >>> changes({"shots": 0, "request": "Answer.", "tone": "plain"}, {"shots": 3, "request": "Think.", "tone": "plain"})
+    'shots 0 → 3; request "Think."'
+    """
+    told = [
+        f'{name} "{short(value, 60)}"'
+        if isinstance(value, str) and len(value) + len(str(old.get(name))) > 12
+        else f"{name} {short(old.get(name), 30)} → {short(value, 30)}"
+        for name, value in new.items()
+        if value != old.get(name)
+    ]
+    return "; ".join(told)
+
+
 _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "forecast": lambda d: "\n".join(d.get("lines", ())),
     "baseline.done": lambda d: f"baseline {_score(d)} on the search split",
-    "noise.done": lambda d: f"A/A repeat of the baseline: {d.get('sentence') or d.get('text') or 'done'}",
+    "noise.done": _noise,
     "step.started": lambda d: f"step {d['step'] + 1}: asking the optimizer",
-    "proposal.accepted": lambda d: f"  proposal {str(d.get('id', ''))[:8]}: {short(d.get('why', ''), 90)}",
+    "proposal.accepted": lambda d: ": ".join(
+        filter(None, (f"  proposal {str(d.get('id', ''))[:8]}", short(d.get("why", ""), 90)))
+    ),
     "proposal.rejected": lambda d: (
         f"  rejected {str(d.get('id', ''))[:8]}: {short('; '.join(d.get('reasons', ())), 90)}"
     ),
@@ -95,6 +120,8 @@ class Progress:
         self._status: Any = None
         self._cells = self._errors = 0
         self._begin = time.monotonic()
+        self._values: dict[str, Mapping[str, Any]] = {}
+        self._incumbent = ""
 
     def __enter__(self) -> Self:
         if self._live and not self._quiet:
@@ -113,7 +140,17 @@ class Progress:
         if event.type == "cell":
             self._cells += 1
             self._errors += event.data.get("outcome", {}).get("status", "ok") != "ok"
+        if event.type in ("baseline", "candidate"):
+            candidate = Candidate.model_validate(event.data["candidate"])
+            self._values[candidate.id] = candidate.values
+            self._incumbent = self._incumbent or candidate.id
+        if event.type == "step.done":
+            self._incumbent = event.data["incumbent"]
         text = sentence(event)
+        if (
+            event.type == "proposal.accepted" and self._incumbent in self._values
+        ):  # not on the first step of a resumption
+            text += f": {changes(self._values[self._incumbent], self._values[event.data['id']])}"
         if text:
             self.say(text)
         if self._status is not None:

@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 import threading
+import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
@@ -103,7 +104,10 @@ class Store:
         self._write().append(type, data).add_done_callback(told)
 
     def subscribe(self, listener: Callable[[Event], None]) -> None:
-        """Call ``listener`` with each event that this process commits, after its commit."""
+        """Call ``listener`` with each event that this process commits, after its commit.
+
+        One that raises is told no more, with a warning; the run goes on.
+        """
         self._listeners.append(listener)
 
     @property
@@ -219,8 +223,13 @@ class Store:
         return self._writer
 
     def _tell(self, event: Event) -> None:
-        for listener in self._listeners:
-            listener(event)
+        for listener in list(self._listeners):
+            try:
+                listener(event)
+            except Exception as error:  # who looks on must not end what is looked at
+                self._listeners.remove(listener)
+                text = f"a listener of {self.folder.name} failed and is told no more: {type(error).__name__}: {error}"
+                warnings.warn(text, stacklevel=2)
 
     def _connect(self) -> sqlite3.Connection:
         uri = self.path.absolute().as_uri()
