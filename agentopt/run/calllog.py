@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from agentopt.core.values import digest
@@ -11,7 +11,50 @@ from agentopt.errors import BudgetExhausted
 from agentopt.llm.types import Client, Request, Response
 from agentopt.store import Store, blob_id
 
-__all__ = ["Refusals", "StoreLog"]
+__all__ = ["Places", "Refusals", "StoreLog"]
+
+
+class Places:
+    """Which journaled call is which, where calls that run side by side came in another order before a crash.
+
+    A call is found at its own address or, where the journal does not have it there, at that of an equal payload in the
+    same scope. Each address is given once: a call whose own went to another one takes an address that nobody needs.
+
+    Args:
+        left: address and payload hash of the calls of earlier processes.
+        moved: address and hash to another place, as earlier processes decided it.
+
+    >>> places = Places([("cell/c/e/0|solve:0|1", "h")], {})
+    >>> places.of("cell/c/e/0|solve:0|0", "h"), places.of("cell/c/e/0|solve:0|1", "h")
+    ('cell/c/e/0|solve:0|1', 'cell/c/e/0|solve:0|0')
+    """
+
+    def __init__(self, left: Iterable[tuple[str, str]], moved: Mapping[tuple[str, str], str]) -> None:
+        self._taken = dict(moved)
+        self._given = {(place, hash_): own for (own, hash_), place in moved.items()}
+        self._left: dict[tuple[str, str], list[str]] = {}
+        """Scope and payload hash to the addresses that no call has taken up."""
+        for address, hash_ in left:
+            if (address, hash_) not in self._given:
+                self._left.setdefault((address.partition("|")[0], hash_), []).append(address)
+
+    def __contains__(self, own: tuple[str, str]) -> bool:
+        return own in self._taken
+
+    def of(self, address: str, hash_: str) -> str:
+        """The address at which a call is journaled."""
+        own = address, hash_
+        if own not in self._taken:
+            left = self._left.get((address.partition("|")[0], hash_), [])
+            place = left[0] if left and address not in left else address
+            while not left and (taker := self._given.get((place, hash_))) is not None:
+                place = taker  # it is not at its own address, so that is free, or given in turn
+            if left:
+                left.remove(place)
+            self._taken[own] = place
+            if place != address:
+                self._given[place, hash_] = address
+        return self._taken[own]
 
 
 class StoreLog:
@@ -24,15 +67,16 @@ class StoreLog:
 
     def __init__(self, store: Store, turn: Callable[[], int] = int) -> None:
         self._store, self._run, self._turn = store, store.id, turn
-        self._left: dict[tuple[str, str], list[str]] = {}
-        """Scope and payload hash to the addresses of earlier processes that no call of this one has taken up."""
-        self._taken: dict[tuple[str, str], str] = {}
-        for address, hash_ in store.journal():
-            self._left.setdefault((address.partition("|")[0], hash_), []).append(address)
+        moved = (event.data for event in store.events("call.moved"))
+        self._places = Places(store.journal(), {(str(d["address"]), str(d["hash"])): str(d["place"]) for d in moved})
 
     def lookup(self, request: Request) -> tuple[str, Response] | None:
         """Payload hash and answer of a call that has been answered, or None."""
-        call = self._store.call(self._place(request), request.hash) or self._store.call(str(request.address))
+        call = self._store.call(self._place(request), request.hash)
+        if call is None:  # another payload may have been asked here; the same one was taken by another call
+            call = self._store.call(str(request.address))
+            if call is not None and call["hash"] == request.hash:
+                return None
         if call is None or call["state"] != "received":
             return None
         return call["hash"], Response.model_validate(call["response"])
@@ -46,18 +90,13 @@ class StoreLog:
         return number, call["key"] if call["state"] == "sent" else self._key(request, number)
 
     def _place(self, request: Request) -> str:
-        """The address at which the journal has this call.
-
-        It is the call's own, or, where calls that run side by side came in another order before a crash, that of an
-        equal payload in the same scope.
-        """
+        """The address at which the journal has this call; that it is another one than its own is written down."""
         own = str(request.address), request.hash
-        if own not in self._taken:
-            left = self._left.get((own[0].partition("|")[0], request.hash), [])
-            self._taken[own] = own[0] if own[0] in left or not left else left[0]
-            if left:
-                left.remove(self._taken[own])
-        return self._taken[own]
+        known = own in self._places
+        place = self._places.of(*own)
+        if place != own[0] and not known:
+            self._store.post("call.moved", {"address": own[0], "hash": own[1], "place": place})
+        return place
 
     async def sent(
         self, request: Request, attempt: int, key: str, reserved: Mapping[str, float], endpoint: str
@@ -65,16 +104,14 @@ class StoreLog:
         """A call is about to leave; refused with ``StoreError`` when its answer could not be kept (disk full)."""
         self._store.require_room()
         payload = _payload(request)
-        data = _head(request, attempt) | {
+        data = self._head(request, attempt) | {
             "key": key, "reserved": dict(reserved), "payload": blob_id(payload), "endpoint": endpoint,
         }  # fmt: skip
-        if (place := self._place(request)) != data["address"]:
-            data["instead"] = place  # that was cut off by a crash: this is it, sent again
         await self._store.append("call.sent", data, [payload])
 
     async def received(self, request: Request, attempt: int, response: Response, settled: Mapping[str, float]) -> None:
         """An answer came."""
-        data = _head(request, attempt) | {"response": response.model_dump(mode="json"), "settled": dict(settled)}
+        data = self._head(request, attempt) | {"response": response.model_dump(mode="json"), "settled": dict(settled)}
         blobs = []
         if response.cached:  # it was never sent: its payload is not in the store yet
             payload = _payload(request)
@@ -84,11 +121,14 @@ class StoreLog:
 
     async def failed(self, request: Request, attempt: int, error: str, settled: Mapping[str, float]) -> None:
         """An attempt failed, or was given up."""
-        data = _head(request, attempt) | {"error": error, "settled": dict(settled), "turn": self._turn()}
+        data = self._head(request, attempt) | {"error": error, "settled": dict(settled), "turn": self._turn()}
         await self._store.append("call.failed", data)
 
     def _key(self, request: Request, attempt: int) -> str:
-        return f"agentopt-{digest([self._run, str(request.address), request.hash, attempt])[:32]}"
+        return f"agentopt-{digest([self._run, self._place(request), request.hash, attempt])[:32]}"
+
+    def _head(self, request: Request, attempt: int) -> dict[str, Any]:
+        return _head(request, attempt) | {"address": self._place(request)}
 
 
 class Refusals:

@@ -1,0 +1,40 @@
+"""What code asks side by side: which journaled call is which after a crash, and what a replay makes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agentopt.core.values import Budget
+from agentopt.llm.journal import Journal
+from agentopt.llm.ledger import Ledger
+from agentopt.llm.meter import Metered
+from agentopt.llm.types import Address, Message, Request, Response, Usage
+from agentopt.run.calllog import StoreLog
+from agentopt.store import Store
+
+
+def call(text: str, ordinal: int) -> Request:
+    address = Address(scope="cell/c/e/0", path="solve:0", ordinal=ordinal)
+    return Request(model="m", messages=(Message(role="user", content=text),), temperature=1.0, address=address)
+
+
+async def test_an_answer_is_used_once_whatever_order_equal_calls_come_in_after_a_crash(tmp_path: Path) -> None:
+    async def texts(*ordinals: int) -> list[str]:
+        with Store(tmp_path) as store:
+            log = StoreLog(store)
+            journal = Journal(Metered(numbered, Ledger(Budget()), log), log)
+            return [(await journal.complete(call("same", n))).text for n in ordinals]
+
+    keys: list[str | None] = []
+
+    class Numbered:
+        async def complete(self, request: Request) -> Response:
+            keys.append(request.idempotency_key)
+            return Response(text=f"answer {len(keys)}", usage=Usage(input_tokens=1, output_tokens=1))
+
+    numbered = Numbered()
+    assert await texts(1, 2) == ["answer 1", "answer 2"]
+    assert await texts(0, 1, 2) == ["answer 1", "answer 2", "answer 3"]
+    assert await texts(2, 1, 0) == ["answer 3", "answer 2", "answer 1"], "as the process before had it"
+    assert await texts(3, 0) == ["answer 4", "answer 1"]
+    assert len(set(keys)) == 4
