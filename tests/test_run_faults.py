@@ -15,13 +15,16 @@ import pytest
 from pydantic import BaseModel
 
 import agentopt
-from agentopt import Parameter, allm, graph, llm
+from agentopt import Parameter, allm, graph, llm, node
 from agentopt._aio import in_thread
-from agentopt.errors import RateLimited, StoreError
+from agentopt.core.effects import effect
+from agentopt.core.values import Proposal
+from agentopt.errors import LLMError, RateLimited, StoreError
 from agentopt.evaluate import Example, SplitSpec, Task
 from agentopt.llm.cache import Cache, ResponseCache
 from agentopt.llm.types import Message, Request
 from agentopt.run.api import optimize_async
+from agentopt.run.files import open_run
 from agentopt.testing import ScriptedLLM
 
 STYLE = Parameter("Answer {{question}}", name="style")
@@ -227,3 +230,129 @@ def test_a_listener_that_fails_ends_nothing() -> None:
         )
     assert statuses(found) == {"ok": 4}
     assert heard == 1
+
+
+class Two:
+    """Proposes one candidate after the other."""
+
+    name = "two"
+
+    def __init__(self, *values: dict[str, Any]) -> None:
+        self.values = list(values)
+
+    async def ask(self, view: Any, n: int) -> list[Proposal]:
+        taken, self.values = self.values[:n], self.values[n:]
+        return [Proposal(candidate=view.baseline.change(values), operator=self.name) for values in taken]
+
+    def tell(self, outcomes: Any) -> None: ...
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def load(self, state: Any) -> None: ...
+
+
+HEAT = Parameter(0.5, name="heat", kind="number", low=0, high=5)
+
+
+def test_a_request_that_a_provider_refuses_counts_against_the_candidate_that_makes_it() -> None:
+    @graph
+    async def warm(question: str) -> Any:
+        return await allm(question, temperature=HEAT)
+
+    def says(request: Request) -> Any:
+        if (request.temperature or 0) > 2:
+            refused = LLMError("refused with 400 (temperature must be at most 2)")
+            refused.status = 400
+            return refused
+        return "right" if request.temperature == 1 else "wrong"
+
+    task = Task("t", [Example(input={"question": f"q{i}"}, target="right") for i in range(40)], _right)
+    result = agentopt.optimize(
+        warm, task=task, optimizer=Two({"heat": 4.0}, {"heat": 1.0}), proposals=1, steps=2, model=ScriptedLLM(says),
+        temperature=None, name="run",
+    )  # fmt: skip
+    assert result.status == "finished"
+    assert result.best.values == {"heat": 1.0}
+    refused = next(s for s in result.archive if s.candidate.values == {"heat": 4.0})
+    assert {o.status for o in refused.outcomes} == {"agent_error"}
+
+
+def _right(example: Example, output: Any) -> float:
+    return float(output == example.target)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_set_up_that_cannot_work_ends_the_run_also_where_the_program_hides_it(grouped: bool) -> None:
+    @graph
+    async def hides(question: str) -> Any:
+        try:
+            if not grouped:
+                return await allm(STYLE, question=question, model="nosuchprovider-zzz/x")
+            async with asyncio.TaskGroup() as group:
+                group.create_task(allm(STYLE, question=question, model="nosuchprovider-zzz/x"))
+        except Exception:
+            if grouped:
+                raise
+            return "right"
+
+    with pytest.raises(agentopt.UsageError, match="names no provider"):
+        agentopt.evaluate(hides, task=task_of(6), model=ScriptedLLM(lambda request: "right"))
+
+
+def test_a_timeout_of_the_programs_own_is_its_own_error() -> None:
+    @graph
+    def asks_a_database(question: str) -> Any:
+        if PICK.value:
+            raise TimeoutError("the database said nothing")
+
+    found = agentopt.evaluate(asks_a_database, task=task_of(6))
+    assert statuses(found) == {"agent_error": 4}
+    assert "the database said nothing" in str(found.outcomes[0].error)
+
+
+def test_half_a_character_in_an_error_or_a_feedback_ends_nothing() -> None:
+    @graph
+    def raises(question: str) -> Any:
+        raise ValueError(f"\ud83d {PICK.value}")
+
+    assert statuses(agentopt.evaluate(raises, task=task_of(6))) == {"agent_error": 4}
+
+    def scorer(example: Example, output: Any) -> Any:
+        return 0.0, "no \ud83d"
+
+    assert statuses(agentopt.evaluate(graph(_plain), task=task_of(6, scorer))) == {"ok": 4}
+
+
+def test_the_sentinel_sends_nothing_and_has_places_of_its_own() -> None:
+    sent: list[str] = []
+
+    @graph
+    async def acts(question: Any) -> Any:
+        return await _sends(f"{PICK.value} {question.value}", sent)
+
+    task = Task(
+        "t", [Example(input={"question": f"q{i}"}, target="y") for i in range(30)], lambda e, o: float(o == "y")
+    )
+    result = agentopt.optimize(acts, task=task, optimizer=Two({"pick": "y"}), proposals=1, steps=1, name="run")
+    assert result.best.values == {"pick": "y"}
+    done = Counter(sent)
+    assert set(done.values()) <= {1, 2}, "the A/A repeat does it once more, the sentinel does not"
+    assert sum(text.startswith("x") for text in done.elements()) == sum(
+        o.candidate == result.baseline.id for o in _cells("run")
+    )
+    assert sum(text.startswith("y") for text in done.elements()) == sum(
+        o.candidate == result.best.id for o in _cells("run")
+    )
+
+
+def _cells(run: str) -> Any:
+    with open_run(run) as file:
+        return file.outcomes()
+
+
+@node
+@effect
+async def _sends(text: str, sent: list[str]) -> str:
+    sent.append(text)
+    return text[0]

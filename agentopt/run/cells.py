@@ -6,8 +6,8 @@ import asyncio
 import json
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,6 +37,7 @@ from agentopt.store import Store, blob_id
 __all__ = ["Cell", "Cells", "scope_of"]
 
 _INFRA = (LLMError, StoreError, ConnectionError)
+_REFUSED = (400, 404, 413, 422)
 TRIES = 2
 """How often a cell is run when the world fails (model server gone, scorer broken), before that is recorded."""
 
@@ -157,22 +158,28 @@ class Cells:
                 break
         return outcome, blobs
 
-    async def play(self, cell: Cell, client: Client) -> Played:
-        """Run the graph once under the candidate, with any client; nothing is scored or committed."""
+    async def play(
+        self, cell: Cell, client: Client, scope: str = "", world: AbstractContextManager[None] | None = None
+    ) -> Played:
+        """Run the graph once under the candidate, with any client; nothing is scored or committed.
+
+        Without ``scope`` and ``world`` its calls and effects are those of the cell.
+        """
         meter = client if isinstance(client, _CellClient) else _CellClient(client)
-        session = self._session(meter, scope_of(cell), cell.repeat)
-        world, override = self._world(session.scope), Override(cell.candidate.values)
-        with open_run(), override, world, Trace() as trace, use_session(session):
+        session = self._session(meter, scope or scope_of(cell), cell.repeat)
+        world = world or self._world(session.scope)
+        with open_run(), Override(cell.candidate.values), world, Trace() as trace, use_session(session):
             played = Played(trace, session)
             try:
                 async with asyncio.timeout(self._timeout) as meter.limit:
                     played.output = await self._target.call(cell.example.input)
                 trace.output = played.output if isinstance(played.output, Node) else None
                 played.shown = jsonable(played.output)
-            except TimeoutError:
-                played.status, played.error = "timeout", f"no answer within {self._timeout:g} seconds"
             except Exception as problem:
-                played.status, played.error = _blame(problem)
+                if isinstance(problem, TimeoutError) and meter.limit is not None and meter.limit.expired():
+                    played.status, played.error = "timeout", f"no answer within {self._timeout:g} seconds"
+                else:
+                    played.status, played.error = _blame(problem, cell.candidate)
         meter.limit = None
         return played
 
@@ -199,7 +206,9 @@ class Cells:
                 status, error, feedback = "infra_error", feedback.text, None
         meter.closed = True
         hidden = meter.hidden()
-        if hidden is not None and status != "infra_error":  # the program or the scorer went on as if all were well
+        if (
+            hidden is not None and not _blame(hidden, cell.candidate)[0].startswith("agent") and status != "infra_error"
+        ):  # the program or the scorer went on as if all were well
             status, feedback = "infra_error", None
             error = f"an error was caught, and what came after it is not scored: {type(hidden).__name__}: {hidden}"
         graph = json.dumps(trace.graph.to_json(), ensure_ascii=False, default=repr).encode("utf-8", "backslashreplace")
@@ -244,8 +253,8 @@ class _CellClient:
         self._inner = inner
         self.closed = False
         self.limit: asyncio.Timeout | None = None
-        self._under_way = 0
-        self._left = 0.0
+        self._waits: dict[asyncio.Timeout, tuple[int, float]] = {}
+        """For each phase: calls under way, and seconds that it had left when the first of them began."""
         self._failed: dict[str, Exception] = {}
         self._sums = {"calls": 0.0, "input_tokens": 0.0, "output_tokens": 0.0}
         self._usd: float | None = 0.0
@@ -253,15 +262,13 @@ class _CellClient:
     async def complete(self, request: Request) -> Response:
         if self.closed:
             raise LLMError("this cell has ended (timeout); its late call is not sent")
-        self._pause()
         try:
-            response = await self._inner.complete(request)
-        except (BudgetExhausted, *_INFRA) as error:
+            with self._paused():
+                response = await self._inner.complete(request)
+        except (BudgetExhausted, UsageError, *_INFRA) as error:
             if not isinstance(error, UnusableAnswer):
                 self._failed[request.hash] = error
             raise
-        finally:
-            self._go_on()
         self._failed.pop(request.hash, None)  # asked once more by the program itself
         self._sums["calls"] += 1
         self._sums["input_tokens"] += response.usage.input_tokens
@@ -270,38 +277,58 @@ class _CellClient:
         return response
 
     def hidden(self) -> Exception | None:
-        """A failure of the world that no later answer has made good; raises ``BudgetExhausted`` where it is one."""
+        """A failure of the world that no later answer has made good; raises it where it is nobody's fault."""
         failed = list(self._failed.values())
         for error in failed:
-            if isinstance(error, BudgetExhausted):
+            if isinstance(error, BudgetExhausted | UsageError):
                 raise error
         return failed[0] if failed else None
 
-    def _pause(self) -> None:
-        self._under_way += 1
-        if self._under_way == 1 and self.limit is not None and (ends := self.limit.when()) is not None:
-            self._left = ends - asyncio.get_running_loop().time()
-            self.limit.reschedule(None)
-
-    def _go_on(self) -> None:
-        self._under_way -= 1
-        if self._under_way == 0 and self.limit is not None and not self.limit.expired():
-            self.limit.reschedule(asyncio.get_running_loop().time() + max(0.0, self._left))
+    @contextmanager
+    def _paused(self) -> Iterator[None]:
+        """Stop the clock of the phase that makes the call (program or scorer) while it waits for a model."""
+        limit = self.limit
+        if limit is None:
+            yield
+            return
+        under_way, left = self._waits.get(limit, (0, 0.0))
+        if not under_way and (ends := limit.when()) is not None:
+            left = ends - asyncio.get_running_loop().time()
+            limit.reschedule(None)
+        self._waits[limit] = under_way + 1, left
+        try:
+            yield
+        finally:
+            under_way, left = self._waits[limit]
+            self._waits[limit] = under_way - 1, left
+            if under_way == 1 and limit is self.limit and not limit.expired():
+                limit.reschedule(asyncio.get_running_loop().time() + max(0.0, left))
 
     def metrics(self) -> dict[str, float]:
         return self._sums if self._usd is None else {**self._sums, "usd": self._usd}
 
 
-def _blame(problem: Exception) -> tuple[Status, str]:
+def _blame(problem: Exception, candidate: Candidate) -> tuple[Status, str]:
     """Whose fault an exception is. The end of a budget and a caller's mistake are nobody's: they go up."""
-    cause: BaseException | None = problem
-    while cause is not None:
+    for cause in _causes(problem):
         if isinstance(cause, BudgetExhausted | UsageError):
             raise cause
-        if isinstance(cause, UnusableAnswer):
+    for cause in _causes(problem):
+        # A request that is refused for what it says is the doing of the candidate; of the baseline's, of the set-up.
+        refused = isinstance(cause, LLMError) and cause.status in _REFUSED and candidate.origin != "baseline"
+        if isinstance(cause, UnusableAnswer) or refused:
             return "agent_error", f"{type(cause).__name__}: {cause}"
         if isinstance(cause, _INFRA):
             return "infra_error", f"{type(cause).__name__}: {cause}"
-        cause = cause.__cause__ if isinstance(cause, NodeError | AgentOptError) else None
     original = problem.__cause__ if isinstance(problem, NodeError) and problem.__cause__ is not None else problem
     return "agent_error", "".join(traceback.format_exception(original)).strip()
+
+
+def _causes(problem: BaseException) -> Iterator[BaseException]:
+    """An exception, what our own errors wrap, and the members of a group (of an ``asyncio.TaskGroup``, say)."""
+    yield problem
+    if isinstance(problem, BaseExceptionGroup):
+        for member in problem.exceptions:
+            yield from _causes(member)
+    elif isinstance(problem, NodeError | AgentOptError) and problem.__cause__ is not None:
+        yield from _causes(problem.__cause__)

@@ -159,7 +159,8 @@ class Runner:
         if state.step or state.ended is not None or self._store.last("sentinel") is not None or not values:
             return
         assert state.baseline is not None
-        seen = await sight(self._p.cells, self._store, state.baseline, values, list(self._search.values()))
+        examples = list(self._search.values())
+        seen = await sight(self._p.cells, self._store, state.baseline, values, examples, self._config.seed)
         await self._store.append("sentinel", asdict(seen))
         if not seen.examples:
             return

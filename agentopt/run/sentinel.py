@@ -1,7 +1,7 @@
 """The sentinel: proof, before anything is proposed, that a candidate's values reach the program.
 
-A candidate in which every parameter has another value is run on search examples, offline: its calls get the answers
-that the baseline got at the same places, and nothing is sent. Where a parameter is not read in the call (bound when the
+A candidate in which every parameter has another value is run on search examples, offline: its calls and effects get what
+the baseline's got at the same places; others are refused, and nothing is sent. Where a parameter is not read in the call (bound when the
 file was imported, kept in a cache, read in a thread without the run's context), every candidate would be scored as the
 baseline, and nobody would see it.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -20,6 +21,7 @@ from agentopt.evaluate import Example
 from agentopt.llm.types import Request, Response
 from agentopt.optim.base import ParameterSpec
 from agentopt.run.cells import Cell, Cells, scope_of
+from agentopt.run.effects import StoreTape, world
 from agentopt.store import Store
 
 __all__ = ["Sighting", "other_values", "sight"]
@@ -62,12 +64,19 @@ def other_values(specs: Mapping[str, ParameterSpec]) -> dict[str, JsonValue]:
 
 
 async def sight(
-    cells: Cells, store: Store, baseline: Candidate, values: Mapping[str, JsonValue], examples: Sequence[Example]
+    cells: Cells,
+    store: Store,
+    baseline: Candidate,
+    values: Mapping[str, JsonValue],
+    examples: Sequence[Example],
+    seed: int,
 ) -> Sighting:
     """Run the sentinel until every parameter has been read with its value; at most on all examples.
 
-    Once one has been read, at most on ``ENOUGH``.
+    Once one has been read, at most on ``ENOUGH``. Its calls have a scope of their own: its values may be those of a
+    candidate that is proposed later.
     """
+    records = StoreTape.known(store)
     sentinel = baseline.change(dict(values), "sentinel")
     known = {o.example: o for o in store.cells(baseline.id) if o.repeat == 0 and o.status in ("ok", "agent_error")}
     read: set[str] = set()
@@ -76,8 +85,10 @@ async def sight(
         if example.id not in known:
             continue
         cell = Cell(sentinel, example, "search")
-        memory = _Memory(store, scope_of(cell), scope_of(Cell(baseline, example, "search")))
-        played = await cells.play(cell, memory)
+        scope, before = f"sentinel/{example.id}", scope_of(Cell(baseline, example, "search"))
+        inside = world(seed, lambda scope: _Kept(records, scope))(before)
+        memory = _Memory(store, scope, before)
+        played = await cells.play(cell, memory, scope, inside)
         n += 1
         read |= {p.name for p, v in played.trace.values.items() if p.name in values and v == values[p.name]}
         changed = changed or memory.differs or _differs(known[example.id], played.status, played.shown)
@@ -102,6 +113,22 @@ class _Memory:
         if then is None or then["state"] != "received":
             raise LLMError("the sentinel asks no model")
         return Response.model_validate(then["response"])
+
+
+class _Kept:
+    """Gives the effects of the baseline; it has no way to perform another."""
+
+    def __init__(self, records: Mapping[str, Mapping[str, Any]], scope: str) -> None:
+        self._records, self._scope = records, scope
+
+    def get(self, place: str) -> Mapping[str, Any]:
+        record = self._records.get(f"{self._scope}|{place}")
+        if record is None:
+            raise LLMError("the sentinel reaches nothing outside")
+        return record
+
+    def put(self, place: str, record: Mapping[str, Any]) -> None:
+        """Nothing is kept."""
 
 
 def _differs(then: Outcome, status: str, output: JsonValue) -> bool:

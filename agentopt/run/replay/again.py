@@ -7,6 +7,7 @@ import json
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import agentopt.errors
@@ -150,11 +151,13 @@ class ReplayCells(Cells):
         self._report.count("cells")
         return then, []
 
-    async def play(self, cell: Cell, client: Client) -> Played:
+    async def play(
+        self, cell: Cell, client: Client, scope: str = "", world: AbstractContextManager[None] | None = None
+    ) -> Played:
         """Run the graph, and compare what it traced before anything is scored."""
-        played = await super().play(cell, client)
+        played = await super().play(cell, client, scope, world)
         seq, then = self._part.cells.get(cell.key, (0, None))
-        if then is None or then.trace is None or played.status != then.status:
+        if scope or then is None or then.trace is None or played.status != then.status:
             return played
         nodes = node_difference(json.loads(self._log.blob(then.trace)), plain(played.trace.graph.to_json()))
         if nodes is not None:
