@@ -227,7 +227,8 @@ class Store:
             try:
                 listener(event)
             except Exception as error:  # who looks on must not end what is looked at
-                self._listeners.remove(listener)
+                with contextlib.suppress(ValueError):  # events are told by several threads
+                    self._listeners.remove(listener)
                 text = f"a listener of {self.folder.name} failed and is told no more: {type(error).__name__}: {error}"
                 warnings.warn(text, stacklevel=2)
 

@@ -131,7 +131,7 @@ class Writer:
             event = Event(seq=seq, time=time.time(), type=type_, data=dict(data))
             for id_, content in blobs:
                 db.execute("INSERT OR IGNORE INTO blobs VALUES (?,?,?)", (id_, len(content), zlib.compress(content, 3)))
-            text = json.dumps(event.data, ensure_ascii=False, allow_nan=False)
+            text = json.dumps(event.data, allow_nan=False)  # ASCII: half a character in it must not end the run
             row = (seq, event.time, type_, text)
             db.execute("INSERT INTO events VALUES (?,?,?,?,?)", (*row, checksum(self._run, *row)))
             project(db, seq, type_, event.data)
