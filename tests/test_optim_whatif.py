@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentopt.core import Graph, Node, Parameter, graph, node
+from agentopt.core import Graph, Node, Parameter, Trace, graph, node
 from agentopt.optim.optoprime.program import read_program
 from agentopt.optim.optoprime.whatif import neighbours, what_if
 from agentopt.testing.optimizers import spec_of
@@ -18,6 +18,20 @@ from agentopt.testing.optimizers import spec_of
 @node
 def squared(x: float) -> float:
     return x * x
+
+
+WEIGHT = Parameter(3, name="w", kind="number", low=-20, high=20)
+
+
+@graph
+def reading_its_own(x: Any) -> Any:
+    return x * WEIGHT + WEIGHT.value * 10
+
+
+def test_a_number_that_leaves_the_trace_of_a_graph_is_not_foretold() -> None:
+    with Trace() as trace:
+        reading_its_own(5)
+    assert what_if(read_program(trace.graph, {"w": WEIGHT}), spec_of(WEIGHT)) == ""
 
 
 @graph

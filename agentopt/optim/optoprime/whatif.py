@@ -20,7 +20,8 @@ def what_if(program: Program, spec: ParameterSpec) -> str:
     """The output at a few other values of one number, the rest as it is; "" where a trace alone cannot tell.
 
     The recorded operators are computed again, nothing else is run: with any other node (a model call, a function, a
-    branch) between the number and the output there is nothing to say.
+    branch, in a graph also a read of the number's ``value``) between the number and the output there is nothing to say.
+    Outside of a graph a plain value taken out of a node is a constant, as it is in the report's code.
 
     >>> from agentopt.core import Graph, Parameter
     >>> from agentopt.optim.optoprime.program import read_program
