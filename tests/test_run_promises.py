@@ -67,3 +67,10 @@ def test_a_key_in_a_models_url_is_in_no_file_of_the_run() -> None:
     files = [path for path in Path().rglob("*") if path.is_file()]
     assert files
     assert not [path for path in files if key.encode() in path.read_bytes()]
+
+
+def test_budgets_add_up_on_the_axes_that_have_a_limit() -> None:
+    base = Budget(calls=3, tokens=100, seconds=2.5)
+    assert base.plus(Budget(calls=4, usd=1, evaluations=7, seconds=0.5)) == Budget(calls=7, tokens=100, seconds=3.0)
+    assert base.plus(Budget()) == base
+    assert Budget().plus(base) == Budget()

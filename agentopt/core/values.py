@@ -78,6 +78,15 @@ class Budget(Frozen):
             values[axis] = int(number) if axis in ("calls", "tokens", "evaluations") else number
         return cls(**values)
 
+    def plus(self, more: Budget) -> Budget:
+        """This budget with another added, axis by axis. An axis without a limit stays without one.
+
+        >>> Budget(calls=400).plus(Budget(calls=100, usd=1))
+        Budget(calls=500)
+        """
+        own, added = self.model_dump(exclude_none=True), more.model_dump(exclude_none=True)
+        return Budget.model_validate({axis: limit + added.get(axis, 0) for axis, limit in own.items()})
+
     def __repr__(self) -> str:
         given = ", ".join(f"{a}={getattr(self, a)!r}" for a in AXES if getattr(self, a) is not None)
         return f"Budget({given})"

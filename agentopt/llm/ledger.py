@@ -203,16 +203,6 @@ class Ledger:
         self._held = {axis: float(amounts.get(axis, 0.0)) for axis in _COUNTED}
         self._serve()
 
-    def raise_limits(self, extra: Budget) -> None:
-        """Add to the budget (``agentopt resume --add-budget``)."""
-        added = {}
-        for axis in (*_COUNTED, "seconds"):
-            old, more = getattr(self.budget, axis), getattr(extra, axis)
-            added[axis] = old if more is None else None if old is None else old + more
-        self.budget = Budget.model_validate(added)
-        self._limits = {axis: _limit(getattr(self.budget, axis)) for axis in _COUNTED}
-        self._serve()
-
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _book(self, role: str, amounts: Mapping[str, float]) -> None:

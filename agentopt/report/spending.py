@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import Any
 
-from agentopt.core.values import AXES
+from agentopt.core.values import AXES, Budget
 from agentopt.report.clean import clean
 from agentopt.run.files import RunFile
 
@@ -39,7 +39,7 @@ def spending(run: RunFile) -> dict[str, Any]:
         if axes or role != "judge":
             rows.append({"role": role, "usd_unknown": unpriced[role],
                          **{axis: axes.get(axis, 0.0) for axis in AXES if axis != "seconds"}})  # fmt: skip
-    limit = _budget(run)
+    limit = _budget(run).model_dump(exclude_none=True)
     totals: dict[str, float] = defaultdict(float)
     for axes in spent.values():
         for axis, amount in axes.items():
@@ -60,12 +60,9 @@ def spending(run: RunFile) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _budget(run: RunFile) -> dict[str, float]:
+def _budget(run: RunFile) -> Budget:
     """The budget of the run, with what was added on resuming."""
-    limit = run.config.budget.model_dump(exclude_none=True)
+    budget = run.config.budget
     for event in run.events("run.resumed"):
-        added: Any = event.data.get("add_budget") or {}
-        for axis, amount in added.items():
-            if axis in limit:
-                limit[axis] += amount
-    return limit
+        budget = budget.plus(Budget.model_validate(event.data.get("add_budget") or {}))
+    return budget

@@ -144,13 +144,13 @@ async def resume_async(
         config = RunConfig.model_validate(first["config"])
         budget = config.budget
         for event in store.events("run.resumed"):
-            budget = _sum(budget, Budget.model_validate(event.data.get("add_budget") or {}))
+            budget = budget.plus(Budget.model_validate(event.data.get("add_budget") or {}))
         low, high = first["score_range"]
         state = fold(store, Archive((low, high)))
         extra = Budget.parse(add_budget) if isinstance(add_budget, str) else add_budget or Budget()
         if add_budget is not None:
             _check_extra(folder.name, state, budget, extra)
-        config = config.model_copy(update={"budget": _sum(budget, extra)})
+        config = config.model_copy(update={"budget": budget.plus(extra)})
         more = add_budget is not None and "budget" in (state.ended or "")
         if state.finished == "finished" and not more and _written(folder, state):
             return result_of(folder)
@@ -381,13 +381,6 @@ def _check_extra(name: str, state: State, budget: Budget, extra: Budget) -> None
         raise UsageError(f"run {name} has made its test ({state.claim.verdict}): more budget changes nothing")
     if state.finished == "finished" and "budget" not in (state.ended or ""):
         raise UsageError(f"run {name} did not end for want of budget ({state.ended}): start a new run")
-
-
-def _sum(a: Budget, b: Budget) -> Budget:
-    sums = {
-        k: (v if w is None else None if v is None else v + w) for (k, v), w in zip(a, (x for _, x in b), strict=True)
-    }
-    return Budget.model_validate(sums)
 
 
 def _configured(graph: Any, task: Any, options: dict[str, Any]) -> tuple[RunConfig, dict[str, Any]]:
