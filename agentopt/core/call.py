@@ -164,10 +164,13 @@ class Function:
             active.path = f"{self.name}:0"
             active.before = None
         else:
+            other = active.task is not outer.task and active.task is not None
+            if other:
+                outer = outer.own(scope[0])
             ordinal = outer.ordinal(self.name)
             step = f"{self.name}:{ordinal}"
             active.path = f"{outer.path}/{step}" if outer.path else step
-            if active.task is not outer.task and active.task is not None and outer.stranger():
+            if other and outer.stranger():
                 outer = outer.enter(scope[0], self.name, ordinal)
             active.before = active.control = outer.control
         active.function, active.env, active.outer, active.gives, active.op = self, env, outer, gives, shape.op

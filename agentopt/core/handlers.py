@@ -78,6 +78,9 @@ class Handler:
         if not self._tokens:
             raise UsageError(f"{type(self).__name__} is left without having been entered")
         SCOPE.reset(self._tokens.pop())
+        env, frame = SCOPE.get()
+        if frame is not None:
+            frame.own(env)  # the task's part of the call, should it have entered it inside
 
 
 class Escape(NamedTuple):

@@ -270,6 +270,7 @@ _TEST = Op("test", "operator", ("a",))
 def _branch(node: Node[Any]) -> None:
     """What is made later in this graph call depends on ``node``."""
     env, frame = SCOPE.get()
+    frame = frame and frame.own(env)
     if frame is None or frame.kind is BODY or (frame.control is not None and frame.control[0] is node):
         return
     if frame.stranger():

@@ -16,6 +16,7 @@ from asyncio import Task, _get_running_loop, current_task
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 from agentopt.errors import UsageError
 
@@ -72,10 +73,12 @@ class Frame:
 
     ``control`` is a linked list ``(node, rest)`` of the nodes that were branched on; ``reads`` are the parameters read
     and the nodes made inside a node's body. ``task`` is the asyncio task that the call runs in: in another one (a
-    branch of ``asyncio.gather``) counts and branches are that task's own, see ``enter``.
+    branch of ``asyncio.gather``) counts and branches are that task's own, see ``enter``; they are in ``parts``.
     """
 
-    __slots__ = ("control", "counts", "kind", "path", "reads", "task")
+    __slots__ = ("control", "counts", "kind", "parts", "path", "reads", "task")
+
+    parts: WeakKeyDictionary[Task[Any], Frame]
 
     def __init__(self, path: str, kind: str, control: Any = None) -> None:
         self.path = path
@@ -91,6 +94,18 @@ class Frame:
         if count is None:
             count = self.counts.setdefault(name, itertools.count())
         return next(count)
+
+    def own(self, env: Env) -> Frame:
+        """This call as the running task sees it: its part, where it has entered one; hot.
+
+        A block such as ``with Override(...)`` leaves the scope as it found it: the task's part is found again here.
+        """
+        parts: WeakKeyDictionary[Task[Any], Frame] | None = getattr(self, "parts", None)
+        task = running_task() if parts is not None else None
+        if parts is None or task is None or (part := parts.get(task)) is None:
+            return self
+        SCOPE.set((env, part))
+        return part
 
     def stranger(self) -> bool:
         """Whether the running task is not the one that this call runs in."""
@@ -111,10 +126,16 @@ class Frame:
         step = f"{name}:{ordinal}+"
         part = Frame(f"{self.path}/{step}" if self.path else step, self.kind, self.control)
         part.reads = self.reads
+        if (task := running_task()) is not None:
+            with _PARTS:
+                if not hasattr(self, "parts"):
+                    self.parts = WeakKeyDictionary()
+                self.parts[task] = part
         SCOPE.set((env, part))
         return part
 
 
+_PARTS = threading.Lock()
 SCOPE: contextvars.ContextVar[tuple[Env, Frame | None]] = contextvars.ContextVar(
     "agentopt_scope", default=(Env(), None)
 )
@@ -147,6 +168,7 @@ def next_place(name: str) -> tuple[str, int]:
     env, frame = SCOPE.get()
     if frame is None:
         return "", 0
+    frame = frame.own(env)
     path, ordinal = frame.path, frame.ordinal(name)
     if frame.stranger():
         frame.enter(env, name, ordinal)
