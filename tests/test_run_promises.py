@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,11 @@ import pytest
 
 import agentopt
 from agentopt import Parameter, graph
-from agentopt.core.values import Budget
+from agentopt.core.values import Budget, Proposal
+from agentopt.evaluate import SplitSpec, Task, exact
+from agentopt.run.api import optimize_async, resume_async
 from agentopt.run.config import RunConfig
+from agentopt.run.files import RunFile
 from agentopt.run.forecast import CallCost, kept_back
 from agentopt.testing import ScriptedLLM, StubServer
 
@@ -74,3 +80,78 @@ def test_budgets_add_up_on_the_axes_that_have_a_limit() -> None:
     assert base.plus(Budget(calls=4, usd=1, evaluations=7, seconds=0.5)) == Budget(calls=7, tokens=100, seconds=3.0)
     assert base.plus(Budget()) == base
     assert Budget().plus(base) == Budget()
+
+
+# -- the deadline, where the baseline's time does not show its pace ---------------------------------------------------
+
+
+@graph
+async def slow(question: str) -> Any:
+    return (await agentopt.allm(STYLE, question=question)).value
+
+
+class Further:
+    """A new text in every step, without an end."""
+
+    name, at = "further", 0
+
+    def __init__(self, fails: bool = False) -> None:
+        self.fails = fails
+
+    async def ask(self, view: Any, n: int) -> list[Proposal]:
+        if self.fails:
+            raise RuntimeError("cut off in ask")
+        self.at += 1
+        text = f"Say it {'again ' * self.at}. {{{{question}}}}"
+        return [Proposal(candidate=view.baseline.change({"style": text}))]
+
+    def tell(self, outcomes: Any) -> None: ...
+
+    def state(self) -> dict[str, Any]:
+        return {"at": self.at}
+
+    def load(self, state: Any) -> None:
+        self.at = state["at"]
+
+
+def long_test() -> Task:
+    """8 examples to search on, and 112 evaluations after that: at 0.05 s each the end takes over 5.6 s."""
+    spec = SplitSpec(search=8, validation=8, test=40)
+    return Task("t", [(f"q{i}", "yes") for i in range(56)], exact(), split=spec)
+
+
+HASTE: dict[str, Any] = {"budget": "seconds=6", "max_connections": 1, "patience": 99}
+
+
+async def test_a_baseline_that_was_cut_off_does_not_make_the_run_look_fast() -> None:
+    begun = asyncio.Event()
+    llm = ScriptedLLM(lambda request: "no", delay=0.05)
+    seen: list[str] = []
+
+    def watch(event: Any) -> None:
+        seen.append(event.type)
+        if seen.count("cell") == 7:
+            begun.set()
+
+    run = asyncio.create_task(
+        optimize_async(slow, task=long_test(), optimizer=Further(), model=llm, name="run", on_event=watch, **HASTE)
+    )
+    await begun.wait()
+    run.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await run
+    result = await resume_async("run", graph=slow, task=long_test(), optimizer=Further(), clients={"given/model": llm})
+    assert "just the time for validation and test" in result.reason
+    assert len(result.archive) == 1
+
+
+def test_a_baseline_from_the_cache_does_not_make_the_run_look_fast() -> None:
+    with StubServer(lambda request: time.sleep(0.05) or "no") as server:
+        model = f"{server.url}#stub"
+        agentopt.evaluate(slow, task=long_test(), model=model, name="before")
+        result = agentopt.optimize(slow, task=long_test(), optimizer=Further(), model=model, name="run", **HASTE)
+    assert "just the time for validation and test" in result.reason
+    assert len(result.archive) == 1
+    with RunFile(result.dir) as run:
+        answers: list[Any] = [e.data["response"] for e in run.events("call.received")]
+    assert [answer["cached"] for answer in answers[:8]] == [True] * 8

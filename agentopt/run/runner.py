@@ -19,6 +19,7 @@ from agentopt.optim.invariants import check as check_invariants
 from agentopt.run.cells import Cell
 from agentopt.run.finals import test, touch, validate
 from agentopt.run.forecast import NOISE_EXAMPLES, CallCost, dearest, forecast, kept_back, measured
+from agentopt.run.pace import Pace
 from agentopt.run.parts import Parts, numbers_of
 from agentopt.run.race import Heat, race
 from agentopt.run.sentinel import other_values, sight
@@ -43,7 +44,7 @@ class Runner:
         self._p, self._s = parts, state
         self._config, self._store, self._ledger = parts.config, parts.store, parts.ledger
         self._search = {e.id: e for e in parts.splits.search}
-        self._time, self._cells_timed, self._longest_step = 0.0, 0, 0.0
+        self._pace = Pace(parts.store)
         self.stopping = False
         self.telling: asyncio.Task[Any] | None = None
         """The word to the listeners that the run is stopping; held here so that it is not lost."""
@@ -117,7 +118,6 @@ class Runner:
         begun = self._ledger.elapsed
         outcomes = await self._evaluate([state.baseline], list(self._search.values()), "search")
         if new:
-            self._time, self._cells_timed = self._ledger.elapsed - begun, len(outcomes)
             failed = [o for o in outcomes if o.status == "infra_error"]
             scored = state.archive.scored(state.baseline.id)
             cost = self._dearest()
@@ -126,12 +126,9 @@ class Runner:
                 {
                     "id": state.baseline.id, "mean": scored.mean, "n": scored.n, "low": scored.low, "high": scored.high,
                     "infra_errors": len(failed), "calls_per_cell": cost.calls, "tokens_per_cell": cost.tokens,
-                    "seconds": self._time, "cells": self._cells_timed,
+                    "seconds": self._ledger.elapsed - begun, "cells": len(outcomes),
                 },
             )  # fmt: skip
-        elif (done := self._store.last("baseline.done")) is not None:
-            timed: Any = done.data
-            self._time, self._cells_timed = timed.get("seconds", 0.0), timed.get("cells", 0)
         if state.ended is None and state.step == 0 and state.asked is None:
             forecast(self._config, self._sizes, self._dearest(), remaining=self._free())
         self._hold()
@@ -198,7 +195,6 @@ class Runner:
             self._p.optimizer.load(state.optimizer)
         reason = ""
         while not (reason := self._enough()):
-            begun = self._ledger.elapsed
             self._hold()
             try:
                 await self._step()
@@ -206,7 +202,6 @@ class Runner:
                 reason = f"the search budget ended ({end})"
                 await self._store.append("budget.exhausted", {"axis": end.axis, "message": str(end)})
                 break
-            self._longest_step = max(self._longest_step, self._ledger.elapsed - begun)
         state.ended = reason
         await self._store.append("search.ended", {"reason": reason})
 
@@ -228,12 +223,12 @@ class Runner:
     def _hurried(self) -> bool:
         """Whether one more step would take the time that validation and test need, at the pace so far."""
         left = self._ledger.remaining().seconds
-        if left is None or not self._cells_timed:
+        if left is None:
             return False
+        self._pace.look()
         _, validation, test_size = self._sizes
-        cells = (self._config.finalists + 1) * validation + 2 * test_size
-        final = 1.2 * self._time / self._cells_timed * cells * self._config.repeats
-        return left < final + self._longest_step
+        cells = ((self._config.finalists + 1) * validation + 2 * test_size) * self._config.repeats
+        return left < 1.2 * self._pace.seconds(cells) + self._pace.longest_step
 
     async def _step(self) -> None:
         """Ask, admit, race, tell: one step, committed piece by piece."""
