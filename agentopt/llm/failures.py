@@ -7,6 +7,7 @@ openai's), so they are told apart by name and status, without importing either, 
 from __future__ import annotations
 
 import email.utils
+import functools
 import os
 import re
 import time
@@ -25,7 +26,13 @@ from agentopt.errors import (
 __all__ = ["failure", "redact", "retry_after"]
 
 _SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS)$", re.IGNORECASE)
-_SECRET_TEXT = re.compile(r"(?i)\b(sk|pk|rk|gsk|hf|xai)[-_][\w*-]{8,}|(?<=bearer )[\w.~+/*=-]{6,}")
+_SECRET_TEXT = re.compile(
+    r"(?i)\b(?:sk|pk|rk|gsk|hf|xai)[-_][\w*-]{8,}|(?<=bearer )[\w.~+/*=-]{6,}|\bgithub_pat_\w{8,}"
+    r"|(?-i:\b(?:AIza[\w-]{8,}|gh[a-z]_\w{8,}|AKIA[A-Z0-9]{12,}|xox[a-z]-[\w-]{6,}))"
+    r"|(?<=[?&]key=)[^&#\s\"']+|(?<=[?&]token=)[^&#\s\"']+|(?<=[?&]apikey=)[^&#\s\"']+|(?<=[?&]api[-_]key=)[^&#\s\"']+"
+)
+_ENVIRONMENT = 1.0
+"""Seconds for which the environment's secrets are remembered: a report redacts a hundred thousand texts."""
 _TRANSPORT = ("httpx", "httpcore", "httpx2", "httpcore2", "anyio", "aiohttp", "h11", "ssl")
 _REFUSED = ("ConnectError", "ConnectTimeout", "PoolTimeout", "ConnectionRefusedError", "ClientConnectorError")
 _TRANSIENT_STATUS = (408, 409, 425)
@@ -37,10 +44,17 @@ def redact(text: str, *secrets: str) -> str:
     >>> redact("Incorrect API key provided: sk-abcdefgh12345", "other")
     'Incorrect API key provided: ***'
     """
-    known = {value for name, value in os.environ.items() if _SECRET_NAME.search(name) and len(value) >= 8}
-    for secret in sorted({*known, *filter(None, secrets)}, key=len, reverse=True):
+    known = _known(time.monotonic() // _ENVIRONMENT)
+    for secret in sorted({*known, *filter(None, secrets)}, key=len, reverse=True) if any(secrets) else known:
         text = text.replace(secret, "***")
     return _SECRET_TEXT.sub("***", text)
+
+
+@functools.lru_cache(maxsize=1)
+def _known(second: float) -> tuple[str, ...]:
+    """The secrets in environment variables, longest first."""
+    found = {value for name, value in os.environ.items() if _SECRET_NAME.search(name) and len(value) >= 8}
+    return tuple(sorted(found, key=len, reverse=True))
 
 
 def retry_after(headers: Any) -> float | None:

@@ -39,6 +39,7 @@ __all__ = [
 Role = Literal["agent", "optimizer", "judge"]
 
 _NO_ARGUMENTS: dict[str, JsonValue] = {"type": "object", "properties": {}}
+_SECRET = re.compile(r"(?i)(key|token|secret|password|signature|sig|code)$")
 _PICTURES = {rb"\x89PNG": "png", rb"\xff\xd8\xff": "jpeg", rb"GIF8": "gif", rb"RIFF....WEBP": "webp"}
 
 
@@ -273,15 +274,16 @@ def model_identity(model: str) -> str:
 
 
 def without_key(model: str) -> str:
-    """A model string without the user name or key of a URL; what may be written down.
+    """A model string without the user name or key of a URL, in its query too; what may be written down.
 
-    >>> without_key("https://key@llm.example.org:8000/v1#qwen")
-    'https://llm.example.org:8000/v1#qwen'
+    >>> without_key("https://key@llm.example.org:8000/v1?v=2&api-key=abc#qwen")
+    'https://llm.example.org:8000/v1?v=2#qwen'
     """
     if not model.startswith(("http://", "https://")):
         return model
     parts = urlsplit(model)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    asked = [pair for pair in parts.query.split("&") if not _SECRET.search(pair.partition("=")[0])]
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="&".join(asked)).geturl()
 
 
 def is_loopback(host: str) -> bool:
