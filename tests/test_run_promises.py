@@ -13,6 +13,7 @@ import pytest
 import agentopt
 from agentopt import Parameter, graph
 from agentopt.core.values import Budget, Proposal
+from agentopt.errors import BudgetTooSmall
 from agentopt.evaluate import SplitSpec, Task, exact
 from agentopt.run.api import optimize_async, resume_async
 from agentopt.run.config import RunConfig
@@ -155,3 +156,28 @@ def test_a_baseline_from_the_cache_does_not_make_the_run_look_fast() -> None:
     with RunFile(result.dir) as run:
         answers: list[Any] = [e.data["response"] for e in run.events("call.received")]
     assert [answer["cached"] for answer in answers[:8]] == [True] * 8
+
+
+# -- a budget that suffices -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["noise", "ask"])
+def test_a_run_that_its_budget_bears_is_resumed_wherever_it_was_cut(place: str) -> None:
+    """128 evaluations are the least for 40 examples: 16 baseline, 16 A/A, 48 proposals, 16 validation, 32 test."""
+    llm = ScriptedLLM(lambda request: "yes" if "again" in str(request.messages[-1].content) else "no")
+    task = Task("t", [(f"q{i}", "yes") for i in range(40)], exact())
+    options: dict[str, Any] = {"task": task, "model": llm, "name": "run", "steps": 1, "max_connections": 1}
+
+    def cut(event: Any) -> None:
+        if place == "noise" and event.type == "cell" and event.data["outcome"]["split"] == "noise":
+            raise KeyboardInterrupt
+
+    with pytest.raises(BudgetTooSmall):
+        agentopt.optimize(slow, optimizer=Further(), budget="evaluations=127", **options)
+    with contextlib.suppress(KeyboardInterrupt, RuntimeError):
+        agentopt.optimize(
+            slow, optimizer=Further(fails=place == "ask"), budget="evaluations=128", on_event=cut, **options
+        )
+    result = agentopt.resume("run", graph=slow, task=task, optimizer=Further(), clients={"given/model": llm})
+    assert result.status == "finished"
+    assert result.claim is not None

@@ -129,9 +129,19 @@ class Runner:
                     "seconds": self._ledger.elapsed - begun, "cells": len(outcomes),
                 },
             )  # fmt: skip
-        if state.ended is None and state.step == 0 and state.asked is None:
+        if not self._past_baseline():
             forecast(self._config, self._sizes, self._dearest(), remaining=self._free())
         self._hold()
+
+    def _past_baseline(self) -> bool:
+        """Whether the budget has been found sufficient before: what came after that is in the log."""
+        state = self._s
+        assert state.baseline is not None
+        return (
+            state.noise is not None
+            or self._store.last("sentinel") is not None
+            or bool(self._store.cells(state.baseline.id, "noise"))
+        )
 
     def _dearest(self) -> CallCost:
         """What a cell of the dearest candidate so far costs; the estimate before any has run."""
