@@ -82,11 +82,15 @@ class Remembered:
 
     def __init__(self, part: Part, log: Comparing, report: Report, gate: Gate | None, wait: float) -> None:
         self._part, self._log, self._report, self._gate, self._wait = part, log, report, gate, wait
+        self._places = part.places()
 
     async def complete(self, request: Request) -> Response:
         """Answer one request, fail it as it failed, or report that it differs."""
         address = str(request.address)
-        answer = self._part.answers.get((address, request.hash))
+        answer = self._part.answers.get((self._places.of(address, request.hash), request.hash))
+        refused = self._part.refused.get((address, request.hash))
+        if answer is None or (refused is not None and refused.seq > answer.seq):
+            answer = refused
         if answer is None:
             raise self._unknown(address, request)
         if self._gate is not None and (missing := await self._gate.turn(answer.seq)) is not None:
@@ -184,6 +188,7 @@ class RememberedTape:
             what = f"an effect {name} that the run did not have"
             raise self._log.absent("effect", what, name, **place_of(f"{scope}|{path}|0"))
         self._report.count("effects")
+        self._log.append_now("effect", {"place": full, "record": dict(record)})  # the sentinel looks for it
         return record
 
     def put(self, place: str, record: Mapping[str, Any]) -> None:

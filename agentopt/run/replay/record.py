@@ -9,6 +9,7 @@ from typing import Any
 from agentopt.core.values import Outcome
 from agentopt.errors import StoreError, UsageError
 from agentopt.llm.types import Response
+from agentopt.run.calllog import Places
 from agentopt.run.replay.divergence import Divergence
 from agentopt.store import Event, Store
 
@@ -49,13 +50,21 @@ class Part:
     cells: dict[tuple[str, str, int], tuple[int, Outcome]] = field(default_factory=dict)
     answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
     """By address and payload hash, those of earlier processes included."""
+    refused: dict[tuple[str, str], Answer] = field(default_factory=dict)
+    """As ``answers``: what the budget did not bear."""
+    moved: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Address and payload hash to the address at which the journal has the call."""
     payloads: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Address to the event and the blob of the payload that was asked there last."""
     effects: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def begun(self, scope: str) -> bool:
         """Whether a cell had an answer; it may have been cut off before its outcome was committed."""
-        return any(address.startswith((f"{scope}|", f"{scope}/")) for address, _ in self.answers)
+        return any(address.startswith((f"{scope}|", f"{scope}/")) for address, _ in (*self.answers, *self.refused))
+
+    def places(self) -> Places:
+        """Where the journal has the calls of this part: the answers of earlier processes are found as the run did."""
+        return Places((key for key, a in self.answers.items() if a.response and a.seq <= self.begin), self.moved)
 
     def completions(self) -> list[tuple[int, Place]]:
         """What a replay of this part comes by, in order: answers of its cells and asks, and its cells."""
@@ -64,7 +73,7 @@ class Part:
         found = [(seq, (key[0], key[1])) for key, (seq, outcome) in self.cells.items() if not timed_out(outcome)]
         for (address, _), answer in self.answers.items():
             scope = address.partition("|")[0].split("/")
-            ended = answer.refused is None and not answer.error.startswith("CancelledError")
+            ended = not answer.error.startswith("CancelledError")
             if answer.seq > self.begin and ended and tuple(scope[1:4]) not in timed:
                 found.append((answer.seq, (scope[1], scope[2]) if scope[0] == "cell" else (None, None)))
         return sorted(found, key=lambda pair: pair[0])
@@ -120,7 +129,9 @@ def _fill(part: Part, events: list[Event]) -> None:
             case "call.failed":
                 part.answers[key] = Answer(event.seq, error=data["error"] or "LLMError: ")
             case "call.refused":
-                part.answers[key] = Answer(event.seq, refused=(data["axis"], data["message"]))
+                part.refused[key] = Answer(event.seq, refused=(data["axis"], data["message"]))
+            case "call.moved":
+                part.moved[key] = str(data["place"])
             case "effect":
                 part.effects[data["place"]] = data["record"]
             case "cell" if event.seq > part.begin:
