@@ -152,6 +152,43 @@ def test_a_run_that_was_cut_and_resumed_replays_in_its_parts(place: Path) -> Non
         assert result.compared["cells"] > 0
 
 
+def test_a_resumed_call_that_was_answered_from_a_neighbours_address_replays(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph_file(
+        """
+import asyncio
+import itertools
+import os
+STYLE = agentopt.prompt("style")
+COUNT = itertools.count()
+
+async def branch(side, question, last):
+    await asyncio.sleep(0.05 if side == last else 0)
+    return await agentopt.allm(STYLE.value + f"{side} {question.value}")
+
+@agentopt.graph
+async def mine(question):
+    last = os.environ["LAST"].split()
+    last = last[min(next(COUNT), len(last) - 1)]
+    found = await asyncio.gather(branch("left", question, last), branch("right", question, last))
+    return str(found)
+"""
+    )
+    monkeypatch.setenv("LAST", "right")
+    folder = small_run("mine", max_connections=1)
+    with Store(folder, readonly=True) as store:
+        first = next(i for i, event in enumerate(store.events()) if event.type == "cell")
+    cut = bench.rewrite(folder, Path("runs/cut"), lambda events, blobs: events.__delitem__(slice(first, None)))
+    monkeypatch.setenv("LAST", "left")
+    agentopt.resume(cut, clients={"given/model": ScriptedLLM(answer)})
+    with Store(cut, readonly=True) as store:
+        assert len(list(store.events("call.moved"))) == 2
+    monkeypatch.setenv("LAST", "right left")  # the first process began one cell
+    result = replay(cut)
+    assert result.clean, result.summary()
+
+
 @pytest.mark.parametrize("calls", [390, 410])
 def test_a_run_whose_budget_ended_replays_clean_and_so_does_its_resumption(place: Path, calls: int) -> None:
     folder = bench.run("both", 5, "short", budget=f"calls={calls}")
@@ -275,15 +312,16 @@ STYLE = agentopt.prompt("style")
 def mine(question):
     try:
         socket.create_connection(("127.0.0.1", 9), timeout=1).close()
-    except (OSError, AssertionError):
-        pass
+    except (OSError, RuntimeError) as error:
+        SEEN.write_text(str(error))
     return agentopt.llm(STYLE, question=question)
-"""
+""".replace("SEEN", f"__import__('pathlib').Path({str(place / 'seen')!r})")
     graph_file(code)
     found = replay(small_run("mine")).divergence
     assert found is not None
     assert found.kind == "network"
     assert "127.0.0.1" in found.what
+    assert (place / "seen").read_text().startswith("a replay opens no connection: getaddrinfo('127.0.0.1')")
 
 
 def test_calls_through_the_gateway_replay(place: Path) -> None:

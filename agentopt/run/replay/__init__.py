@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from typing import Any, Literal
 from pydantic import JsonValue
 
 from agentopt._aio import run_sync
+from agentopt._offline import offline
 from agentopt.core.values import Budget, Candidate
 from agentopt.errors import AgentOptError, StoreError, UsageError
 from agentopt.llm.gateway import Gateway
@@ -46,7 +47,6 @@ from agentopt.run.replay.log import Comparing, Report
 from agentopt.run.replay.record import Part, damage, parts
 from agentopt.run.state import fold
 from agentopt.store import Event, Store
-from agentopt.testing.network import forbid_network
 
 __all__ = ["Divergence", "ReplayResult", "replay", "replay_async", "write_stored_code"]
 
@@ -157,6 +157,9 @@ async def replay_async(
         events = list(store.events())
         todo = parts(events, from_step)
         notes += changed_versions(begun["versions"])
+        left_out = list(begun.get("left_out", ()))
+        if left_out:
+            notes.append(f"not kept with the run, may hold a secret or is ignored by git: {', '.join(left_out)}")
         broken = damage(store, events)
         objects = graph is not None and task is not None
         if code == "stored" and not objects:
@@ -174,9 +177,9 @@ async def replay_async(
                     f"{', ...' if len(changed) > 5 else ''}), and a replay executes it here: look at it with "
                     f"`agentopt replay {folder} --write-code DIR`, then say --trust; or use --code current"
                 )
-            place = stack.enter_context(extracted(store, begun["sources"]))
+            place = stack.enter_context(extracted(store, begun["sources"], left_out))
         gateways: list[Gateway] = []
-        attempts = stack.enter_context(_offline(gateways))
+        attempts = stack.enter_context(offline(lambda port: any(port == g.port for g in gateways), _refusal))
         stack.enter_context(fresh())
         plan = _plan(stored_config(config, begun["refs"], place, given), config, place, given, metric)
         found = example_difference(store, begun, plan)
@@ -302,11 +305,5 @@ def _candidate(plan: setup.Plan, part: Part) -> Candidate:
     return recorded if recorded.origin != "baseline" else own
 
 
-@contextlib.contextmanager
-def _offline(gateways: list[Gateway]) -> Iterator[list[str]]:
-    """No connections, but those to the run's own gateway; what was tried is in the list."""
-    with forbid_network(loopback=lambda port: any(port == gateway.port for gateway in gateways)) as attempts:
-        try:
-            yield attempts
-        finally:
-            attempts.clear()
+def _refusal(attempt: str) -> RuntimeError:
+    return RuntimeError(f"a replay opens no connection: {attempt}; mark the function with agentopt.core.effects.effect")

@@ -6,7 +6,7 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -71,11 +71,19 @@ def fresh() -> Iterator[None]:
 
 
 @contextmanager
-def extracted(store: Store, sources: Mapping[str, str]) -> Iterator[Path]:
-    """The stored files as a workspace of their own, for as long as the block lasts."""
+def extracted(store: Store, sources: Mapping[str, str], left_out: Iterable[str] = ()) -> Iterator[Path]:
+    """The stored files as a workspace of their own, for as long as the block lasts.
+
+    ``left_out`` are files that the run did not keep: they are those at hand, where there are any.
+    """
     folder = Path(tempfile.mkdtemp(prefix="agentopt-replay-")).resolve()
     try:
         write_code(store, sources, folder)
+        for place in left_out:
+            path = (folder / place).resolve()
+            if path.is_relative_to(folder) and (own := here(place)) is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(own, path)
         (folder / "agentopt.toml").touch()
         yield folder
     finally:
