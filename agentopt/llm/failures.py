@@ -44,14 +44,14 @@ def redact(text: str, *secrets: str) -> str:
     >>> redact("Incorrect API key provided: sk-abcdefgh12345", "other")
     'Incorrect API key provided: ***'
     """
-    known = _known(time.monotonic() // _ENVIRONMENT)
+    known = _known(time.monotonic() // _ENVIRONMENT, len(os.environ))
     for secret in sorted({*known, *filter(None, secrets)}, key=len, reverse=True) if any(secrets) else known:
         text = text.replace(secret, "***")
     return _SECRET_TEXT.sub("***", text)
 
 
 @functools.lru_cache(maxsize=1)
-def _known(second: float) -> tuple[str, ...]:
+def _known(second: float, size: int) -> tuple[str, ...]:
     """The secrets in environment variables, longest first."""
     found = {value for name, value in os.environ.items() if _SECRET_NAME.search(name) and len(value) >= 8}
     return tuple(sorted(found, key=len, reverse=True))

@@ -65,10 +65,12 @@ def plan(
     Raises ``UsageError`` (``UnknownName``, ``MissingDependency``) for what cannot be had.
     """
     given = frozenset(kind for kind, thing in (("graph", graph), ("task", task)) if thing is not None)
-    with opened() as read:
+    with opened() as of_graph:
         if graph is None:
             graph = load_graph(config.graph)
+    with opened() as of_task:
         made = _task(config, task, metric)
+    read = {"graph": of_graph, "task": of_task}
     target = Target(graph, config.graph, config.parameters)
     ready = dict(clients or {})
     for role in ("agent", "optimizer", "judge"):
@@ -162,6 +164,7 @@ def started(plan: Plan, endpoints: Mapping[str, str], kind: str) -> tuple[dict[s
         "sources": {name: blob_id(content) for name, content in plan.sources.files.items()},
         "refs": plan.sources.refs,
         "versions": plan.sources.versions,
+        "left_out": plan.sources.left_out,
     }
     return data, [*blobs, *plan.sources.files.values()]
 

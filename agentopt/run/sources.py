@@ -10,15 +10,20 @@ import importlib.util
 import io
 import os
 import platform
+import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import agentopt
 from agentopt.errors import AgentOptError
+from agentopt.llm.failures import redact
 from agentopt.run.config import RunConfig
 from agentopt.run.target import Target
 from agentopt.workspace import find, names, search_path
@@ -28,7 +33,8 @@ __all__ = ["LARGEST", "Sources", "collect", "here", "opened", "version"]
 LARGEST = 16 << 20
 """Bytes of the largest data file that is kept with a run."""
 _LIBRARIES = ("numpy", "pydantic", "scipy")
-_read_by: dict[Path, list[Path]] = {}  # data files by the Python file whose loading opened them
+_KEYS = (".env*", "*.pem", "*key*", "*token*", "*secret*", "credentials*")
+_read_by: dict[tuple[str, Path], list[Path]] = {}  # data files by the kind and Python file whose loading opened them
 
 
 @dataclass(slots=True)
@@ -39,19 +45,22 @@ class Sources:
     refs: dict[str, str] = field(default_factory=dict)
     """``graph``, ``task``, ``optimizer``: ``place@name``, for those that are in a file."""
     versions: dict[str, str] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+    """Data files that may hold secrets: they are named and not kept."""
 
 
-def collect(config: RunConfig, target: Target, given: frozenset[str], read: list[Path]) -> Sources:
+def collect(config: RunConfig, target: Target, given: frozenset[str], read: Mapping[str, list[Path]]) -> Sources:
     """The files that decide what a run does.
 
     Args:
         config: the run's configuration.
         target: its graph.
         given: kinds that came as objects: a bare name does not say where they are.
-        read: files that were opened while graph and task were loaded.
+        read: files that were opened while a kind (graph, task) was loaded.
 
     Graph, task and optimizer with what they import from their workspace, the prompts of the parameters, the
-    optimizers' prompts, and the data files in the workspace that the loading read.
+    optimizers' prompts, and the data files in the workspace that the loading read, but for those
+    that look like a key, hold one, or are ignored by git.
     """
     found = Sources(versions={"agentopt": agentopt.__version__, "python": platform.python_version()})
     imported = set(_LIBRARIES)
@@ -65,9 +74,14 @@ def collect(config: RunConfig, target: Target, given: frozenset[str], read: list
         root = item.workspace.root
         found.refs[kind] = item.ref
         imported |= _closure(item.path, root, found.files)
-        _read_by.setdefault(item.path, []).extend(read)
-        for path in dict.fromkeys(_read_by[item.path]):
-            _add(path, root, found.files)
+        known = _read_by.setdefault((kind, item.path), [])
+        known += [path for path in read.get(kind, ()) if path not in known and path.suffix != ".py"]
+        data: dict[str, bytes] = {}
+        for path in known:
+            _add(path, root, data)
+        secret = _ignored(root, list(data)) | {place for place, content in data.items() if _secret(place, content)}
+        found.left_out += sorted(secret - found.files.keys() - set(found.left_out))
+        found.files |= {place: data[place] for place in data.keys() - secret - found.files.keys()}
     for place in [getattr(p, "path", None) for p in target.parameters.values()]:
         file = here(str(place)) if place else None
         if file is not None:
@@ -104,22 +118,61 @@ def version(name: str) -> str:
     return next((importlib.metadata.version(owner) for owner in owners.get(name, ())), "")
 
 
+class _Watch:
+    """``open`` is replaced while anybody listens; each context has listeners of its own."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.users = 0
+        self.original: Any = io.open
+        self.listeners: ContextVar[tuple[list[Path], ...]] = ContextVar("agentopt_opened", default=())
+
+    def __call__(self, file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        if isinstance(file, str | os.PathLike) and not set(mode) & set("wax+"):
+            for found in self.listeners.get():
+                found.append(Path(os.fsdecode(file)).absolute())
+        return self.original(file, mode, *args, **kwargs)
+
+    def use(self, change: int) -> None:
+        with self.lock:
+            if self.users == 0:
+                self.original = io.open
+            self.users += change
+            builtins.open = io.open = self if self.users else self.original
+
+
+_WATCH = _Watch()
+
+
 @contextmanager
 def opened() -> Iterator[list[Path]]:
-    """Note the files that are opened for reading inside; the list that it gives fills up."""
+    """Note the files that this context opens for reading inside; the list that it gives fills up."""
     found: list[Path] = []
-    original = io.open
-
-    def noted(file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
-        if isinstance(file, str | os.PathLike) and not set(mode) & set("wax+"):
-            found.append(Path(os.fsdecode(file)).absolute())
-        return original(file, mode, *args, **kwargs)
-
-    builtins.open = io.open = noted
+    token = _WATCH.listeners.set((*_WATCH.listeners.get(), found))
+    _WATCH.use(1)
     try:
         yield found
     finally:
-        builtins.open = io.open = original
+        _WATCH.use(-1)
+        _WATCH.listeners.reset(token)
+
+
+def _secret(place: str, content: bytes) -> bool:
+    """Whether a file is named as a key file is, or holds what looks like a key."""
+    name, text = Path(place).name.lower(), content.decode("utf-8", "replace")
+    return any(fnmatchcase(name, pattern) for pattern in _KEYS) or redact(text) != text
+
+
+def _ignored(root: Path, places: list[str]) -> set[str]:
+    """Those that git ignores; none where there is no repository or no git."""
+    if not places:
+        return set()
+    command = ["git", "-C", str(root), "check-ignore", "-z", "--stdin"]
+    try:
+        done = subprocess.run(command, input="\0".join(places).encode(), capture_output=True, timeout=30, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return set()
+    return {os.fsdecode(name) for name in done.stdout.split(b"\0") if name}
 
 
 def _add(path: Path, root: Path, files: dict[str, bytes]) -> None:
