@@ -20,14 +20,13 @@ def compare(
     runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of the runs.")] = "runs",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compare two runs on the examples that both have scores of: paired difference, interval, exact test."""
+    """Compare two runs on the examples that both have scores of; a verdict is given on test examples only."""
     from agentopt.run.versus import compare_runs
 
     found = compare_runs(a, b, split=split, runs_dir=runs_dir, alpha=alpha)
     if as_json:
-        sides = {"a": asdict(found.a), "b": asdict(found.b)}
-        print_json(sides | {"split": found.split, "claim": found.claim.model_dump(), "notes": list(found.notes)})
+        print_json(asdict(found) | {"claim": found.claim and found.claim.model_dump(), "notes": list(found.notes)})
         return
-    typer.echo(f"a: {found.a}\nb: {found.b}\nb against a, {found.split} examples: {found.claim.sentence}")
+    typer.echo(f"a: {found.a}\nb: {found.b}\nb against a, {found.split} examples: {found.sentence}")
     for note in found.notes:
         typer.echo(f"note: {note}")

@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from agentopt.core.values import Candidate, Outcome, digest
-from agentopt.evaluate import Example, Touch, compare
+from agentopt.evaluate import Claim, Example, Touch, compare
 from agentopt.evaluate.splits import SplitName
 from agentopt.run.parts import Parts, numbers_of
 from agentopt.run.state import State
+from agentopt.store import Store
 
-__all__ = ["test", "touch", "validate"]
+__all__ = ["labelled", "test", "touch", "user", "validate"]
 
 Evaluate = Callable[[Sequence[Candidate], Sequence[Example], str], Awaitable[list[Outcome]]]
 """Runs candidates on the examples of a split, and puts the outcomes into the archive."""
@@ -53,15 +54,19 @@ async def test(parts: Parts, state: State, evaluate: Evaluate) -> None:
         return
     assert state.chosen is not None
     earlier = touch(parts, "test", "claim")
-    touched = sorted({use.run for use in earlier})
     pair = (state.baseline, state.archive[state.chosen].candidate)
     outcomes = await evaluate(pair, parts.splits.test, "test")
-    result = compare(outcomes, pair[0].id, pair[1].id, score_range=parts.task.score_range, touches=len(touched))
-    shared = {use.split: use.shared for use in earlier}
-    if shared and None not in shared.values():
-        result = result.model_copy(update={"touched_examples": sum(n or 0 for n in shared.values())})
-    state.claim = result
+    result = compare(outcomes, pair[0].id, pair[1].id, score_range=parts.task.score_range)
+    state.claim = result = labelled(result, earlier)
+    touched = sorted({use.run for use in earlier})
     await parts.store.append("claim", {"claim": result.model_dump(mode="json"), "touched_by": touched})
+
+
+def labelled(claim: Claim, earlier: Sequence[Touch]) -> Claim:
+    """The claim with the earlier uses of its examples: by how many, and of how many examples where that is known."""
+    shared = {use.split: use.shared for use in earlier}
+    known = sum(n or 0 for n in shared.values()) if shared and None not in shared.values() else None
+    return claim.model_copy(update={"touches": len({use.run for use in earlier}), "touched_examples": known})
 
 
 def touch(parts: Parts, split: SplitName, what: str) -> list[Touch]:
@@ -69,5 +74,9 @@ def touch(parts: Parts, split: SplitName, what: str) -> list[Touch]:
     if not parts.splits[split]:
         return []
     examples = [digest(e.input) for e in parts.splits[split]]  # another target makes no new example
-    run = f"{parts.store.folder.name} ({parts.store.id[:8]})"
-    return parts.splits_ledger.touch(parts.splits.hash(split), run, what, examples=examples)
+    return parts.splits_ledger.touch(parts.splits.hash(split), user(parts.store), what, examples=examples)
+
+
+def user(store: Store) -> str:
+    """How the ledger names a run: the same wherever two runs of one name lie."""
+    return f"{store.folder.name} ({store.id[:8]})"
