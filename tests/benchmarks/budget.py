@@ -50,6 +50,8 @@ PRICE = (2e-6, 8e-6)
 WORKERS = 64
 GRACE = 0.25
 STUCK = 60.0
+LATE = 0.005
+"""Seconds after the deadline in which a request may still begin: between the look at the clock and the provider's."""
 
 
 async def short_pause(self: Ledger, seconds: float) -> None:
@@ -200,11 +202,11 @@ async def run(seed: int, axis: str, folder: Path, kind: type[Watched], beyond: f
     rng = random.Random(f"{seed}/{axis}")
     budget = budget_of(rng, axis)
     provider = Provider(random.Random(f"{seed}/provider"), beyond)
-    began = time.monotonic()
     ended: Counter[str] = Counter()
     queue = iter(range(rng.randint(60, 110)))
     stuck = False
     with Store(folder) as store:
+        began = time.monotonic()
         ledger = kind(budget, grace=GRACE)
         stack = Stack(
             ledger, StoreLog(store), clients={"m": provider}, max_connections=rng.choice((4, 16, 64)),
@@ -367,7 +369,9 @@ async def whole(seed: int, axis: str, folder: Path) -> dict[str, Any]:
 
 
 def broken(record: dict[str, Any]) -> bool:
-    """Whether a run broke its promise: beyond the budget, or something served that was not settled."""
+    """Whether a run broke its promise: beyond the budget, asked after its deadline, or served and not settled."""
+    if record.get("late", {}).get("began", 0.0) > LATE:
+        return True
     allowed = record.get("overrun", {})
     past = [(a, v) for key in ("beyond", "log_beyond") for a, v in record.get(key, {}).items()]
     return any(v > allowed.get(a, 0.0) + 1e-6 for a, v in past) or any(v > 1e-6 for v in record["unpaid"].values())
@@ -390,7 +394,8 @@ def page(result: dict[str, Any]) -> str:
         f"{result['machine']}; {result['seconds']:.0f} s. Raw: [budget.json](budget.json), made by",
         f"`python tests/benchmarks/budget.py {result['arguments']}`. Intervals are exact (Clopper and Pearson, 95 %).",
         "A run is broken when settled + outstanding is beyond the budget after any event of the ledger or of the run's",
-        "file, or when the provider served more than was settled.",
+        "file, when the provider served more than was settled, or when a request began after the deadline (more than",
+        f"{LATE * 1000:.0f} ms: the provider's clock is looked at after the ledger's).",
         "",
         "| budget on | runs | events looked at | broken | fullest (median) | ended by the budget | stuck |",
         "| --- | --- | --- | --- | --- | --- | --- |",
