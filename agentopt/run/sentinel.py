@@ -1,9 +1,9 @@
 """The sentinel: proof, before anything is proposed, that a candidate's values reach the program.
 
 A candidate in which every parameter has another value is run on search examples, offline: its calls and effects get
-what the baseline's got at the same places; others are refused, and nothing is sent. Where a parameter is not read in the
-call (bound when the file was imported, kept in a cache, read in a thread without the run's context), every candidate
-would be scored as the baseline, and nobody would see it.
+what the baseline's got at the same places; others are refused, and nothing is sent. Where a parameter is not read in
+the call (bound when the file was imported, kept in a cache, read in a thread without the run's context), every
+candidate would be scored as the baseline, and nobody would see it.
 """
 
 from __future__ import annotations
