@@ -207,7 +207,7 @@ async def test_a_broken_metric_can_be_mended_and_nothing_is_paid_twice(tmp_path:
         "name": "run",
         "cache": False,
     }
-    with pytest.raises(LLMError, match="raised KeyError: 'gold'.*Mend it, then `agentopt resume"):
+    with pytest.raises(LLMError, match="raised KeyError: 'gold'.*mend it, then `agentopt resume"):
         await optimize_async(hides, task=Task("t", examples(), broken), model=llm, **options)
     paid = llm.calls
     assert paid

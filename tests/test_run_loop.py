@@ -246,9 +246,9 @@ async def test_a_broken_scorer_never_becomes_a_score(tmp_path: Path, bad: Any) -
         return bad
 
     broken = Task("broken", task().examples, scorer)
-    if bad == "words":  # feedback without a score: nothing to compare, nothing claimed
-        result = await go(tmp_path, task=broken)
-        assert result.claim is None
+    if bad == "words":  # feedback without a score: nothing to compare
+        with pytest.raises(UsageError, match=r"no example of the baseline has a score.*the first: words"):
+            await go(tmp_path, task=broken)
     else:
         with pytest.raises(LLMError, match="scorer"):
             await go(tmp_path, task=broken)

@@ -121,7 +121,7 @@ class Progress:
         self._cells = self._errors = 0
         self._begin = time.monotonic()
         self._values: dict[str, Mapping[str, Any]] = {}
-        self._incumbent = ""
+        self._incumbent = self._baseline = ""
 
     def __enter__(self) -> Self:
         if self._live and not self._quiet:
@@ -143,7 +143,8 @@ class Progress:
         if event.type in ("baseline", "candidate"):
             candidate = Candidate.model_validate(event.data["candidate"])
             self._values[candidate.id] = candidate.values
-            self._incumbent = self._incumbent or candidate.id
+            if event.type == "baseline":
+                self._incumbent = self._baseline = candidate.id
         if event.type == "step.done":
             self._incumbent = event.data["incumbent"]
         text = sentence(event)

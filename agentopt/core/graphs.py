@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -316,7 +317,7 @@ def jsonable(value: Any, depth: int = 0) -> tuple[Any, bool]:
         pairs = {key: jsonable(item, depth + 1) for key, item in value.items()}
         return {key: item for key, (item, _) in pairs.items()}, all(exact for _, exact in pairs.values())
     try:
-        text = repr(value)
+        text = f"<{value.__qualname__}>" if inspect.isroutine(value) else repr(value)  # the repr has an address
     except Exception as exc:
         text = f"<{kind.__name__}, whose repr raises {type(exc).__name__}>"
     return text if len(text) <= _CLIP else text[:_CLIP] + "...", False

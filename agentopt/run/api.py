@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -36,7 +37,7 @@ from agentopt.run.runner import Runner
 from agentopt.run.state import State, fold
 from agentopt.run.target import is_async, value_of
 from agentopt.store import Event, Store
-from agentopt.workspace import load_graph, run_defaults
+from agentopt.workspace import load_graph, run_defaults, scripted
 
 __all__ = ["Result", "evaluate", "evaluate_async", "load", "optimize", "optimize_async", "resume", "resume_async"]
 
@@ -101,6 +102,8 @@ async def optimize_async(
             return await _drive(parts, State(Archive(plan.task.score_range)), folder)
         finally:
             await stack.aclose()
+            if store.last("run.started") is None:  # refused before anything was begun: no run, no folder
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def resume(run: str | Path, **options: Any) -> Result:
@@ -110,8 +113,8 @@ def resume(run: str | Path, **options: Any) -> Result:
         run: path, name, beginning of a name, or ``last``.
         add_budget: ``Budget`` or text: what may be spent on top, on axes that the run's budget has. A search that its
             budget ended goes on, unless the test has been made.
-        graph, task, metric, optimizer, clients: the objects of a run that was started from Python with objects that
-            have no name; ``clients`` by model string.
+        graph, task, metric, optimizer, model, optimizer_model, judge_model, clients: the objects of a run that was
+            started from Python with objects that have no name; ``clients`` by model string.
         on_event: called with every further event.
         runs_dir: where runs lie.
     """
@@ -127,10 +130,15 @@ async def resume_async(
     metric: Callable[..., Any] | None = None,
     optimizer: Optimizer | None = None,
     clients: Mapping[str, Client] | None = None,
+    model: Client | None = None,
+    optimizer_model: Client | None = None,
+    judge_model: Client | None = None,
     on_event: Listener | None = None,
     runs_dir: str | Path = "runs",
 ) -> Result:
     """``resume`` for code that runs in an event loop."""
+    roles = {"model": model, "optimizer_model": optimizer_model, "judge_model": judge_model}
+    clients = {**(clients or {}), **{f"given/{role}": client for role, client in roles.items() if client is not None}}
     folder = find_run(run, runs_dir)
     with Store(folder) as store:
         if on_event is not None:
@@ -247,7 +255,9 @@ def load(path: str | Path, *, graph: Any = None, model: Any = None) -> Callable[
     def deployed() -> Iterator[None]:
         base = current_session()
         session = base
-        if isinstance(chosen, str):
+        if isinstance(chosen, str) and chosen.startswith("scripted/"):
+            session = Session(scripted(chosen), {"agent": chosen}, base.defaults)
+        elif isinstance(chosen, str):
             session = Session(base.client, {**base.models, "agent": chosen}, base.defaults)
         elif chosen is not None:
             session = Session(chosen, {"agent": "given"}, base.defaults)

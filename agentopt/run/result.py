@@ -15,7 +15,7 @@ from agentopt.run.forecast import told
 __all__ = ["Evaluation", "Result", "result_of"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Result:
     """The end of an optimization: what was found, what may be claimed of it, and where everything lies."""
 
@@ -36,6 +36,10 @@ class Result:
     """Why the search ended."""
     spend: dict[str, dict[str, float]]
     """Settled amounts by role and axis."""
+
+    def __repr__(self) -> str:
+        said = self.claim.sentence if self.claim else "no claim"
+        return f"<Result {self.dir}: {self.status}, {said}>"
 
     @property
     def improved(self) -> bool:
@@ -68,7 +72,9 @@ class Result:
             if any(amounts.values()):
                 lines.append(f"spent by {role}: {told(amounts)}")
         if self.improved:
-            lines.append(f"next: `agentopt apply {name} --dry-run` shows the diff, `agentopt show {name}` the run")
+            lines.append(
+                f"next: `agentopt apply {name} --dry-run` shows the diff, `agentopt report {name}` the evidence"
+            )
         return lines
 
 

@@ -129,9 +129,23 @@ class Runner:
                     "seconds": self._ledger.elapsed - begun, "cells": len(outcomes),
                 },
             )  # fmt: skip
+            await self._doubts(outcomes, scored.n)
         if not self._past_baseline():
             forecast(self._config, self._sizes, self._dearest(), remaining=self._free())
         self._hold()
+
+    async def _doubts(self, outcomes: Sequence[Outcome], scored: int) -> None:
+        """Say when the program fails on examples; stop when nothing has a score, for then nothing can be compared."""
+        errors = [o for o in outcomes if o.status in ("agent_error", "timeout")]
+        if errors:
+            last = (errors[0].error or "").strip().splitlines()[-1:]
+            text = f"{len(errors)} of {len(outcomes)} evaluations of the baseline failed in the program; the first: "
+            await self._store.append("warning", {"text": text + "".join(last)[:200]})
+        if outcomes and not scored:
+            said = next((o.error or (o.feedback.text if o.feedback else "") for o in outcomes), "")
+            raise UsageError(
+                f"no example of the baseline has a score, so nothing can be compared; the first: {said[:300]}"
+            )
 
     def _past_baseline(self) -> bool:
         """Whether the budget has been found sufficient before: what came after that is in the log."""
@@ -344,7 +358,7 @@ class Runner:
         if len(failed) >= 4 and len(failed) * 2 > len(outcomes):
             raise LLMError(
                 f"{len(failed)} of {len(outcomes)} {split} evaluations failed outside the program; the first: "
-                f"{failed[0].error}. Mend it, then `agentopt resume {self._store.folder}`"
+                f"{failed[0].error} (mend it, then `agentopt resume {self._store.folder}`)"
             )
         return outcomes
 
