@@ -181,3 +181,30 @@ def test_a_run_that_its_budget_bears_is_resumed_wherever_it_was_cut(place: str) 
     result = agentopt.resume("run", graph=slow, task=task, optimizer=Further(), clients={"given/model": llm})
     assert result.status == "finished"
     assert result.claim is not None
+
+
+def test_a_start_that_is_refused_leaves_no_run() -> None:
+    @graph
+    async def asks(question: str) -> Any:
+        return await agentopt.allm(STYLE, question=question)
+
+    with pytest.raises(agentopt.UsageError):
+        agentopt.optimize(
+            asks, task=[(f"q{i}", "yes") for i in range(12)], metric=lambda g, p, t: True, model="local/nosuch"
+        )
+    assert not list(Path().glob("runs/*/run.sqlite"))
+
+
+def test_a_program_that_fails_on_examples_is_told_after_the_baseline() -> None:
+    @graph
+    def fails(question: str) -> Any:
+        raise KeyError(WORD.value)
+
+    told: list[str] = []
+    agentopt.optimize(
+        fails, task=[(f"q{i}", "yes") for i in range(30)], metric=lambda g, p, t: True, optimizer="random", steps=1,
+        on_event=lambda event: told.append(str(event.data.get("text", ""))) if event.type == "warning" else None,
+    )  # fmt: skip
+    assert any(
+        "12 of 12 evaluations of the baseline failed in the program; the first: KeyError: 'no'" in t for t in told
+    )

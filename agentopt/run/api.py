@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import shutil
 import signal
@@ -91,7 +92,7 @@ async def optimize_async(
     optimizer = given.get("optimizer") or setup.optimizer_of(config)
     setup.preflight(plan)
     folder = setup.new_folder(config)
-    with Store(folder) as store:
+    with _begun(folder), Store(folder) as store:
         if on_event is not None:
             store.subscribe(on_event)
         parts, stack = setup.connect(plan, store, optimizer=optimizer)
@@ -102,8 +103,6 @@ async def optimize_async(
             return await _drive(parts, State(Archive(plan.task.score_range)), folder)
         finally:
             await stack.aclose()
-            if store.last("run.started") is None:  # refused before anything was begun: no run, no folder
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 def resume(run: str | Path, **options: Any) -> Result:
@@ -287,6 +286,21 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         except RuntimeError:
             return asyncio.run(work)
     return run_sync(work)
+
+
+@contextmanager
+def _begun(folder: Path) -> Iterator[None]:
+    """Leave no folder behind of a run that was refused before it had begun."""
+    new = not folder.exists()
+    try:
+        yield
+    except Exception:
+        with contextlib.suppress(StoreError):
+            with Store(folder, readonly=True) as store:
+                new = new and store.last("run.started") is None
+            if new:
+                shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 # -- inside ------------------------------------------------------------------------------------------------------
