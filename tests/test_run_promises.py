@@ -13,8 +13,9 @@ import pytest
 import agentopt
 from agentopt import Parameter, graph
 from agentopt.core.values import Budget, Proposal
-from agentopt.errors import BudgetTooSmall
+from agentopt.errors import BudgetTooSmall, LLMError
 from agentopt.evaluate import SplitSpec, Task, exact
+from agentopt.optim.registry import make
 from agentopt.run.api import optimize_async, resume_async
 from agentopt.run.config import RunConfig
 from agentopt.run.files import RunFile
@@ -208,3 +209,22 @@ def test_a_program_that_fails_on_examples_is_told_after_the_baseline() -> None:
     assert any(
         "12 of 12 evaluations of the baseline failed in the program; the first: KeyError: 'no'" in t for t in told
     )
+
+
+def test_a_run_with_a_model_of_its_own_is_resumed_with_one() -> None:
+    @graph
+    async def asks(question: str) -> Any:
+        return await agentopt.allm(STYLE, question=question)
+
+    task: Any = [(f"q{i}", "yes") for i in range(30)]
+
+    def right(gold: Any, prediction: Any, trace: Any) -> bool:
+        return bool(gold.target == prediction)
+
+    down = ScriptedLLM(lambda request: LLMError("the key was refused"))
+    with pytest.raises(LLMError, match="the key was refused"):
+        agentopt.optimize(asks, task=task, metric=right, model=down, optimizer="random", steps=0, name="run")
+    up = ScriptedLLM(lambda request: "yes")
+    result = agentopt.resume("run", graph=asks, task=task, metric=right, model=up, optimizer=make("random"))
+    assert result.status == "finished"
+    assert up.calls > 0
