@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def entry(name: str, thing: Any, heading: str) -> list[str]:
     lines = [f"{heading} `{name}`", ""]
     if callable(plain) and not isinstance(thing, property):
         try:
-            signature = str(inspect.signature(plain))
+            signature = re.sub(r" at 0x[0-9a-f]+", "", str(inspect.signature(plain)))
         except (TypeError, ValueError):
             signature = ""
         if signature and "<object object" not in signature:
@@ -78,7 +79,7 @@ def entry(name: str, thing: Any, heading: str) -> list[str]:
                 "",
             ]
     words = inspect.getdoc(plain) if not isinstance(plain, (str, int, float, tuple, dict)) else None
-    return [*lines, as_markdown(words), ""] if words else [*lines, f"`{thing!r}`"[:200], ""]
+    return [*lines, as_markdown(words), ""] if words else [*lines, re.sub(r" at 0x[0-9a-f]+", "", f"`{thing!r}`"[:200]), ""]
 
 
 def as_markdown(words: str) -> str:
