@@ -79,7 +79,8 @@ def entry(name: str, thing: Any, heading: str) -> list[str]:
                 "",
             ]
     words = inspect.getdoc(plain) if not isinstance(plain, (str, int, float, tuple, dict)) else None
-    return [*lines, as_markdown(words), ""] if words else [*lines, re.sub(r" at 0x[0-9a-f]+", "", f"`{thing!r}`"[:200]), ""]
+    shown = re.sub(r" at 0x[0-9a-f]+", "", repr(thing))[:200]
+    return [*lines, as_markdown(words), ""] if words else [*lines, f"`{shown}`", ""]
 
 
 def as_markdown(words: str) -> str:
