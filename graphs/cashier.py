@@ -10,20 +10,13 @@ import operator
 import re
 from collections.abc import Callable
 
-from agentopt import Parameter, allm, graph, node, prompt, render
-from agentopt.workspace import prompt_text
+from agentopt import allm, graph, node, prompt
+from agentopt.workspace import read_worked, shots, worked_turns
 
 REQUEST = prompt("agents/cashier")
-WORKED = [pair.rpartition("\n")[::2] for pair in prompt_text("agents/cashier_worked").split("\n\n")]
-SHOTS = Parameter(
-    0,
-    name="shots",
-    kind="number",
-    low=0,
-    high=len(WORKED),
-    description="how many worked examples the model is shown before the problem; each makes the prompt longer",
-    constraint="a whole number",
-)
+WORKED = read_worked("agents/cashier_worked")
+SHOTS = shots(WORKED)
+worked = worked_turns(WORKED)
 
 OPERATORS: dict[type, Callable[..., float]] = {
     ast.Add: operator.add,
@@ -36,15 +29,6 @@ OPERATORS: dict[type, Callable[..., float]] = {
 SIGNS = {"\\times": "*", "\\cdot": "*", "\\div": "/", "×": "*", "·": "*", "÷": "/", "−": "-", "\u2013": "-"}
 NOISE = re.compile(r"```\w*|\\[()\[\]]|[`€$]|\beuros?\b", re.IGNORECASE)
 LABEL = re.compile(r"^\s*(?:answer|expression|price|total)\s*[:=]", re.IGNORECASE)
-
-
-@node
-def worked(request: str, shots: int) -> list[tuple[str, str]]:
-    """The first so many worked examples, as turns of a conversation that uses the same request."""
-    turns: list[tuple[str, str]] = []
-    for problem, calculation in WORKED[:shots]:
-        turns += [("user", str(render(request, problem=problem))), ("assistant", calculation)]
-    return turns
 
 
 @node

@@ -5,29 +5,13 @@ What may change: the words of the request (``sorter``), and how many worked exam
 
 from __future__ import annotations
 
-from agentopt import Parameter, allm, graph, node, prompt, render
-from agentopt.workspace import prompt_text
+from agentopt import allm, graph, prompt
+from agentopt.workspace import read_worked, shots, worked_turns
 
 REQUEST = prompt("agents/sorter")
-WORKED = [pair.rpartition("\n")[::2] for pair in prompt_text("agents/sorter_worked").split("\n\n")]
-SHOTS = Parameter(
-    0,
-    name="shots",
-    kind="number",
-    low=0,
-    high=len(WORKED),
-    description="how many worked examples the model is shown before the problem; each makes the prompt longer",
-    constraint="a whole number",
-)
-
-
-@node
-def worked(request: str, shots: int) -> list[tuple[str, str]]:
-    """The first so many worked examples, as turns of a conversation that uses the same request."""
-    turns: list[tuple[str, str]] = []
-    for problem, reply in WORKED[:shots]:
-        turns += [("user", str(render(request, problem=problem))), ("assistant", reply)]
-    return turns
+WORKED = read_worked("agents/sorter_worked")
+SHOTS = shots(WORKED)
+worked = worked_turns(WORKED)
 
 
 @graph

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agentopt.workspace.scaffold import init
     from agentopt.workspace.scripting import scripted
     from agentopt.workspace.settings import run_defaults
+    from agentopt.workspace.worked import read_worked, shots, worked_turns
 
 __all__ = [
     "Item",
@@ -38,11 +39,14 @@ __all__ = [
     "prompt",
     "prompt_text",
     "read_prompt",
+    "read_worked",
     "require_root",
     "rewrite",
     "run_defaults",
     "scripted",
     "search_path",
+    "shots",
+    "worked_turns",
 ]
 
 _HOMES = {
@@ -54,6 +58,7 @@ _HOMES = {
     "scaffold": "init",
     "scripting": "scripted",
     "settings": "run_defaults",
+    "worked": "read_worked shots worked_turns",
 }
 
 
