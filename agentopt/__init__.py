@@ -45,8 +45,9 @@ if TYPE_CHECKING:
     from agentopt.llm.call import allm, llm
     from agentopt.llm.gateway import gateway
     from agentopt.optim.frontdoor import OptoPrime
-    from agentopt.run.api import Result, evaluate, load, optimize, resume
+    from agentopt.run.api import Result, evaluate, optimize, resume
     from agentopt.run.config import RunConfig
+    from agentopt.run.deploy import load
     from agentopt.run.replay import replay
     from agentopt.workspace import load_graph, load_task, prompt
 
@@ -62,8 +63,9 @@ _HOMES = {
     "agentopt.llm.call": "allm llm",
     "agentopt.llm.gateway": "gateway",
     "agentopt.optim.frontdoor": "OptoPrime",
-    "agentopt.run.api": "Result evaluate load optimize resume",
+    "agentopt.run.api": "Result evaluate optimize resume",
     "agentopt.run.config": "RunConfig",
+    "agentopt.run.deploy": "load",
     "agentopt.run.replay": "replay",
     "agentopt.workspace": "load_graph load_task prompt",
 }

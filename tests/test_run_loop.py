@@ -15,8 +15,9 @@ from agentopt.core.values import Candidate, Feedback, Outcome, Proposal
 from agentopt.errors import BudgetTooSmall, LLMError, TransientLLMError, UnknownName, UsageError
 from agentopt.evaluate import Example, SplitSpec, Task
 from agentopt.llm.types import Request
-from agentopt.run.api import load, optimize_async, resume_async
+from agentopt.run.api import optimize_async, resume_async
 from agentopt.run.archive import Archive
+from agentopt.run.deploy import load
 from agentopt.run.files import find_run, list_runs, open_run
 from agentopt.testing import ScriptedLLM
 

@@ -1,4 +1,4 @@
-"""``optimize``, ``evaluate``, ``resume`` and ``load``: the front door for those without a loop of their own."""
+"""``optimize``, ``evaluate`` and ``resume``: the front door for those without a loop of their own."""
 
 from __future__ import annotations
 
@@ -16,12 +16,10 @@ from typing import Any, Literal, TypeVar, cast
 from pydantic import JsonValue
 
 from agentopt._aio import run_sync
-from agentopt.core import Override
 from agentopt.core.values import Budget, Candidate
 from agentopt.errors import StoreError, UnknownName, UsageError
 from agentopt.evaluate import evaluator_hash, summarize
 from agentopt.evaluate.splits import SplitName
-from agentopt.llm.context import Session, current_session, use_session
 from agentopt.llm.ledger import Ledger
 from agentopt.llm.types import Client
 from agentopt.optim.base import Optimizer
@@ -36,11 +34,10 @@ from agentopt.run.parts import Parts
 from agentopt.run.result import Evaluation, Result, result_of
 from agentopt.run.runner import Runner
 from agentopt.run.state import State, fold
-from agentopt.run.target import is_async, value_of
 from agentopt.store import Event, Store
-from agentopt.workspace import load_graph, run_defaults, scripted
+from agentopt.workspace import run_defaults
 
-__all__ = ["Result", "evaluate", "evaluate_async", "load", "optimize", "optimize_async", "resume", "resume_async"]
+__all__ = ["Result", "evaluate", "evaluate_async", "optimize", "optimize_async", "resume", "resume_async"]
 
 T = TypeVar("T")
 Listener = Callable[[Event], None]
@@ -233,49 +230,6 @@ async def evaluate_async(
             return Evaluation(folder, split, candidate, summary, tuple(outcomes), store.spend())
         finally:
             await stack.aclose()
-
-
-def load(path: str | Path, *, graph: Any = None, model: Any = None) -> Callable[..., Any]:
-    """The best candidate of a run as a callable for production.
-
-    Args:
-        path: ``runs/NAME/best``, ``runs/NAME``, or ``candidate.json``.
-        graph: the graph's object, where the run was started from Python with one that has no name.
-        model: another model than the run's.
-
-    Returns:
-        A function with the graph's arguments that returns plain values; a coroutine function where the graph is one.
-    """
-    record = read_best(path)
-    target = graph if graph is not None else load_graph(record["graph"])
-    chosen = model if model is not None else record.get("model")
-
-    @contextmanager
-    def deployed() -> Iterator[None]:
-        base = current_session()
-        session = base
-        if isinstance(chosen, str) and chosen.startswith("scripted/"):
-            session = Session(scripted(chosen), {"agent": chosen}, base.defaults)
-        elif isinstance(chosen, str):
-            session = Session(base.client, {**base.models, "agent": chosen}, base.defaults)
-        elif chosen is not None:
-            session = Session(chosen, {"agent": "given"}, base.defaults)
-        with Override(record["values"]), use_session(session):
-            yield
-
-    if is_async(target):
-
-        async def acall(*args: Any, **kwargs: Any) -> Any:
-            with deployed():
-                return value_of(await target(*args, **kwargs))
-
-        return acall
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        with deployed():
-            return value_of(target(*args, **kwargs))
-
-    return call
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
