@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from agentopt.run.files import open_run
+from agentopt.testing import StubServer
 from agentopt.testing.network import forbid_network
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no defect
@@ -70,3 +76,51 @@ def new_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     workspace.init(tmp_path / "ws")
     monkeypatch.chdir(tmp_path / "ws")
     return tmp_path / "ws"
+
+
+KillAgainAndAgain = Callable[..., tuple[Path, Path]]
+
+
+@pytest.fixture
+def kill_again_and_again(tmp_path: Path) -> KillAgainAndAgain:
+    """Run a program whole, and once more with a SIGKILL after every few requests, and a resume after each."""
+
+    def kill(reply: Any, start: Callable[[Path, str, str], Any], *, seed: int, part: int) -> tuple[Path, Path]:
+        """Folders of the whole and of the killed run, when no committed answer was asked again.
+
+        ``start(folder, "start" or "resume", model)`` starts the program; a kill comes after ``1 / part`` to a half of
+        the requests of the whole run.
+        """
+        rng = random.Random(seed)
+        whole, cut = tmp_path / "whole", tmp_path / "cut"
+        whole.mkdir()
+        cut.mkdir()
+        with StubServer(reply) as server:
+            process = start(whole, "start", server.model)
+            _, errors = process.communicate(timeout=120)
+            assert process.returncode == 0, errors
+            asked = server.count
+            server.requests.clear()
+            kills, process = 0, start(cut, "start", server.model)
+            while True:
+                target = server.count + rng.randint(asked // part, asked // 2)
+                while process.poll() is None and server.count < target:
+                    time.sleep(0.002)
+                if process.poll() is not None:
+                    break
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                kills += 1
+                process = start(cut, "resume", server.model)
+            _, errors = process.communicate()
+            assert process.returncode == 0, errors
+            assert kills >= 2
+            with open_run(cut / "runs" / "run") as run:
+                answered = [e.data["address"] for e in run.events("call.received")]
+                assert len(answered) == len(set(answered)), "a committed answer was asked again"
+                sent = len(list(run.events("call.sent")))
+                assert sent - len(answered) <= 8 * kills, "more in flight than there are connections"
+                assert server.count <= sent
+        return whole, cut
+
+    return kill

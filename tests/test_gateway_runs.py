@@ -6,11 +6,9 @@ import asyncio
 import json
 import random
 import re
-import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -291,36 +289,8 @@ def end_state(folder: Path) -> Any:
         return {(o.candidate, o.example, o.repeat, o.split, o.status, o.score) for o in run.outcomes()}, run.best()
 
 
-def test_killed_again_and_again_no_answer_is_asked_twice(tmp_path: Path) -> None:
-    rng = random.Random(5)
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    whole.mkdir()
-    cut.mkdir()
-    with StubServer(slow_and_uneven) as server:
-        process = start(whole, "start", server.model)
-        _, errors = process.communicate(timeout=100)
-        assert process.returncode == 0, errors
-        asked = server.count
-        server.requests.clear()
-        kills, process = 0, start(cut, "start", server.model)
-        while True:
-            target = server.count + rng.randint(asked // 4, asked // 2)
-            while process.poll() is None and server.count < target:
-                time.sleep(0.002)
-            if process.poll() is not None:
-                break
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            kills += 1
-            process = start(cut, "resume", server.model)
-        _, errors = process.communicate()
-        assert process.returncode == 0, errors
-        assert kills >= 2
-        with open_run(cut / "runs" / "run") as run:
-            answered = [e.data["address"] for e in run.events("call.received")]
-            assert len(answered) == len(set(answered)), "an answer that was committed was asked for again"
-            sent = len(list(run.events("call.sent")))
-            assert sent - len(answered) <= 8 * kills, "more in flight than there are connections"
-            assert server.count <= sent
-            assert not [e for e in run.events("warning") if "differs" in str(e.data)]
+def test_killed_again_and_again_no_answer_is_asked_twice(kill_again_and_again: Any) -> None:
+    whole, cut = kill_again_and_again(slow_and_uneven, start, seed=5, part=4)
+    with open_run(cut / "runs" / "run") as run:
+        assert not [e for e in run.events("warning") if "differs" in str(e.data)]
     assert end_state(cut) == end_state(whole)

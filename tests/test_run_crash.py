@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 import re
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -27,7 +26,7 @@ from agentopt.llm.types import Message, Request
 from agentopt.run.calllog import StoreLog
 from agentopt.run.files import open_run
 from agentopt.store import Store
-from agentopt.testing import ScriptedLLM, StubServer
+from agentopt.testing import ScriptedLLM
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 import crash
@@ -109,38 +108,8 @@ def end_state(folder: Path) -> Any:
         return cells, run.best(), run.claim()
 
 
-def test_killed_again_and_again_it_ends_like_an_uninterrupted_run(tmp_path: Path) -> None:
-    rng = random.Random(3)
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    whole.mkdir()
-    cut.mkdir()
-    with StubServer(reply) as server:
-        process = start(whole, "start", server.model)
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
-        asked = server.count
-        server.requests.clear()
-        kills = 0
-        process = start(cut, "start", server.model)
-        while True:
-            target = server.count + rng.randint(asked // 5, asked // 2)
-            while process.poll() is None and server.count < target:
-                time.sleep(0.002)
-            if process.poll() is not None:
-                break
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            kills += 1
-            process = start(cut, "resume", server.model)
-        _, errors = process.communicate()
-        assert process.returncode == 0, errors
-        assert kills >= 2
-        with open_run(cut / "runs" / "run") as run:
-            answered = [e.data["address"] for e in run.events("call.received")]
-            assert len(answered) == len(set(answered)), "a committed answer was asked again"
-            sent = len(list(run.events("call.sent")))
-            assert sent - len(answered) <= 8 * kills, "more in flight than there are connections"
-            assert server.count <= sent
+def test_killed_again_and_again_it_ends_like_an_uninterrupted_run(kill_again_and_again: Any) -> None:
+    whole, cut = kill_again_and_again(reply, start, seed=3, part=5)
     assert end_state(cut) == end_state(whole)
     whole_cells, _, claim = end_state(whole)
     assert claim is not None
