@@ -207,7 +207,7 @@ class Cells:
         meter.closed = True
         hidden = meter.hidden()
         if (
-            hidden is not None and not _blame(hidden, cell.candidate)[0].startswith("agent") and status != "infra_error"
+            hidden is not None and _blame(hidden, cell.candidate)[0] != "agent_error" and status != "infra_error"
         ):  # the program or the scorer went on as if all were well
             status, feedback = "infra_error", None
             error = f"an error was caught, and what came after it is not scored: {type(hidden).__name__}: {hidden}"
