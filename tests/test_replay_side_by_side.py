@@ -38,8 +38,10 @@ async def test_an_answer_is_used_once_whatever_order_equal_calls_come_in_after_a
     assert await texts(1, 2) == ["answer 1", "answer 2"]
     assert await texts(0, 1, 2) == ["answer 1", "answer 2", "answer 3"]
     assert await texts(2, 1, 0) == ["answer 3", "answer 2", "answer 1"], "as the process before had it"
-    assert await texts(3, 0) == ["answer 4", "answer 1"]
-    assert len(set(keys)) == 4
+    anew, known = await texts(3, 0)
+    assert known == "answer 1"
+    assert anew in ("answer 2", "answer 3"), "nothing is asked while the journal has an equal payload that is free"
+    assert len(await texts(0, 1, 2, 3)) == len(set(keys)) == 4
 
 
 async def test_a_branch_whose_first_call_stands_in_a_handler_counts_for_itself_afterwards() -> None:

@@ -333,6 +333,28 @@ async def test_calls_side_by_side_that_come_in_another_order_find_their_answers(
         assert [f[1].text for f in found if f] == ["B", "C", "A", "CUT"]
 
 
+async def test_a_call_that_comes_back_to_its_first_place_is_not_asked_again(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        await answered(StoreLog(store), call("a", 0), "A")
+    for ordinal in (1, 0, 2, 0, 1):  # each process comes by it in another order, and is killed
+        with Store(tmp_path) as store:
+            found = StoreLog(store).lookup(call("a", ordinal))
+            assert found is not None, ordinal
+            assert found[1].text == "A"
+
+
+async def test_a_cell_that_is_run_again_in_one_process_finds_its_answers_in_another_order(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        log = StoreLog(store)
+        await answered(log, call("a", 0), "A")
+        await answered(log, call("b", 1), "B")
+        await answered(log, call("b", 2), "B, too")
+        log.again("ask/0")
+        texts = [(log.lookup(call(text, n)) or ("", None))[1] for n, text in enumerate("bba")]
+        assert [response and response.text for response in texts] == ["B", "B, too", "A"]
+        assert log.lookup(call("b", 3)) is None, "each is used once"
+
+
 async def test_equal_calls_of_one_process_do_not_share_an_answer(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         log = StoreLog(store)

@@ -15,46 +15,73 @@ __all__ = ["Places", "Refusals", "StoreLog"]
 
 
 class Places:
-    """Which journaled call is which, where calls that run side by side came in another order before a crash.
+    """Which journaled call is which, where calls that run side by side come in another order than before.
 
-    A call is found at its own address or, where the journal does not have it there, at that of an equal payload in the
-    same scope. Each address is given once: a call whose own went to another one takes an address that nobody needs.
+    A call is found where it was found last, then at its own address, then at that of an equal payload in the same
+    scope. In one execution of a scope each address is given once, and nothing is asked anew while the journal has an
+    equal payload that nobody has taken up.
 
     Args:
-        left: address and payload hash of the calls of earlier processes.
-        moved: address and hash to another place, as earlier processes decided it.
+        left: address and payload hash of journaled calls, the answered ones first.
+        moved: address and hash to another place, as it was decided before; the last decision counts.
+        note: called with address, hash and place of a decision that differs from the last one.
 
     >>> places = Places([("cell/c/e/0|solve:0|1", "h")], {})
     >>> places.of("cell/c/e/0|solve:0|0", "h"), places.of("cell/c/e/0|solve:0|1", "h")
     ('cell/c/e/0|solve:0|1', 'cell/c/e/0|solve:0|0')
     """
 
-    def __init__(self, left: Iterable[tuple[str, str]], moved: Mapping[tuple[str, str], str]) -> None:
-        self._taken = dict(moved)
-        self._given = {(place, hash_): own for (own, hash_), place in moved.items()}
+    def __init__(
+        self,
+        left: Iterable[tuple[str, str]],
+        moved: Mapping[tuple[str, str], str],
+        note: Callable[[str, str, str], None] = lambda address, hash_, place: None,
+    ) -> None:
+        self._moved, self._note = dict(moved), note
+        self._taken: dict[tuple[str, str], str] = {}
+        self._given: dict[tuple[str, str], str] = {}
+        """Place and payload hash to the address of the call that has it."""
         self._left: dict[tuple[str, str], list[str]] = {}
         """Scope and payload hash to the addresses that no call has taken up."""
         for address, hash_ in left:
-            if (address, hash_) not in self._given:
-                self._left.setdefault((address.partition("|")[0], hash_), []).append(address)
-
-    def __contains__(self, own: tuple[str, str]) -> bool:
-        return own in self._taken
+            self._left.setdefault((_scope(address), hash_), []).append(address)
 
     def of(self, address: str, hash_: str) -> str:
         """The address at which a call is journaled."""
         own = address, hash_
         if own not in self._taken:
-            left = self._left.get((address.partition("|")[0], hash_), [])
-            place = left[0] if left and address not in left else address
-            while not left and (taker := self._given.get((place, hash_))) is not None:
-                place = taker  # it is not at its own address, so that is free, or given in turn
+            left = self._left.get((_scope(address), hash_), [])
+            place = last = self._moved.get(own, address)
             if left:
+                place = place if place in left else left[0]
                 left.remove(place)
-            self._taken[own] = place
-            if place != address:
-                self._given[place, hash_] = address
+            else:
+                place = place if (place, hash_) not in self._given else address
+                while (taker := self._given.get((place, hash_))) is not None:
+                    place = taker  # it is not at its own address, so that is free, or given in turn
+            self._taken[own], self._given[place, hash_] = place, address
+            if place != last:
+                self._moved[own] = place
+                self._note(address, hash_, place)
         return self._taken[own]
+
+    def again(self, scope: str, left: Iterable[tuple[str, str]]) -> None:
+        """The scope, with those below it, is executed once more: what the journal has of it may be taken up again."""
+        for own in [own for own in self._taken if _within(_scope(own[0]), scope)]:
+            del self._given[self._taken.pop(own), own[1]]
+        for key in [key for key in self._left if _within(key[0], scope)]:
+            del self._left[key]
+        for address, hash_ in left:
+            if _within(_scope(address), scope):
+                self._left.setdefault((_scope(address), hash_), []).append(address)
+
+
+def _scope(address: str) -> str:
+    return address.partition("|")[0]
+
+
+def _within(scope: str, outer: str) -> bool:
+    return scope == outer or scope.startswith(f"{outer}/")
 
 
 class StoreLog:
@@ -68,7 +95,12 @@ class StoreLog:
     def __init__(self, store: Store, turn: Callable[[], int] = int) -> None:
         self._store, self._run, self._turn = store, store.id, turn
         moved = (event.data for event in store.events("call.moved"))
-        self._places = Places(store.journal(), {(str(d["address"]), str(d["hash"])): str(d["place"]) for d in moved})
+        last = {(str(d["address"]), str(d["hash"])): str(d["place"]) for d in moved}
+        self._places = Places(store.journal(), last, self._moved)
+
+    def again(self, scope: str) -> None:
+        """What stands under a scope (a cell, with its judge) is executed once more by this process."""
+        self._places.again(scope, self._store.journal())
 
     def lookup(self, request: Request) -> tuple[str, Response] | None:
         """Payload hash and answer of a call that has been answered, or None."""
@@ -90,13 +122,11 @@ class StoreLog:
         return number, call["key"] if call["state"] == "sent" else self._key(request, number)
 
     def _place(self, request: Request) -> str:
-        """The address at which the journal has this call; that it is another one than its own is written down."""
-        own = str(request.address), request.hash
-        known = own in self._places
-        place = self._places.of(*own)
-        if place != own[0] and not known:
-            self._store.post("call.moved", {"address": own[0], "hash": own[1], "place": place})
-        return place
+        """The address at which the journal has this call."""
+        return self._places.of(str(request.address), request.hash)
+
+    def _moved(self, address: str, hash_: str, place: str) -> None:
+        self._store.post("call.moved", {"address": address, "hash": hash_, "place": place})
 
     async def sent(
         self, request: Request, attempt: int, key: str, reserved: Mapping[str, float], endpoint: str

@@ -78,6 +78,7 @@ class Cells:
             as many again.
         world: makes the context of a scope: random numbers, and the tape of what is taken from outside.
         turn: counts completions, in the order in which they are committed.
+        again: called with a scope that is about to be executed once more.
     """
 
     def __init__(
@@ -93,10 +94,11 @@ class Cells:
         timeout: float,
         world: World = lambda scope: nullcontext(),
         turn: Callable[[], int] = int,
+        again: Callable[[str], None] = lambda scope: None,
     ) -> None:
         self._target, self._task, self._store, self._ledger = target, task, store, ledger
         self._client, self._session, self._timeout = client, session, timeout
-        self._world, self._turn = world, turn
+        self._world, self._turn, self._again = world, turn, again
         self._slots = asyncio.Semaphore(concurrency)
         self._done = {(o.candidate, o.example, o.repeat): o for o in store.cells() if o.status != "infra_error"}
         self.stopping = False
@@ -156,6 +158,7 @@ class Cells:
             outcome, blobs = await self._try(cell)
             if outcome.status != "infra_error" or not left:
                 break
+            self._again(scope_of(cell))
         return outcome, blobs
 
     async def play(

@@ -203,9 +203,10 @@ def connect(plan: Plan, store: Store, *, optimizer: Optimizer | None, elapsed: f
         sums = {axis: sum(call["reserved"].get(axis, 0.0) for call in lost) for axis in ("calls", "tokens", "usd")}
         text = f"{len(lost)} calls were under way when the run was cut off: they are charged as reserved ({told(sums)})"
         store.append_now("warning", {"text": text})
+    log = StoreLog(store, turn := itertools.count().__next__)
     stack = Stack(
         ledger,
-        StoreLog(store, turn := itertools.count().__next__),
+        log,
         _cache(config),
         clients=plan.clients,
         max_connections=config.max_connections,
@@ -215,7 +216,7 @@ def connect(plan: Plan, store: Store, *, optimizer: Optimizer | None, elapsed: f
     client, known = Refusals(stack, store), StoreTape.known(store)
     cells = Cells(
         plan.target, plan.task, store, ledger, client, sessions(config, stack.gateway),
-        concurrency=config.max_connections, timeout=config.timeout, turn=turn,
+        concurrency=config.max_connections, timeout=config.timeout, turn=turn, again=log.again,
         world=world(config.seed, lambda scope: StoreTape(store, scope, known)),
     )  # fmt: skip
     parts = Parts(

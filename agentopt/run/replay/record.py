@@ -50,6 +50,8 @@ class Part:
     cells: dict[tuple[str, str, int], tuple[int, Outcome]] = field(default_factory=dict)
     answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
     """By address and payload hash, those of earlier processes included."""
+    first: dict[tuple[str, str], int] = field(default_factory=dict)
+    """By address and payload hash: when the log first heard of the call."""
     refused: dict[tuple[str, str], Answer] = field(default_factory=dict)
     """As ``answers``: what the budget did not bear."""
     moved: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -64,7 +66,9 @@ class Part:
 
     def places(self) -> Places:
         """Where the journal has the calls of this part: the answers of earlier processes are found as the run did."""
-        return Places((key for key, a in self.answers.items() if a.response and a.seq <= self.begin), self.moved)
+        then = {(place, hash_) for (_, hash_), place in self.moved.items()}
+        known = (key for key, a in self.answers.items() if a.response and (key in then or self.first[key] <= self.begin))
+        return Places(known, self.moved)
 
     def completions(self) -> list[tuple[int, Place]]:
         """What a replay of this part comes by, in order: answers of its cells and asks, and its cells."""
@@ -119,6 +123,8 @@ def _fill(part: Part, events: list[Event]) -> None:
             break
         data: Any = event.data
         key = (str(data.get("address", "")), str(data.get("hash", "")))
+        if event.type in ("call.sent", "call.received"):
+            part.first.setdefault(key, event.seq)
         match event.type:
             case "call.sent":
                 part.payloads[key[0]] = event.seq, data["payload"]
