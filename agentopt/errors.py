@@ -12,7 +12,8 @@
     ├── NodeError                an exception inside a traced node; carries the error node
     ├── LLMError                 a model call failed
     │   ├── TransientLLMError    worth another try (429, 5xx, connection); may carry ``retry_after`` seconds
-    │   │   └── RateLimited      the server asked for fewer calls
+    │   │   ├── RateLimited      the server asked for fewer calls
+    │   │   └── RequestAdapted   the server refused a field that the next try does without
     │   └── UnusableAnswer       the model was asked and did not bring what the program needs: the program's matter
     │       ├── MalformedAnswer  an answer that does not have the asked form, also after its one repair
     │       └── TruncatedAnswer  an answer cut by its output cap; never adopted
@@ -40,6 +41,7 @@ __all__ = [
     "MissingDependency",
     "NodeError",
     "RateLimited",
+    "RequestAdapted",
     "RunCorrupt",
     "RunLocked",
     "SchemaTooNew",
@@ -125,6 +127,13 @@ class RateLimited(TransientLLMError):
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message, retry_after=retry_after, billed=False)
+
+
+class RequestAdapted(TransientLLMError):
+    """The server refused a field of the request, and the next try does without it (at once: nothing is waited for)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, billed=False)
 
 
 class UnusableAnswer(LLMError):

@@ -11,10 +11,14 @@ from typing import Any
 
 import pytest
 
+from agentopt.core.values import Budget
 from agentopt.errors import AgentOptError, LLMError, MissingDependency, RateLimited, TransientLLMError, UsageError
+from agentopt.llm.ledger import Ledger
+from agentopt.llm.meter import Metered
 from agentopt.llm.openai_client import OpenAIClient
 from agentopt.llm.prices import Price
 from agentopt.llm.providers import Provider, resolve
+from agentopt.llm.retry import Retrying
 from agentopt.llm.types import Address, Image, Message, Request, Text, Tool, ToolCall
 from agentopt.testing import StubReply, StubServer
 
@@ -258,21 +262,36 @@ async def test_idempotency_key(server: StubServer, client: Provider) -> None:
 
 async def test_a_server_without_structured_output_is_asked_without() -> None:
     with StubServer(refuse=["response_format"]) as server:
-        client = resolve(server.model)
+        client = Retrying(resolve(server.model))
         for _ in range(2):
             assert (await client.complete(request(json_schema={"type": "object"}))).text
         assert ["response_format" in r.body for r in server.requests] == [True, False, False]
 
 
-async def test_the_name_of_the_cap_follows_the_server() -> None:
-    def reply(body: dict[str, Any]) -> StubReply:
-        if "max_tokens" in body:
-            return StubReply(status=400, text="'max_tokens' is not supported: use 'max_completion_tokens' instead.")
-        return StubReply("fine")
+def no_max_tokens(body: dict[str, Any]) -> StubReply:
+    if "max_tokens" in body:
+        return StubReply(status=400, text="'max_tokens' is not supported: use 'max_completion_tokens' instead.")
+    return StubReply("fine")
 
-    with StubServer(reply) as server:
-        assert (await resolve(server.model).complete(request(max_tokens=9))).text == "fine"
+
+async def test_the_name_of_the_cap_follows_the_server_and_each_try_is_on_the_books() -> None:
+    with StubServer(no_max_tokens) as server:
+        ledger = Ledger(Budget(calls=9))
+        client = Retrying(Metered(resolve(server.model), ledger))
+        answers = await asyncio.gather(*(client.complete(request(max_tokens=9)) for _ in range(3)))
+        assert [answer.text for answer in answers] == ["fine"] * 3
         assert server.requests[-1].body["max_completion_tokens"] == 9
+        assert (await client.complete(request(max_tokens=9))).text == "fine"
+        assert ledger.settled["calls"] == len(server.requests) <= 7, "calls side by side do not turn it back"
+
+
+async def test_a_server_that_takes_neither_name_of_the_cap_is_not_asked_for_ever() -> None:
+    said = "use max_tokens, not max_completion_tokens, and not max_tokens either"
+    with StubServer(lambda body: StubReply(status=400, text=said)) as server:
+        with pytest.raises(LLMError, match="not max_tokens either") as failed:
+            await Retrying(resolve(server.model)).complete(request())
+        assert failed.value.status == 400
+        assert len(server.requests) == 2
 
 
 async def test_price(server: StubServer) -> None:

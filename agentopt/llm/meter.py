@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from agentopt.core.values import canonical
-from agentopt.errors import BudgetExhausted, LLMError, RateLimited, TransientLLMError, UsageError
+from agentopt.errors import BudgetExhausted, LLMError, RateLimited, RequestAdapted, TransientLLMError, UsageError
 from agentopt.llm.ledger import Amounts, Ledger
 from agentopt.llm.types import Client, Request, Response
 
@@ -143,7 +143,7 @@ class Metered:
                 )
         except BaseException as error:
             if isinstance(error, LLMError | UsageError) and not getattr(error, "billed", False):
-                unreached = isinstance(error, TransientLLMError) and not isinstance(error, RateLimited)
+                unreached = isinstance(error, TransientLLMError) and not isinstance(error, RateLimited | RequestAdapted)
                 settled = {} if unreached else {"calls": 1.0}  # refused, not worked on: the call itself at most
             try:  # the log first: room that is free in the ledger is free in the log, too
                 if log is not None:

@@ -18,12 +18,15 @@ from pydantic import SecretStr
 
 from agentopt._aio import PerLoop
 from agentopt.core.values import digest
-from agentopt.errors import AgentOptError, MissingDependency
+from agentopt.errors import AgentOptError, MissingDependency, RequestAdapted
 from agentopt.llm.failures import failure
 from agentopt.llm.types import Request, Response, Usage, is_loopback
 from agentopt.llm.wire import Pieces, chat_fields, read_completion
 
 __all__ = ["OpenAIClient"]
+
+
+_CAPS = ("max_tokens", "max_completion_tokens")
 
 
 class OpenAIClient:
@@ -57,7 +60,8 @@ class OpenAIClient:
         self._price = price or (lambda usage: None)
         self._timeout = timeout
         self._clients: PerLoop[Any] = PerLoop(self._connect, lambda client: client.close())
-        self._cap = "max_completion_tokens" if base_url is None else "max_tokens"
+        self._cap = _CAPS[base_url is None]
+        self._refused: set[str] = set()
         self._schemas = True
         self._ready = False
 
@@ -87,11 +91,13 @@ class OpenAIClient:
             await asyncio.to_thread(importlib.import_module, "openai")
             await asyncio.to_thread(lambda: self.model)
             self._ready = True
-        start = time.perf_counter()
+        start, cap, schemas = time.perf_counter(), self._cap, self._schemas
         try:
-            response = await self._attempt(request)
+            response = await self._send(request, cap, schemas)
         except Exception as error:
             failed = self._failure(error)
+            if getattr(error, "status_code", None) in (400, 422) and self._adapt(request, cap, schemas, str(error)):
+                failed = RequestAdapted(str(failed))
         else:
             seconds = time.perf_counter() - start
             usd = self._price(response.usage) if response.usage.reported else None
@@ -102,18 +108,10 @@ class OpenAIClient:
         """Close the connections of every loop."""
         await self._clients.aclose()
 
-    async def _attempt(self, request: Request) -> Response:
-        try:
-            return await self._send(request)
-        except Exception as error:
-            if getattr(error, "status_code", None) not in (400, 422) or not self._adapt(request, str(error)):
-                raise
-        return await self._send(request)
-
-    async def _send(self, request: Request) -> Response:
+    async def _send(self, request: Request, cap: str, schemas: bool) -> Response:
         fields = chat_fields(request, self.model)
-        fields[self._cap] = request.max_tokens
-        if not self._schemas:
+        fields[cap] = request.max_tokens
+        if not schemas:
             fields.pop("response_format", None)
         if request.extra:
             fields["extra_body"] = dict(request.extra)
@@ -132,13 +130,16 @@ class OpenAIClient:
         finally:
             await stream.close()
 
-    def _adapt(self, request: Request, said: str) -> bool:
-        """Take note of what a server that refused (at once, unbilled) cannot do; True when asking again is worth it."""
-        if self._cap == "max_tokens" and "max_completion_tokens" in said:
-            self._cap = "max_completion_tokens"
-        elif self._cap == "max_completion_tokens" and "max_completion_tokens" in said:
-            self._cap = "max_tokens"
-        elif request.json_schema is not None and self._schemas and ("response_format" in said or "json_schema" in said):
+    def _adapt(self, request: Request, cap: str, schemas: bool, said: str) -> bool:
+        """Take note of what a server that refused (at once, unbilled) cannot do; True when asking again is worth it.
+
+        ``cap`` and ``schemas`` are what the attempt was made with: another call may have taken note in between.
+        """
+        other = next(name for name in _CAPS if name != cap)
+        if "max_completion_tokens" in said and (self._cap != cap or other not in self._refused):
+            self._refused.add(cap)
+            self._cap = other
+        elif request.json_schema is not None and schemas and ("response_format" in said or "json_schema" in said):
             self._schemas = False
         else:
             return False

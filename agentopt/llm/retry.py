@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import tenacity
 
-from agentopt.errors import TransientLLMError
+from agentopt.errors import RequestAdapted, TransientLLMError
 from agentopt.llm.types import Client, Request, Response
 
 __all__ = ["Retrying"]
@@ -71,5 +71,7 @@ class Retrying:
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, RequestAdapted):
+            return 0.0
         asked = error.retry_after if isinstance(error, TransientLLMError) else None
         return max(asked or 0.0, float(self._backoff(state)))
