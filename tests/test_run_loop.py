@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from agentopt.run.api import optimize_async, resume_async
 from agentopt.run.archive import Archive
 from agentopt.run.deploy import load
 from agentopt.run.files import find_run, list_runs, open_run
+from agentopt.run.telling import Telling
 from agentopt.testing import ScriptedLLM
 
 STYLE = agentopt.Parameter("Answer {{question}}", name="style")
@@ -110,6 +113,27 @@ async def test_a_better_prompt_is_found_and_proven(tmp_path: Path, graph: Any) -
     assert llm.most_in_flight > 4
     assert (tmp_path / "run" / "best" / "style.md").read_text() == "Answer carefully: {{question}}\n"
     assert any(line.startswith("test: better") for line in result.summary())
+
+
+async def test_a_run_from_python_tells_its_forecast_first_and_what_happens(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await go(tmp_path, steps=1, runs_dir=tmp_path)
+    told = capsys.readouterr().err
+    assert told.index("examples:") < told.index("baseline ") < told.index("step 1 done")
+    await go(tmp_path, steps=1, progress=False, name="silent")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_sign_of_life_is_given_where_nothing_else_is_told() -> None:
+    lines: list[str] = []
+    telling = Telling(lines.append, every=0.05)
+    cell = SimpleNamespace(type="cell", data={"outcome": {"status": "timeout"}})
+    telling(cell)
+    time.sleep(0.06)
+    telling(cell)
+    telling(cell)
+    assert lines == ["  2 evaluations, 2 failed, 0 s"]
 
 
 async def test_what_was_rejected_is_kept_with_its_reason(tmp_path: Path) -> None:

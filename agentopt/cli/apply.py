@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from agentopt.cli.console import print_json, short, wide
+from agentopt._text import short
+from agentopt.cli.console import print_json, wide
 from agentopt.errors import UsageError
 
 __all__ = ["Change", "apply", "changes"]

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["console", "number", "print_json", "print_table", "short", "wide"]
+__all__ = ["console", "print_json", "print_table", "wide"]
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -53,25 +53,6 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, rig
 def print_json(value: Any) -> None:
     """One JSON document on stdout, readable, keys in their order."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """A score for people; a dash where there is none.
-
-    >>> number(0.5), number(None)
-    ('0.500', '-')
-    """
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
-def short(text: object, width: int = 72) -> str:
-    """One line of at most ``width`` characters.
-
-    >>> short("a\\nlong   text", 7)
-    'a long…'
-    """
-    line = " ".join(str(text).split())
-    return line if len(line) <= width else line[: width - 1].rstrip() + "…"
 
 
 def wide() -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from agentopt.cli.console import short
+from agentopt._text import short
 from agentopt.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from agentopt.cli.console import number, print_json, print_table, short
+from agentopt._text import number, short
+from agentopt.cli.console import print_json, print_table
 from agentopt.cli.flags import configured, with_flags
 from agentopt.cli.outcome import interrupted
 from agentopt.cli.progress import Progress
@@ -47,7 +48,8 @@ def eval_(
     chosen = best_values(values, config.runs_dir) if values else None
     options = {name: getattr(config, name) for name in RunConfig.model_fields if name not in ("graph", "task")}
     with Progress(quiet=quiet) as progress, interrupted(config.runs_dir):
-        work = evaluate_async(config.graph, task=config.task, split=split, values=chosen, on_event=progress, **options)  # type: ignore[arg-type]
+        options |= {"split": split, "values": chosen}
+        work = evaluate_async(config.graph, task=config.task, **progress.options, **options)
         done = asyncio.run(work)
     if as_json:
         outcomes = [o.model_dump(mode="json") for o in done.outcomes]

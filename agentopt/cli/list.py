@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 import agentopt
-from agentopt.cli.console import print_json, print_table, short
+from agentopt._text import short
+from agentopt.cli.console import print_json, print_table
 from agentopt.errors import UnknownName
 
 __all__ = ["list_"]

@@ -38,7 +38,7 @@ def optimize(
 
     options = {name: getattr(config, name) for name in RunConfig.model_fields if name not in ("graph", "task")}
     with Progress(quiet=quiet) as progress, interrupted(config.runs_dir):
-        result = asyncio.run(optimize_async(config.graph, task=config.task, on_event=progress, **options))
+        result = asyncio.run(optimize_async(config.graph, task=config.task, **progress.options, **options))
     finished(result, as_json=as_json)
     raise typer.Exit(code_of(result))
 

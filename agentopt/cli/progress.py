@@ -1,108 +1,13 @@
-"""Progress of a run: a live line on a terminal, one plain line for each thing worth knowing elsewhere."""
+"""Progress of a run on a terminal: its lines, and a moving one below them."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
-from agentopt.cli.console import console, number, short
-from agentopt.core.values import Candidate
+from agentopt.cli.console import console
+from agentopt.run.telling import EventLike, Telling
 
-__all__ = ["EventLike", "Progress", "sentence"]
-
-
-class EventLike(Protocol):
-    """What subscribers of a run get."""
-
-    @property
-    def type(self) -> str:
-        """Such as ``step.done``."""
-        ...
-
-    @property
-    def data(self) -> Mapping[str, Any]:
-        """What happened."""
-        ...
-
-
-def _score(data: Mapping[str, Any]) -> str:
-    """``0.512 [0.401, 0.620] n=40``"""
-    text = number(data.get("mean"))
-    if data.get("low") is not None and data.get("high") is not None:
-        text += f" [{number(data['low'])}, {number(data['high'])}]"
-    return f"{text} n={data['n']}" if data.get("n") is not None else text
-
-
-def _heats(data: Mapping[str, Any]) -> str:
-    heats = data.get("heats") or ()
-    done = sum(1 for h in heats if h.get("complete"))
-    return f"{len(heats)} raced, {done} to the end; " if heats else "nothing to race; "
-
-
-def _validation(data: Mapping[str, Any]) -> str:
-    scores = data.get("scores") or {}
-    if not scores:
-        return "validation: no candidate beats the baseline on the search split; nothing to validate"
-    listed = ", ".join(f"{id_[:8]} {_score(s)}" for id_, s in scores.items())
-    return f"validation: {listed}; {str(data.get('chosen', ''))[:8]} goes to the test"
-
-
-def _added(data: Mapping[str, Any]) -> str:
-    total, added = data.get("budget") or {}, data.get("add_budget") or {}
-    sums = (
-        f"{total[axis] - more:g} + {more:g} = {total[axis]:g} {axis}" for axis, more in added.items() if axis in total
-    )
-    return f"budget: {', '.join(sums)}" if added else ""
-
-
-def _noise(data: Mapping[str, Any]) -> str:
-    from agentopt.evaluate import AASummary
-
-    return str(AASummary.model_validate(data).sentence)
-
-
-def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """What differs between two candidates' values, in a few words.
-
-    >>> changes({"shots": 0, "request": "Answer.", "tone": "plain"}, {"shots": 3, "request": "Think.", "tone": "plain"})
-    'shots 0 → 3; request "Think."'
-    """
-    told = [
-        f'{name} "{short(value, 60)}"'
-        if isinstance(value, str) and len(value) + len(str(old.get(name))) > 12
-        else f"{name} {short(old.get(name), 30)} → {short(value, 30)}"
-        for name, value in new.items()
-        if value != old.get(name)
-    ]
-    return "; ".join(told)
-
-
-_SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "forecast": lambda d: "\n".join(d.get("lines", ())),
-    "baseline.done": lambda d: f"baseline {_score(d)} on the search split",
-    "noise.done": _noise,
-    "step.started": lambda d: f"step {d['step'] + 1}: asking the optimizer",
-    "proposal.accepted": lambda d: ": ".join(
-        filter(None, (f"  proposal {str(d.get('id', ''))[:8]}", short(d.get("why", ""), 90)))
-    ),
-    "proposal.rejected": lambda d: (
-        f"  rejected {str(d.get('id', ''))[:8]}: {short('; '.join(d.get('reasons', ())), 90)}"
-    ),
-    "incumbent": lambda d: f"  new incumbent {str(d.get('id', ''))[:8]} {_score(d)} on the search split",
-    "step.done": lambda d: f"step {d['step'] + 1} done: {_heats(d)}best so far {_score(d)}",
-    "search.ended": lambda d: f"search ended: {d.get('reason', '')}",
-    "validation.done": _validation,
-    "run.resumed": _added,
-    "budget.exhausted": lambda d: f"budget: {d.get('message') or d.get('axis', '')}",
-    "warning": lambda d: f"warning: {d.get('message') or d.get('text', '')}",
-}
-
-
-def sentence(event: EventLike) -> str:
-    """What a person is told of an event; empty for those that are only counted."""
-    say = _SENTENCES.get(event.type)
-    return say(event.data) if say is not None else ""
+__all__ = ["Progress"]
 
 
 class Progress:
@@ -116,15 +21,17 @@ class Progress:
     def __init__(self, *, quiet: bool = False, live: bool | None = None) -> None:
         self._quiet = quiet
         self._console = console(stderr=True)
-        self._live = self._console.is_terminal if live is None else live
+        self._live = (self._console.is_terminal if live is None else live) and not quiet
+        self._telling = Telling(self.say, float("inf")) if self._live else Telling(self.say)
         self._status: Any = None
-        self._cells = self._errors = 0
-        self._begin = time.monotonic()
-        self._values: dict[str, Mapping[str, Any]] = {}
-        self._incumbent = self._baseline = ""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of ``optimize``, ``evaluate`` and ``resume`` that have a run told here."""
+        return {"on_event": self, "progress": False}
 
     def __enter__(self) -> Self:
-        if self._live and not self._quiet:
+        if self._live:
             self._status = self._console.status("starting")
             self._status.start()
         return self
@@ -135,29 +42,9 @@ class Progress:
 
     def __call__(self, event: EventLike) -> None:
         """Take an event in."""
-        if self._quiet:
-            return
-        if event.type == "cell":
-            self._cells += 1
-            self._errors += event.data.get("outcome", {}).get("status", "ok") != "ok"
-        if event.type in ("baseline", "candidate"):
-            candidate = Candidate.model_validate(event.data["candidate"])
-            self._values[candidate.id] = candidate.values
-            if event.type == "baseline":
-                self._incumbent = self._baseline = candidate.id
-        if event.type == "step.done":
-            self._incumbent = event.data["incumbent"]
-        text = sentence(event)
-        if (
-            event.type == "proposal.accepted" and self._incumbent in self._values
-        ):  # not on the first step of a resumption
-            text += f": {changes(self._values[self._incumbent], self._values[event.data['id']])}"
-        if text:
-            self.say(text)
+        self._telling(event)
         if self._status is not None:
-            failed = f", {self._errors} failed" if self._errors else ""
-            seconds = time.monotonic() - self._begin
-            self._status.update(f"{self._cells} evaluations{failed}, {seconds:.0f} s")
+            self._status.update(self._telling.counted)
 
     def say(self, text: str) -> None:
         """Print a line above the moving one, unless quiet."""

@@ -36,6 +36,6 @@ def resume(
     folder: Path = find_run(run, runs_dir)
     with Progress(quiet=quiet) as progress, interrupted(runs_dir, folder.name):
         progress.say(f"going on with {folder}")
-        result = asyncio.run(resume_async(folder, add_budget=add_budget, on_event=progress, runs_dir=runs_dir))
+        result = asyncio.run(resume_async(folder, add_budget=add_budget, **progress.options, runs_dir=runs_dir))
     finished(result, as_json=as_json)
     raise typer.Exit(code_of(result))

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from agentopt.cli.console import number, print_json, print_table, short
+from agentopt._text import number, short
+from agentopt.cli.console import print_json, print_table
 
 __all__ = ["runs"]
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentopt.cli.console import number, print_json, print_table, short
+from agentopt._text import number, short
+from agentopt.cli.console import print_json, print_table
 from agentopt.cli.drawing import FORMATS, draw, outline
 from agentopt.cli.outcome import as_record
 from agentopt.errors import UnknownName, UsageError

@@ -34,6 +34,7 @@ from agentopt.run.parts import Parts
 from agentopt.run.result import Evaluation, Result, result_of
 from agentopt.run.runner import Runner
 from agentopt.run.state import State, fold
+from agentopt.run.telling import Telling
 from agentopt.store import Event, Store
 from agentopt.workspace import run_defaults
 
@@ -55,6 +56,7 @@ def optimize(graph: Any, *, task: Any, **options: Any) -> Result:
         budget: ``Budget`` or text such as ``"calls=400,usd=2"``.
         model, optimizer_model, judge_model: model strings, or objects with ``complete`` (see ``Client``).
         on_event: called with every event of the run after its commit.
+        progress: whether the forecast, and what happens, is told on stderr.
         options: any other field of ``RunConfig``.
 
     Returns:
@@ -81,7 +83,13 @@ def optimize(graph: Any, *, task: Any, **options: Any) -> Result:
 
 
 async def optimize_async(
-    graph: Any, *, task: Any, metric: Callable[..., Any] | None = None, on_event: Listener | None = None, **options: Any
+    graph: Any,
+    *,
+    task: Any,
+    metric: Callable[..., Any] | None = None,
+    on_event: Listener | None = None,
+    progress: bool = True,
+    **options: Any,
 ) -> Result:
     """``optimize`` for code that runs in an event loop."""
     config, given = _configured(graph, task, options)
@@ -90,8 +98,7 @@ async def optimize_async(
     setup.preflight(plan)
     folder = setup.new_folder(config)
     with _begun(folder), Store(folder) as store:
-        if on_event is not None:
-            store.subscribe(on_event)
+        _subscribe(store, on_event, progress)
         parts, stack = setup.connect(plan, store, optimizer=optimizer)
         try:
             endpoints = setup.check_models(plan, stack)
@@ -111,7 +118,7 @@ def resume(run: str | Path, **options: Any) -> Result:
             budget ended goes on, unless the test has been made.
         graph, task, metric, optimizer, model, optimizer_model, judge_model, clients: the objects of a run that was
             started from Python with objects that have no name; ``clients`` by model string.
-        on_event: called with every further event.
+        on_event, progress: as in ``optimize``; every further event.
         runs_dir: where runs lie.
     """
     return _run(resume_async(run, **options))
@@ -130,6 +137,7 @@ async def resume_async(
     optimizer_model: Client | None = None,
     judge_model: Client | None = None,
     on_event: Listener | None = None,
+    progress: bool = True,
     runs_dir: str | Path = "runs",
 ) -> Result:
     """``resume`` for code that runs in an event loop."""
@@ -137,8 +145,7 @@ async def resume_async(
     clients = {**(clients or {}), **{f"given/{role}": client for role, client in roles.items() if client is not None}}
     folder = find_run(run, runs_dir)
     with Store(folder) as store:
-        if on_event is not None:
-            store.subscribe(on_event)
+        _subscribe(store, on_event, progress)
         begun = store.last("run.started")
         if begun is None or begun.data.get("kind") != "optimize":
             raise UsageError(
@@ -194,7 +201,7 @@ def evaluate(graph: Any, *, task: Any, **options: Any) -> Evaluation:
     """Score a graph on a task, as it is or with other values.
 
     Args:
-        graph, task, metric, model, on_event, options: as in ``optimize``.
+        graph, task, metric, model, on_event, progress, options: as in ``optimize``.
         split: search (default), validation, test or all. The use of the test split is written down.
         values: parameter values to use instead of the graph's own.
     """
@@ -209,6 +216,7 @@ async def evaluate_async(
     split: SplitChoice = "search",
     values: Mapping[str, Any] | None = None,
     on_event: Listener | None = None,
+    progress: bool = True,
     **options: Any,
 ) -> Evaluation:
     """``evaluate`` for code that runs in an event loop."""
@@ -219,8 +227,7 @@ async def evaluate_async(
         candidate = candidate.change(dict(values), "given")
     folder = setup.new_folder(config)
     with Store(folder) as store:
-        if on_event is not None:
-            store.subscribe(on_event)
+        _subscribe(store, on_event, progress)
         parts, stack = setup.connect(plan, store, optimizer=None)
         try:
             data, blobs = setup.started(plan, setup.check_models(plan, stack), "evaluate")
@@ -255,6 +262,13 @@ def _begun(folder: Path) -> Iterator[None]:
             if new:
                 shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _subscribe(store: Store, on_event: Listener | None, progress: bool) -> None:
+    if progress:
+        store.subscribe(Telling())
+    if on_event is not None:
+        store.subscribe(on_event)
 
 
 # -- inside ------------------------------------------------------------------------------------------------------

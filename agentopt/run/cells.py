@@ -38,6 +38,8 @@ __all__ = ["Cell", "Cells", "scope_of"]
 
 _INFRA = (LLMError, StoreError, ConnectionError)
 _REFUSED = (400, 404, 413, 422)
+LATE_SCORER = "the scorer said nothing within"
+"""How the error of an evaluation begins whose scorer was cut off by the clock."""
 TRIES = 2
 """How often a cell is run when the world fails (model server gone, scorer broken), before that is recorded."""
 
@@ -202,7 +204,7 @@ class Cells:
                             cell.example, value_of(played.output), trace, aside=in_thread
                         )
             except TimeoutError:
-                feedback = ScorerError(text=f"the scorer said nothing within {self._timeout:g} seconds")
+                feedback = ScorerError(text=f"{LATE_SCORER} {self._timeout:g} seconds")
             except LLMError as problem:  # a judge that brings nothing says nothing of the program
                 feedback = ScorerError(text=f"the judge: {type(problem).__name__}: {problem}")
             if isinstance(feedback, ScorerError):

@@ -6,12 +6,19 @@ Command-line flags, ``AGENTOPT_*`` variables, the ``[run]`` table of ``agentopt.
 
 from __future__ import annotations
 
-from pydantic import Field, JsonValue, field_serializer
+import os
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, JsonValue, field_serializer
 
 from agentopt.core.values import Budget, Frozen
 from agentopt.llm.types import without_key
 
 __all__ = ["RunConfig"]
+
+
+def _folder(value: Any) -> Any:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 class RunConfig(Frozen):
@@ -72,8 +79,8 @@ class RunConfig(Frozen):
     """Sampling temperature of an agent's call that sets none; ``none`` leaves it to the server."""
     cache: bool = True
     """Use the workspace's response cache."""
-    runs_dir: str = "runs"
-    """Folder of the runs."""
+    runs_dir: Annotated[str, BeforeValidator(_folder)] = "runs"
+    """Folder of the runs: a text or a path."""
     name: str | None = None
     """Name of the run's folder; made from time, graph and task when not given."""
 

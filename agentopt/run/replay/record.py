@@ -10,6 +10,7 @@ from agentopt.core.values import Outcome
 from agentopt.errors import StoreError, UsageError
 from agentopt.llm.types import Response
 from agentopt.run.calllog import Places
+from agentopt.run.cells import LATE_SCORER
 from agentopt.run.replay.divergence import Divergence
 from agentopt.store import Event, Store
 
@@ -67,7 +68,9 @@ class Part:
     def places(self) -> Places:
         """Where the journal has the calls of this part: the answers of earlier processes are found as the run did."""
         then = {(place, hash_) for (_, hash_), place in self.moved.items()}
-        known = (key for key, a in self.answers.items() if a.response and (key in then or self.first[key] <= self.begin))
+        known = (
+            key for key, a in self.answers.items() if a.response and (key in then or self.first[key] <= self.begin)
+        )
         return Places(known, self.moved)
 
     def completions(self) -> list[tuple[int, Place]]:
@@ -85,7 +88,7 @@ class Part:
 
 def timed_out(outcome: Outcome) -> bool:
     """Whether a clock ended the cell: it is taken as it was recorded."""
-    return outcome.status == "timeout" or (outcome.error or "").startswith("the scorer said nothing within")
+    return outcome.status == "timeout" or (outcome.error or "").startswith(LATE_SCORER)
 
 
 def parts(events: list[Event], from_step: int | None) -> list[Part]:
