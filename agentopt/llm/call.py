@@ -45,6 +45,8 @@ def llm(prompt: Any = None, **options: Any) -> Any:
         tools: functions (or ``Tool`` records) that the model may ask for; ``full=True`` shows what it asked for, and
             ``run_tools`` calls them until there is an answer.
         images: https or ``data:`` URLs, file paths, or bytes, shown with the prompt.
+        sample: which of several equal requests this is, from 0, so that each is drawn for itself: without it a cache
+            may give all of them one answer.
         name: name of the node.
         on_text: called with each piece of the answer as it arrives.
         full: return the ``Response`` (text, tool calls, finish, usage, price) instead of its text.
@@ -172,6 +174,7 @@ def prepare(
     tools: Sequence[Callable[..., Any] | Tool] = (),
     images: Sequence[Any] = (),
     stop: Any = None,
+    sample: int = 0,
     name: str = "llm",
     on_text: Callable[[str], None] | None = None,
     full: bool = False,
@@ -206,6 +209,9 @@ def prepare(
         raise UsageError("llm() needs a prompt or messages")
     fields = {key: default for key in _DEFAULTS if (default := session.default(key)) is not None}
     fields.update((key, plain[key]) for key in ("temperature", "max_tokens", "stop") if key in plain)
+    fields["repeat"] = fields.get("repeat", 0) + sample * _SAMPLES_APART
+    if "seed" in fields:
+        fields["seed"] += sample
     stops = fields.pop("stop", ())
     address = None
     if session.scope:
@@ -230,6 +236,8 @@ def prepare(
     return Call(session, request, schema, given, name, full)
 
 
+_SAMPLES_APART = 1000
+"""Between the repeat indices of two samples of a request, so that those of repeated evaluations have room."""
 _DEFAULTS = ("max_tokens", "temperature", "top_p", "seed", "timeout", "extra", "repeat", "tool_choice", "stop")
 
 
