@@ -7,6 +7,7 @@
     │   ├── UnknownName          a name that resolves to nothing; says "did you mean ...?"
     │   ├── ConstraintError      a value that a parameter does not admit
     │   ├── MissingDependency    a package, key, model or file that a command can bring
+    │   │   └── MissingData      a file of a data set that is not on this machine
     │   └── BudgetTooSmall       the budget cannot pay for what was asked; raised before the first call
     ├── BudgetExhausted          the end of a budget: a normal ending, never a crash
     ├── NodeError                an exception inside a traced node; carries the error node
@@ -38,6 +39,7 @@ __all__ = [
     "ConstraintError",
     "LLMError",
     "MalformedAnswer",
+    "MissingData",
     "MissingDependency",
     "NodeError",
     "RateLimited",
@@ -82,6 +84,10 @@ class ConstraintError(UsageError):
 
 class MissingDependency(UsageError):
     """A package, key, model or file that is not here; the message names the command that brings it."""
+
+
+class MissingData(MissingDependency):
+    """A file of a data set that is not on this machine; the message says where it is to be had."""
 
 
 class BudgetTooSmall(UsageError):

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from agentopt.errors import AgentOptError, UsageError
+from agentopt.errors import AgentOptError, MissingData, UsageError
 from agentopt.workspace.listing import KINDS, Item, items
 from agentopt.workspace.loader import load_file
 from agentopt.workspace.prompts import read_prompt
@@ -33,12 +33,14 @@ class Problem:
         return f"{self.where}: {self.what}"
 
 
-def check(workspace: Workspace, *, run_fields: tuple[str, ...] = ()) -> list[Problem]:
+def check(
+    workspace: Workspace, *, run_fields: tuple[str, ...] = (), absent: list[Problem] | None = None
+) -> list[Problem]:
     """Every problem of a workspace; an empty list when all is well.
 
     Every Python file is imported, prompts are parsed, tasks are made with their defaults and split, the parameters of
     graphs are listed, and the fields of ``[run]`` are compared with ``run_fields`` where those are given. No model is
-    called.
+    called. A task whose data set is not on this machine is no problem; ``absent``, where it is given, gets to know it.
     """
     found = list(_folders(workspace))
     for kind in KINDS:
@@ -47,7 +49,7 @@ def check(workspace: Workspace, *, run_fields: tuple[str, ...] = ()) -> list[Pro
             if item.name in seen:
                 found.append(Problem(item.ref, f"the {kind} {item.name!r} is also defined in {seen[item.name].ref}"))
             seen.setdefault(item.name, item)
-            found += _attempt(workspace, item)
+            found += _attempt(workspace, item, [] if absent is None else absent)
     for path in _files(workspace):
         found += _imports(workspace, path)
     if run_fields:
@@ -80,7 +82,7 @@ def _without(text: str, place: str) -> str:
     return text.removeprefix(f"{place}: ")
 
 
-def _attempt(workspace: Workspace, item: Item) -> Iterator[Problem]:
+def _attempt(workspace: Workspace, item: Item, absent: list[Problem]) -> Iterator[Problem]:
     try:
         if item.kind == "prompt":
             read_prompt(item.path)
@@ -90,6 +92,8 @@ def _attempt(workspace: Workspace, item: Item) -> Iterator[Problem]:
             _graph(load_item(item))
         elif item.kind == "task":
             _task(load_item(item))
+    except MissingData as problem:
+        absent.append(Problem(item.ref, str(problem)))
     except UsageError as problem:
         yield Problem(item.ref, _without(str(problem), workspace.relative(item.path)))
     except Exception as problem:

@@ -101,7 +101,7 @@ def load_graph(name: str) -> Any:
     return made
 
 
-def load_task(name: str, **args: Any) -> Any:
+def load_task(name: str, /, **args: Any) -> Any:
     """The task of that name, made with ``args`` (such as ``n=50, seed=1``).
 
     Raises:

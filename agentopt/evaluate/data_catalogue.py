@@ -1,0 +1,71 @@
+"""The catalogue of data sets: where an original lies, at which commit, and what must come."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from importlib import resources
+from typing import Literal
+
+from pydantic import Field
+
+from agentopt.core.values import Frozen
+from agentopt.errors import UnknownName
+
+__all__ = ["DataFile", "DataSet", "data_sets", "find_set"]
+
+
+class DataFile(Frozen):
+    """What is known of one file of a data set."""
+
+    rows: int = Field(gt=0)
+    """How many rows it has."""
+    bytes: int | None = None
+    """Its size; None where it is not known."""
+    sha256: str | None = None
+    """Its sha256 (hex); None where it is not known, so that only rows can be checked."""
+
+
+class DataSet(Frozen):
+    """A published data set, as it was at one commit."""
+
+    title: str
+    """The name that its makers gave it."""
+    repo: str
+    """GitHub repository of the original, as ``owner/name``."""
+    commit: str
+    """The commit that is read, 40 hex digits."""
+    folder: str
+    """Folder of the files in the repository."""
+    form: Literal["lines", "list", "examples"]
+    """JSON lines, one JSON list, or one JSON object whose ``examples`` are the rows."""
+    licence: str
+    """The licence of the data."""
+    files: dict[str, DataFile]
+    """File name to what is known of it."""
+
+
+@functools.cache
+def data_sets() -> dict[str, DataSet]:
+    """All data sets by name, read from ``data.toml``.
+
+    >>> sorted(data_sets())
+    ['aqua', 'bbh', 'gsm8k', 'multiarith', 'svamp']
+    """
+    content = tomllib.loads(resources.files("agentopt.evaluate").joinpath("data.toml").read_text("utf-8"))
+    return {name: DataSet.model_validate(entry) for name, entry in content.items()}
+
+
+def find_set(name: str, file: str) -> tuple[DataSet, DataFile]:
+    """A data set and one of its files.
+
+    Raises:
+        UnknownName: no such set, or no such file in it.
+    """
+    known = data_sets()
+    if name not in known:
+        raise UnknownName("data set", name, known, hint=f"there are {', '.join(known)}")
+    files = known[name].files
+    if file not in files:
+        raise UnknownName(f"file of the data set {name}", file, files, hint=f"it has {', '.join(files)}")
+    return known[name], files[file]
