@@ -317,7 +317,7 @@ def test_apply_shows_the_diff_then_writes(cli: Cli, done: Path) -> None:
 
 def test_the_best_values_can_be_run_and_scored(cli: Cli, done: Path) -> None:
     assert cli("run", "solve", "17 + 25", "--run", "first")[1] == "42\n"
-    code, out, _ = cli("eval", "-q", "--run", "first", "--split", "validation", "--gate", "0.9")
+    code, out, _ = cli("eval", "-q", "--values", "first", "--split", "validation", "--gate", "0.9")
     assert (code, "(validation): 1.000" in out) == (0, True)
 
 

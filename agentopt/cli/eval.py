@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentopt._text import number, short
-from agentopt.cli.console import print_json, print_table
-from agentopt.cli.flags import configured, with_flags
+from agentopt._text import number
+from agentopt.cli.flags import configured, flag, with_flags
 from agentopt.cli.outcome import interrupted
 from agentopt.cli.progress import Progress
+from agentopt.cli.scores import GATE_NOT_MET, code_of_evaluation, evaluated
 from agentopt.errors import UsageError
 from agentopt.run.config import RunConfig
+
+if TYPE_CHECKING:
+    from agentopt.run.result import Evaluation
 
 __all__ = ["eval_"]
 
@@ -21,58 +24,122 @@ SPLITS = ("search", "validation", "test", "all")
 # Fields that only an optimization has.
 SEARCHING = {
     "optimizer", "optimizer_args", "optimizer_model", "optimizer_max_tokens", "proposals", "steps", "patience",
-    "minibatch", "finalists", "parameters",
+    "minibatch", "finalists", "parameters", "invariants_off", "frozen",
 }  # fmt: skip
-GATE_NOT_MET = 3
+PLACE = {"runs_dir", "name"}
 
 
 @with_flags(RunConfig, leave_out=SEARCHING)
 def eval_(
     flags: dict[str, Any],
-    split: Annotated[str, typer.Option("--split", help="search, validation, test or all.")] = "search",
+    split: Annotated[
+        str | None, typer.Option("--split", help="search, validation, test or all. [default: search]")
+    ] = None,
     values: Annotated[
-        str | None, typer.Option("--run", help="Use the best values of this run, in place of the graph's own.")
+        str | None,
+        typer.Option("--values", metavar="RUN", help="Use the best values of this run, in place of the graph's own."),
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option("--resume", metavar="RUN", help="Go on with this evaluation, or with the last one: last."),
+    ] = None,
+    retry_errors: Annotated[
+        bool, typer.Option("--retry-errors", help="With --resume: evaluate again what infrastructure errors lost.")
+    ] = False,
+    add_budget: Annotated[
+        str | None,
+        typer.Option("--add-budget", metavar="AXIS=AMOUNT,...", help="With --resume: may be spent on top."),
+    ] = None,
+    fail_on_error: Annotated[
+        float | None,
+        typer.Option(
+            "--fail-on-error",
+            metavar="SHARE|COUNT",
+            help="Stop, and exit with 5, when infrastructure errors lose more examples than this: 0, 5, 0.1 (a share).",
+        ),
     ] = None,
     gate: Annotated[float | None, typer.Option("--gate", help="Exit with 3 when the mean is below this.")] = None,
     examples: Annotated[bool, typer.Option("--examples", help="Show every example.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; progress goes to stderr.")] = False,
 ) -> None:
-    """Score a graph on a task, as it is. Every mean comes with its interval and its n."""
-    if split not in SPLITS:
+    """Score a graph on a task, as it is. Every mean comes with its interval and its n.
+
+    Exit codes: 0 done; 2 a mistake in the command; 3 the mean is below --gate; 4 the budget ended on the way; 5 more
+    infrastructure errors than --fail-on-error allows, or no score at all; 130 interrupted. After 4, 5 and 130
+    everything that was paid for is kept, and --resume goes on.
+    """
+    if split is not None and split not in SPLITS:
         raise UsageError(f"--split {split!r} is none of {', '.join(SPLITS)}")
+    if resume is None:
+        for option, wanted in (("--retry-errors", retry_errors), ("--add-budget", add_budget)):
+            if wanted:
+                raise UsageError(f"{option} is for an evaluation that has begun: add --resume RUN, or --resume last")
+        done = _new(flags, split or "search", values, fail_on_error, quiet)
+    else:
+        given = flags | {name: v for name, v in (("split", split), ("values", values)) if v is not None}
+        done = _again(resume, given, quiet, {
+            "retry_errors": retry_errors, "add_budget": add_budget, "fail_on_error": fail_on_error,
+        })  # fmt: skip
+    evaluated(done, as_json=as_json, examples=examples)
+    code = code_of_evaluation(done)
+    if gate is not None and (done.summary.mean is None or done.summary.mean < gate):
+        typer.echo(f"gate not met: the mean {number(done.summary.mean)} is below {gate}", err=True)
+        code = code or GATE_NOT_MET
+    raise typer.Exit(code)
+
+
+def _new(flags: dict[str, Any], split: str, values: str | None, fail_on_error: float | None, quiet: bool) -> Evaluation:
     config = configured(RunConfig, flags)
     from agentopt.run.api import evaluate_async
     from agentopt.run.best import best_values
 
-    chosen = best_values(values, config.runs_dir) if values else None
     options = {name: getattr(config, name) for name in RunConfig.model_fields if name not in ("graph", "task")}
+    options |= {"split": split, "fail_on_error": fail_on_error}
+    options["values"] = best_values(values, config.runs_dir) if values else None
     with Progress(quiet=quiet) as progress, interrupted(config.runs_dir):
-        options |= {"split": split, "values": chosen}
-        work = evaluate_async(config.graph, task=config.task, **progress.options, **options)
-        done = asyncio.run(work)
-    if as_json:
-        outcomes = [o.model_dump(mode="json") for o in done.outcomes]
-        summary = done.summary.model_dump(mode="json")
-        print_json(
-            {"dir": str(done.dir), "split": split, "summary": summary, "outcomes": outcomes, "spend": done.spend}
+        return asyncio.run(evaluate_async(config.graph, task=config.task, **progress.options, **options))
+
+
+def _again(run: str, given: dict[str, Any], quiet: bool, options: dict[str, Any]) -> Evaluation:
+    """Go on with an evaluation. What else is given on the command line must be what it was begun with."""
+    from agentopt.run.api import resume_async
+    from agentopt.run.files import find_run, open_run
+    from agentopt.run.result import Evaluation
+
+    runs_dir = str(given.get("runs_dir") or _runs_dir())
+    folder = find_run(run, runs_dir, kind="evaluate")
+    with open_run(folder) as opened:
+        if opened.started["kind"] != "evaluate":
+            raise UsageError(f"run {folder.name} is an optimization: `agentopt resume {folder.name}` goes on with it")
+        _same(opened.config, opened.started, given, folder.name)
+    with Progress(quiet=quiet) as progress, interrupted(runs_dir, folder.name):
+        progress.say(f"going on with {folder}")
+        done = asyncio.run(resume_async(folder, **progress.options, **options))
+    assert isinstance(done, Evaluation)
+    return done
+
+
+def _runs_dir() -> str:
+    from agentopt.workspace import run_defaults
+
+    return str(run_defaults(RunConfig.model_fields).get("runs_dir", "runs"))
+
+
+def _same(config: RunConfig, started: dict[str, Any], given: dict[str, Any], name: str) -> None:
+    """Refuse flags that would make another evaluation of it."""
+    fields = {n: v for n, v in given.items() if n in RunConfig.model_fields and n not in PLACE}
+    before = {n: getattr(config, n) for n in RunConfig.model_fields}
+    now = configured(RunConfig, {**before, **fields}).model_dump(mode="json")
+    then = config.model_dump(mode="json")
+    other = [flag(n) for n in fields if now[n] != then[n]]
+    if "split" in given and given["split"] != started["split"]:
+        other.append("--split")
+    if "values" in given:
+        other.append("--values")
+    if other:
+        more = "; more budget is --add-budget" if "--budget" in other else ""
+        raise UsageError(
+            f"{', '.join(other)}: evaluation {name} was begun otherwise, and goes on as it was begun{more} "
+            f"(`agentopt show {name} --json` has its options); leave that out, or begin a new one without --resume"
         )
-    else:
-        if examples:
-            rows = [
-                (
-                    o.example,
-                    o.status,
-                    number(o.score),
-                    short(o.output, 40),
-                    short((o.feedback and o.feedback.text) or o.error or ""),
-                )
-                for o in done.outcomes
-            ]
-            print_table(["example", "status", "score", "output", "feedback"], rows, right=["score"])
-        typer.echo(f"{config.graph} on {config.task} ({split}): {done.summary.sentence}")
-        typer.echo(f"run: {done.dir}")
-    below = gate is not None and (done.summary.mean is None or done.summary.mean < gate)
-    if below:
-        typer.echo(f"gate not met: the mean {number(done.summary.mean)} is below {gate}", err=True)
-    raise typer.Exit(GATE_NOT_MET if below else 0)

@@ -24,7 +24,7 @@ from agentopt.core.values import Budget
 from agentopt.errors import UsageError
 from agentopt.workspace.settings import run_defaults
 
-__all__ = ["configured", "field_help", "pairs", "with_flags"]
+__all__ = ["configured", "field_help", "flag", "pairs", "with_flags"]
 
 Model = TypeVar("Model", bound=BaseModel)
 SHORT = {
@@ -86,14 +86,14 @@ def configured(model: type[Model], flags: Mapping[str, Any], *, environ: Mapping
         if kind is Budget and isinstance(value, str):
             values[name] = Budget.parse(value)
         elif get_origin(kind) is dict and isinstance(value, str | list | tuple):
-            values[name] = pairs(value.split(",") if isinstance(value, str) else value, _flag(name))
+            values[name] = pairs(value.split(",") if isinstance(value, str) else value, flag(name))
         elif get_origin(kind) is tuple and isinstance(value, str | list):
             values[name] = tuple(value.split(",") if isinstance(value, str) else value)
         elif value == "none" and type(None) in get_args(model.model_fields[name].annotation):
             values[name] = None
     missing = [n for n, f in model.model_fields.items() if f.is_required() and n not in values]
     if missing:
-        wanted = " and ".join("a graph" if n in ARGUMENTS else _flag(n) for n in missing)
+        wanted = " and ".join("a graph" if n in ARGUMENTS else flag(n) for n in missing)
         raise UsageError(
             f"{wanted} must be given, on the command line or as `{missing[0]} = ...` under [run] in "
             "agentopt.toml (`agentopt list` shows what there is)"
@@ -103,7 +103,7 @@ def configured(model: type[Model], flags: Mapping[str, Any], *, environ: Mapping
     except ValidationError as problem:
         first = problem.errors(include_url=False)[0]
         name = str(first["loc"][0]) if first["loc"] else ""
-        raise UsageError(f"{_flag(name)}: {first['msg']}, not {first['input']!r}") from None
+        raise UsageError(f"{flag(name)}: {first['msg']}, not {first['input']!r}") from None
 
 
 def pairs(texts: Collection[str], flag: str) -> dict[str, Any]:
@@ -145,7 +145,8 @@ def _said(words: str, default: Any) -> str:
     return f"{words} [default: {str(default).lower() if isinstance(default, bool) else default}]"
 
 
-def _flag(name: str) -> str:
+def flag(name: str) -> str:
+    """How a field is given on the command line: ``--max-connections``."""
     if name in ARGUMENTS:
         return name.upper()
     return "--" + (name.removesuffix("s") if name in REPEATED else name).replace("_", "-")
@@ -162,9 +163,9 @@ def _annotation(name: str, annotation: Any, words: str) -> Any:
     kind = _plain(annotation)
     if name in ARGUMENTS:
         return Annotated[str | None, typer.Argument(help=words, show_default=False)]
-    declared = [_flag(name), *([SHORT[name]] if name in SHORT else [])]
+    declared = [flag(name), *([SHORT[name]] if name in SHORT else [])]
     if kind is bool:
-        declared = [f"{_flag(name)}/--no-{name.replace('_', '-')}"]
+        declared = [f"{flag(name)}/--no-{name.replace('_', '-')}"]
     if get_origin(kind) in (dict, tuple):
         metavar = "KEY=VALUE" if get_origin(kind) is dict else "NAME"
         option = typer.Option(*declared, help=f"{words} Repeatable.", metavar=metavar, show_default=False)

@@ -10,6 +10,7 @@ import typer
 
 from agentopt.cli.outcome import code_of, finished, interrupted
 from agentopt.cli.progress import Progress
+from agentopt.cli.scores import code_of_evaluation, evaluated
 
 __all__ = ["resume"]
 
@@ -29,13 +30,20 @@ def resume(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; progress goes to stderr.")] = False,
 ) -> None:
-    """Go on with a run that was interrupted, killed, or whose budget ended. Nothing answered is asked again."""
+    """Go on with a run that was interrupted, killed, or whose budget ended. Nothing answered is asked again.
+
+    Optimizations and evaluations alike; `last` is the one that began last.
+    """
     from agentopt.run.api import resume_async
     from agentopt.run.files import find_run
+    from agentopt.run.result import Evaluation
 
-    folder: Path = find_run(run, runs_dir)
+    folder: Path = find_run(run, runs_dir, kind=None)
     with Progress(quiet=quiet) as progress, interrupted(runs_dir, folder.name):
         progress.say(f"going on with {folder}")
         result = asyncio.run(resume_async(folder, add_budget=add_budget, **progress.options, runs_dir=runs_dir))
+    if isinstance(result, Evaluation):
+        evaluated(result, as_json=as_json)
+        raise typer.Exit(code_of_evaluation(result))
     finished(result, as_json=as_json)
     raise typer.Exit(code_of(result))

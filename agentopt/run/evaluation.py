@@ -1,17 +1,120 @@
-"""One candidate on whole splits: what ``evaluate`` does once its parts are together."""
+"""One candidate on whole splits: ``evaluate``, and going on with it. An evaluation is a run like any other."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
 
-from agentopt.core.values import Candidate, Outcome
-from agentopt.errors import BudgetExhausted
+from agentopt.core.values import Budget, Candidate
+from agentopt.errors import BudgetExhausted, UsageError
+from agentopt.evaluate import Example
+from agentopt.evaluate.breakdown import agreement, breakdown
 from agentopt.evaluate.splits import SplitName
+from agentopt.evaluate.summary import counted
+from agentopt.llm.types import Client
+from agentopt.run import setup
 from agentopt.run.cells import Cell
+from agentopt.run.earlier import Earlier
+from agentopt.run.files import RunFile
 from agentopt.run.finals import touch
+from agentopt.run.forecast import told
+from agentopt.run.given import configured
+from agentopt.run.lifetime import Listener, begun, interruptible, subscribe, write_down
 from agentopt.run.parts import Parts
+from agentopt.run.result import Evaluation
+from agentopt.store import Event, Store
 
-__all__ = ["score", "split_names"]
+__all__ = ["SplitChoice", "evaluate_async", "evaluation_of", "go_on", "score", "split_names"]
+
+SplitChoice = SplitName | Literal["all"]
+KIND = "evaluate"
+"""How an evaluation is called in its first event."""
+
+
+async def evaluate_async(
+    graph: Any,
+    *,
+    task: Any,
+    metric: Callable[..., Any] | None = None,
+    split: SplitChoice = "search",
+    values: Mapping[str, Any] | None = None,
+    fail_on_error: float | None = None,
+    on_event: Listener | None = None,
+    progress: bool = True,
+    **options: Any,
+) -> Evaluation:
+    """``evaluate`` for code that runs in an event loop."""
+    config, given = configured(graph, task, options)
+    _check_tolerance(fail_on_error)
+    plan = setup.plan(config, given.get("graph"), given.get("task"), metric, given["clients"])
+    candidate = Candidate(values={n: s.value for n, s in plan.target.specs.items()}, origin="baseline")
+    if values:
+        candidate = candidate.change(dict(values), "given")
+    folder = setup.new_folder(config)
+    with begun(folder), Store(folder) as store:
+        subscribe(store, on_event, progress)
+        parts, stack = setup.connect(plan, store, optimizer=None)
+        try:
+            data, blobs = setup.started(plan, setup.check_models(plan, stack), KIND)
+            await store.append("run.started", data | {"split": split, "fail_on_error": fail_on_error}, blobs)
+            return await _drive(parts, candidate, split)
+        finally:
+            await stack.aclose()
+
+
+async def go_on(
+    earlier: Earlier,
+    *,
+    add_budget: Budget | str | None = None,
+    graph: Any = None,
+    task: Any = None,
+    metric: Callable[..., Any] | None = None,
+    clients: Mapping[str, Client] | None = None,
+    retry_errors: bool = False,
+    fail_on_error: float | None = None,
+) -> Evaluation:
+    """Evaluate what an earlier process has not, and, where that is asked for, what was lost to the world."""
+    store, state = earlier.store, earlier.state
+    _check_tolerance(fail_on_error)
+    complete = state.finished == "evaluated"
+    extra = earlier.add(add_budget)
+    if complete and not (retry_errors and any(o.status == "infra_error" for o in store.cells())):
+        if add_budget is not None:
+            raise UsageError(f"run {earlier.name} has evaluated every example: more budget changes nothing")
+        return evaluation_of(store.folder)
+    plan = setup.plan(earlier.config, graph, task, metric, clients)
+    evaluator = earlier.check(plan)
+    parts, stack = setup.connect(plan, store, optimizer=None, elapsed=earlier.elapsed)
+    try:
+        setup.check_models(plan, stack)
+        more = {"retry_errors": retry_errors, "fail_on_error": fail_on_error}
+        await earlier.go_on(extra, evaluator, more)
+        candidate = state.baseline or plan.target.baseline()
+        return await _drive(parts, candidate, earlier.first["split"])
+    finally:
+        await stack.aclose()
+
+
+async def _drive(parts: Parts, candidate: Candidate, split: str) -> Evaluation:
+    """Evaluate to an end, whatever the end is, and keep the run's clock."""
+    cells, since = parts.cells, parts.ledger.elapsed
+
+    def stop() -> None:
+        cells.stopping = True
+
+    status = "interrupted"
+    try:
+        with interruptible(stop, parts.store):
+            status = await score(parts, candidate, split_names(split))
+    except asyncio.CancelledError:
+        if not cells.stopping:
+            raise
+    finally:
+        await write_down(parts, since)
+    return evaluation_of(parts.store.folder, status)
 
 
 def split_names(split: str) -> tuple[SplitName, ...]:
@@ -20,23 +123,130 @@ def split_names(split: str) -> tuple[SplitName, ...]:
     return tuple(name for name in known if split in (name, "all"))
 
 
-async def score(parts: Parts, candidate: Candidate, splits: Sequence[SplitName]) -> list[Outcome]:
-    """Evaluate a candidate on splits; when the budget ends on the way, what was committed comes back."""
+async def score(parts: Parts, candidate: Candidate, splits: Sequence[SplitName]) -> str:
+    """Evaluate a candidate on splits: the cells that the log does not have, or lost to the world and is to try again.
+
+    Returns:
+        ``evaluated``; ``budget`` when that ended on the way; ``errors`` when more examples were lost to the world than
+        the run tolerates. What was committed is in the log.
+    """
     store = parts.store
-    await store.append("baseline", {"candidate": candidate.model_dump(mode="json")})
-    for name in splits:
-        touch(parts, name, "evaluate")
     cells = [
         Cell(candidate, example, name, repeat)
         for name in splits
         for example in parts.splits[name]
         for repeat in range(parts.config.repeats)
     ]
-    status = "evaluated"
-    try:
-        outcomes = await parts.cells.run(cells)
-    except BudgetExhausted as end:
-        status, outcomes = "budget", parts.cells.committed(cells)
-        await store.append("budget.exhausted", {"axis": end.axis, "message": str(end)})
-    await store.append("run.finished", {"status": status, "spend": parts.ledger.by_role()})
-    return outcomes
+    if store.last("baseline") is None:
+        await store.append("forecast", {"lines": _forecast(parts, len(cells))})
+        for note in parts.task.notes:
+            await store.append("warning", {"text": note})
+        await store.append("baseline", {"candidate": candidate.model_dump(mode="json")})
+    for name in splits:
+        touch(parts, name, KIND)
+    known = {(o.candidate, o.example, o.repeat): o.status for o in store.cells()}
+    last = store.last("run.resumed")
+    again = last is not None and bool(last.data.get("retry_errors"))
+    lost = [c for c in cells if known.get(c.key) == "infra_error"]
+    todo = [c for c in cells if c.key not in known] + (lost if again else [])
+    watch = _Watch(_tolerated(store, cells), {c.example.id for c in lost if not again}, parts)
+    if not watch.over:
+        store.subscribe(watch)
+        status = "evaluated"
+        try:
+            await parts.cells.run(todo)
+        except BudgetExhausted as end:
+            status = "budget"
+            await store.append("budget.exhausted", {"axis": end.axis, "message": str(end)})
+        except asyncio.CancelledError:
+            if not watch.over:
+                raise
+        if not watch.over:
+            await store.append("run.finished", {"status": status, "spend": parts.ledger.by_role()})
+            return status
+    text = (
+        f"{len(watch.lost)} of {counted(len({c.example.id for c in cells}), 'example')} lost to infrastructure errors"
+    )
+    await store.append("warning", {"text": f"{text}, more than --fail-on-error allows: stopped"})
+    return "errors"
+
+
+class _Watch:
+    """A listener that stops the evaluation when more examples are lost to the world than is tolerated."""
+
+    def __init__(self, tolerated: float | None, lost: set[str], parts: Parts) -> None:
+        self.lost = lost
+        self._tolerated, self._cells = tolerated, parts.cells
+
+    @property
+    def over(self) -> bool:
+        """Whether it is more than that."""
+        return self._tolerated is not None and len(self.lost) > self._tolerated
+
+    def __call__(self, event: Event) -> None:
+        if event.type != "cell":
+            return
+        outcome: Any = event.data["outcome"]
+        if outcome["status"] == "infra_error":
+            self.lost.add(outcome["example"])
+            if self.over:
+                self._cells.stopping = True
+
+
+def _tolerated(store: Store, cells: Sequence[Cell]) -> float | None:
+    """How many examples may be lost: what was said last counts; a number below 1 is a share of the examples."""
+    said = [e.data.get("fail_on_error") for e in store.events("run.started", "run.resumed")]
+    given: Any = next((value for value in reversed(said) if value is not None), None)
+    return None if given is None else float(given if given >= 1 else given * len({c.example.id for c in cells}))
+
+
+def _check_tolerance(value: float | None) -> None:
+    if value is not None and not (0 <= value < 1 or (value >= 1 and value == int(value))):
+        raise UsageError(f"--fail-on-error {value}: give a share of the examples (0 to 1) or a whole number of them")
+
+
+def _forecast(parts: Parts, cells: int) -> list[str]:
+    """What is told before the first call."""
+    cost, repeats = parts.cost, parts.config.repeats
+    times = f", {repeats} times each" if repeats > 1 else ""
+    lines = [f"{counted(cells, 'evaluation')} of {counted(cells // repeats, 'example')}{times}"]
+    if not cost.calls:
+        return lines
+    amounts = {"calls": cells * cost.calls, "tokens": cells * cost.tokens}
+    need = amounts if cost.usd is None else {**amounts, "usd": cells * cost.usd}
+    lines.append(f"estimated at one call each: {told(need)}{', price unknown' if cost.usd is None else ''}")
+    budget = parts.config.budget
+    limits = {"evaluations": float(cells), **need}
+    shares = [limit / n for axis, n in limits.items() if n and (limit := getattr(budget, axis)) is not None]
+    if shares and min(shares) < 1:
+        lines.append(f"the budget {budget} pays for about {int(cells * min(shares))} of {cells}: the rest is left out")
+    return lines
+
+
+def evaluation_of(folder: Path, status: str | None = None) -> Evaluation:
+    """Read an evaluation from a run's folder.
+
+    Raises ``UsageError`` when the run is not an evaluation, or nothing has been evaluated.
+    """
+    with RunFile(folder) as run:
+        if run.started["kind"] != KIND:
+            raise UsageError(f"run {run.dir.name} is not an evaluation: `agentopt show {run.dir.name}`")
+        candidate = run.baseline()
+        if candidate is None:
+            raise UsageError(f"run {run.dir.name} has evaluated nothing yet: `agentopt resume {run.dir.name}`")
+        low, high = run.started["score_range"]
+        examples: dict[str, Example] = {}
+        for name in split_names(run.started["split"]):
+            stored = json.loads(run.store.blob(run.started["splits"][name]["examples"]))
+            examples |= {e.id: e for e in map(Example.model_validate, stored)}
+        place = {id_: number for number, id_ in enumerate(examples)}
+        outcomes = [o for o in run.outcomes(candidate.id) if o.example in place]
+        outcomes.sort(key=lambda o: (place[o.example], o.repeat))
+        rows = breakdown(outcomes, {e.id: e.group for e in examples.values() if e.group is not None}, (low, high))
+        config = run.config
+        return Evaluation(
+            dir=folder, status=status or run.status, graph=config.graph, task=config.task,
+            split=run.started["split"], candidate=candidate, summary=rows[0].summary,
+            planned=len(examples) * config.repeats, rows=tuple(rows), agreement=agreement(outcomes, (low, high)),
+            outcomes=tuple(outcomes), examples=examples, spend=run.spend(),
+        )  # fmt: skip

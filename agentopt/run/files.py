@@ -125,13 +125,14 @@ def list_runs(folder: str | Path = "runs") -> list[RunInfo]:
     return sorted(infos, key=lambda i: (i.started, i.name))
 
 
-def find_run(name: str | Path, folder: str | Path = "runs") -> Path:
-    """The folder of a run: a path, a name, a unique beginning of one, or ``last``, the optimization that began last.
+def find_run(name: str | Path, folder: str | Path = "runs", *, kind: str | None = "optimize") -> Path:
+    """The folder of a run: a path, a name, a unique beginning of one, or ``last``.
 
-    Raises ``UnknownName`` with a suggestion, and ``UsageError`` when ``last`` finds none.
+    ``last`` is the run of a ``kind`` (optimize, evaluate; None is either) that began last. Raises ``UnknownName`` with
+    a suggestion, and ``UsageError`` when ``last`` finds none.
     """
     if str(name) == "last":
-        return _last(Path(folder))
+        return _last(Path(folder), kind)
     place = Path(name)
     for candidate in (place, place.parent if place.name in ("best", "run.sqlite") else place, Path(folder) / place):
         if (candidate / "run.sqlite").is_file():
@@ -143,7 +144,7 @@ def find_run(name: str | Path, folder: str | Path = "runs") -> Path:
     raise UnknownName("run", str(name), [run.name for run in runs], "`agentopt runs` lists them")
 
 
-def _last(folder: Path) -> Path:
+def _last(folder: Path, kind: str | None) -> Path:
     begun: list[tuple[float, str, Path]] = []
     for place in folder.glob("*/run.sqlite"):
         try:
@@ -151,10 +152,11 @@ def _last(folder: Path) -> Path:
                 event = store.last("run.started")
         except StoreError:
             continue
-        if event is not None and event.data.get("kind") == "optimize":
+        if event is not None and kind in (None, event.data.get("kind")):
             begun.append((event.time, place.parent.name, place.parent))
     if not begun:
-        raise UsageError(f"no optimization has begun in {folder}: `agentopt optimize` begins one")
+        what, command = ("evaluation", "eval") if kind == "evaluate" else ("optimization", "optimize")
+        raise UsageError(f"no {what} has begun in {folder}: `agentopt {command}` begins one")
     return max(begun)[2]
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from agentopt.core.values import Candidate, Outcome
-from agentopt.evaluate import Claim, Summary
+from agentopt.evaluate import Claim, Example, Summary
+from agentopt.evaluate.breakdown import Agreement, Row
 from agentopt.optim.base import Scored
 from agentopt.run.files import RunFile
 from agentopt.run.forecast import told
@@ -78,16 +79,62 @@ class Result:
         return lines
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Evaluation:
-    """The end of an evaluation: scores of one program on one split."""
+    """The end of an evaluation: scores of one program on one split, or on all."""
 
     dir: Path
+    """The run's folder."""
+    status: str
+    """evaluated; budget, errors (more of them than the run tolerates) or interrupted: then some are missing."""
+    graph: str
+    task: str
     split: str
     candidate: Candidate
+    """The values that were evaluated."""
     summary: Summary
+    """Mean with interval and n, over everything."""
+    planned: int
+    """Cells that a complete evaluation has."""
+    rows: tuple[Row, ...]
+    """The same with costs: all, each split, each group of examples."""
+    agreement: Agreement | None
+    """How repeats agree; None without repeats."""
     outcomes: tuple[Outcome, ...]
+    """In the order of the examples; of a cell that was evaluated again, the last."""
+    examples: dict[str, Example]
+    """By id."""
     spend: dict[str, dict[str, float]]
+    """Settled amounts by role and axis, failed attempts included."""
+
+    def __repr__(self) -> str:
+        return f"<Evaluation {self.dir}: {self.status}, {self.summary.sentence}>"
+
+    @property
+    def complete(self) -> bool:
+        """Whether every example was evaluated, and any has a score."""
+        return self.status == "evaluated" and self.summary.mean is not None
+
+    def notes(self) -> list[str]:
+        """What belongs to the table in words: how far it came, how repeats agree, what was spent."""
+        name, lines = self.dir.name, []
+        done = len(self.outcomes)
+        if done < self.planned:
+            why = {
+                "budget": f"the budget ended; `agentopt resume {name} --add-budget ...` goes on",
+                "errors": f"too many were lost to the world; `agentopt eval --resume {name} --retry-errors` goes on",
+            }
+            going_on = why.get(self.status, f"interrupted; `agentopt resume {name}` goes on")
+            lines.append(f"{done} of {self.planned} evaluations are done: {going_on}")
+        elif self.summary.n_infra:
+            lines.append(
+                f"{self.summary.n_infra} of {done} evaluations were lost to the world and do not count; "
+                f"`agentopt eval --resume {name} --retry-errors` tries them again"
+            )
+        if self.agreement is not None:
+            lines.append(self.agreement.sentence)
+        lines += [f"spent by {role}: {told(a)}" for role, a in sorted(self.spend.items()) if any(a.values())]
+        return lines
 
 
 def result_of(folder: Path, status: str | None = None) -> Result:

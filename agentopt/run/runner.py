@@ -5,7 +5,6 @@ Every phase looks first at what the log already has, so that a resumed run is th
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -46,8 +45,6 @@ class Runner:
         self._search = {e.id: e for e in parts.splits.search}
         self._pace = Pace(parts.store)
         self.stopping = False
-        self.telling: asyncio.Task[Any] | None = None
-        """The word to the listeners that the run is stopping; held here so that it is not lost."""
 
     def stop(self) -> None:
         """End early: what is in flight is finished and committed, nothing new is begun."""

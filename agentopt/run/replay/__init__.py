@@ -232,7 +232,7 @@ async def _part(
         state = fold(log, Archive((low, high)))
         try:
             if begun["kind"] == "evaluate":
-                await score(made, _candidate(plan, part), split_names(begun["split"]))
+                await score(made, state.baseline or _candidate(plan, part), split_names(begun["split"]))
             else:
                 if state.baseline is not None and set(state.baseline.values) != set(plan.target.parameters):
                     then, now = sorted(state.baseline.values), sorted(plan.target.parameters)

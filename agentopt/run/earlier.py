@@ -1,0 +1,112 @@
+"""A run of an earlier process, opened to go on with it: what it was, what it has used, and whether it is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pydantic import JsonValue
+
+from agentopt.core.values import Budget
+from agentopt.errors import UsageError
+from agentopt.evaluate import evaluator_hash
+from agentopt.run import setup
+from agentopt.run.archive import Archive
+from agentopt.run.config import RunConfig
+from agentopt.run.state import State, fold
+from agentopt.store import Store
+
+__all__ = ["Earlier"]
+
+
+@dataclass(slots=True)
+class Earlier:
+    """What the log of a run says to the process that goes on with it.
+
+    Args:
+        store: the log, open for writing.
+        first: what ``run.started`` says.
+        config: the run's, with the budget that has been added to it so far.
+        state: the fold of the log.
+        known: seconds that earlier processes have written down.
+        elapsed: seconds that they have used; a process that was killed could not write its own down.
+    """
+
+    store: Store
+    first: dict[str, Any]
+    config: RunConfig
+    state: State
+    known: float
+    elapsed: float
+
+    @classmethod
+    def of(cls, store: Store) -> Earlier:
+        """Read a log; raises ``UsageError`` for a run that has not begun."""
+        begun = store.last("run.started")
+        if begun is None:
+            raise UsageError(f"run {store.folder.name} has not begun: nothing was paid, start it again")
+        first: dict[str, Any] = dict(begun.data)
+        config = RunConfig.model_validate(first["config"])
+        budget = config.budget
+        for event in store.events("run.resumed"):
+            budget = budget.plus(Budget.model_validate(event.data.get("add_budget") or {}))
+        low, high = first["score_range"]
+        state = fold(store, Archive((low, high)))
+        known = store.spend().get("run", {}).get("seconds", 0.0)
+        last = store.last("cell")
+        elapsed = max(known, cast("float", last.data.get("elapsed", 0.0)) if last else 0.0)
+        return cls(store, first, config.model_copy(update={"budget": budget}), state, known, elapsed)
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.store.folder.name
+
+    def add(self, given: Budget | str | None) -> Budget:
+        """Add to the budget, where that changes something; returns what is added.
+
+        Raises ``UsageError`` when nothing is added, or to an axis that the run's budget does not have.
+        """
+        extra = Budget.parse(given) if isinstance(given, str) else given or Budget()
+        if given is not None:
+            amounts = extra.model_dump(exclude_none=True)
+            if not any(amounts.values()):
+                raise UsageError("--add-budget adds nothing: give it as calls=200,usd=1")
+            budget = self.config.budget
+            for axis in amounts:
+                if getattr(budget, axis) is None:
+                    raise UsageError(
+                        f"run {self.name} has no limit on {axis}, so nothing is added to it; its budget is {budget}"
+                    )
+        self.config = self.config.model_copy(update={"budget": self.config.budget.plus(extra)})
+        return extra
+
+    def check(self, plan: setup.Plan) -> str:
+        """Refuse to go on with other examples, parameters or scorer files; returns the hash of the scorer's."""
+        if plan.task.hash != self.first["task"]["hash"]:
+            raise UsageError(
+                f"task {plan.task.name} has other examples than when the run began: restore them, or start a new run"
+            )
+        if self.state.baseline is not None:
+            setup.same_space(plan, self.state.baseline)
+        evaluator = evaluator_hash(plan.task.scorer)
+        if evaluator != self._evaluator() and any(o.score is not None for o in self.store.cells()):
+            raise UsageError(
+                f"the files of the scorer have changed since run {self.name} began, and it has scores of the old "
+                "ones: restore them, or start a new run"
+            )
+        return evaluator
+
+    async def go_on(self, extra: Budget, evaluator: str, more: Mapping[str, JsonValue] | None = None) -> None:
+        """Write down that another process goes on: with which budget and scorer, and what else is to be known."""
+        if self.elapsed > self.known:  # the process before was killed and could not write its time down
+            await self.store.append("clock", {"seconds": round(self.elapsed - self.known, 3)})
+        sums = {"add_budget": extra, "budget": self.config.budget}
+        budgets = {name: sum_.model_dump(mode="json", exclude_none=True) for name, sum_ in sums.items()}
+        await self.store.append("run.resumed", {**budgets, "evaluator": evaluator, **(more or {})})
+
+    def _evaluator(self) -> JsonValue:
+        """Hash of the scorer that the scores in the log were made with."""
+        begun = reversed([*self.store.events("run.started", "run.resumed")])
+        return next(e.data["evaluator"] for e in begun if "evaluator" in e.data)
