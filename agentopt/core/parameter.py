@@ -33,7 +33,7 @@ class Parameter(Node[T]):
         constraint: what it must keep to, in words for the optimizer.
         validator: called with a new value; False, a text (the reason) or a ``ValueError`` refuses it.
         low, high, integer: bounds of a number, both included; ``integer`` follows the value unless given.
-        choices: what a choice may be.
+        choices: what a choice may be; of demos, the pool that an optimizer may draw from.
         json_schema: what a json value must satisfy.
         path: the file it came from, where ``agentopt apply`` writes it back.
 

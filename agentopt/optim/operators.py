@@ -26,7 +26,8 @@ def uniform(spec: ParameterSpec, rng: random.Random) -> JsonValue:
     """A value drawn without looking at any result.
 
     Numbers: uniform within the bounds; without two bounds, normal around the starting value with a spread of 0.1 to 10
-    times its size (at least 1). Choices: uniform. Demos: a random non-empty subset in random order. Others: unchanged.
+    times its size (at least 1). Choices: uniform. Demos: a random non-empty subset of the pool (without one, of those
+    that it began with) in random order. Others: unchanged.
     """
     if spec.kind == "number":
         start = float(spec.value) if isinstance(spec.value, int | float) else 0.0
@@ -37,13 +38,14 @@ def uniform(spec: ParameterSpec, rng: random.Random) -> JsonValue:
         return _within(spec, drawn)
     if spec.kind == "choice":
         return rng.choice(list(spec.choices)) if spec.choices else spec.value
-    if spec.kind == "demos" and isinstance(spec.value, list) and spec.value:
-        return rng.sample(spec.value, rng.randint(1, len(spec.value)))
+    if spec.kind == "demos" and (pool := _pool(spec)):
+        return rng.sample(pool, rng.randint(1, len(pool)))
     return spec.value
 
 
 def jitter(spec: ParameterSpec, value: JsonValue, rng: random.Random, scale: float = 0.1) -> JsonValue:
-    """A value near the given one: a normal step for a number, another choice, two demos swapped or one dropped.
+    """A value near the given one: a normal step for a number, another choice, two demos swapped, one dropped, or one
+    of the pool put in.
 
     Args:
         spec: the parameter.
@@ -61,14 +63,25 @@ def jitter(spec: ParameterSpec, value: JsonValue, rng: random.Random, scale: flo
     if spec.kind == "choice":
         others = [choice for choice in spec.choices if choice != value]
         return rng.choice(others) if others else value
-    if spec.kind == "demos" and isinstance(value, list) and len(value) > 1:
-        items, i = list(value), rng.randrange(len(value) - 1)
+    if spec.kind == "demos" and isinstance(value, list):
+        items, new = list(value), [demo for demo in _pool(spec) if demo not in value]
+        if new and (not items or rng.random() < 0.5):
+            items.insert(rng.randint(0, len(items)), rng.choice(new))
+            return items
+        if len(items) < 2:
+            return value
+        i = rng.randrange(len(items) - 1)
         if rng.random() < 0.5:
             items[i], items[i + 1] = items[i + 1], items[i]
         else:
             del items[i]
         return items
     return value
+
+
+def _pool(spec: ParameterSpec) -> list[JsonValue]:
+    """What demonstrations may be drawn from: the parameter's pool, else those that it began with."""
+    return list(spec.choices) or (list(spec.value) if isinstance(spec.value, list) else [])
 
 
 async def rewrite(

@@ -12,6 +12,7 @@ from agentopt.optim.base import Optimizer
 __all__ = ["BUILTIN", "make"]
 
 BUILTIN = {
+    "demos": "agentopt.optim.demos:DemoSearch",
     "optoprime": "agentopt.optim.optoprime.optimizer:OptoPrimeOptimizer",
     "paraphrase": "agentopt.optim.paraphrase:ParaphraseBest",
     "random": "agentopt.optim.random_search:RandomSearch",

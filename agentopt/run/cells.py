@@ -31,6 +31,7 @@ from agentopt.llm.context import Session, use_session
 from agentopt.llm.ledger import Ledger
 from agentopt.llm.types import Client, Request, Response
 from agentopt.run.effects import World
+from agentopt.run.leaveout import left_out
 from agentopt.run.target import Target, jsonable, value_of
 from agentopt.store import Store, blob_id
 
@@ -163,6 +164,10 @@ class Cells:
             self._again(scope_of(cell))
         return outcome, blobs
 
+    def given(self, cell: Cell) -> dict[str, JsonValue]:
+        """The candidate's values as the cell gets them: without demonstrations that were made from its example."""
+        return left_out(cell.candidate.values, self._target.specs, cell.example)
+
     async def play(
         self, cell: Cell, client: Client, scope: str = "", world: AbstractContextManager[None] | None = None
     ) -> Played:
@@ -173,7 +178,7 @@ class Cells:
         meter = client if isinstance(client, _CellClient) else _CellClient(client)
         session = self._session(meter, scope or scope_of(cell), cell.repeat)
         world = world or self._world(session.scope)
-        with open_run(), Override(cell.candidate.values), world, Trace() as trace, use_session(session):
+        with open_run(), Override(self.given(cell)), world, Trace() as trace, use_session(session):
             played = Played(trace, session)
             try:
                 async with asyncio.timeout(self._timeout) as meter.limit:

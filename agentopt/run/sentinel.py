@@ -85,12 +85,13 @@ async def sight(
         if example.id not in known:
             continue
         cell = Cell(sentinel, example, "search")
+        given = cells.given(cell)
         scope, before = f"sentinel/{example.id}", scope_of(Cell(baseline, example, "search"))
         inside = world(seed, lambda scope: _Kept(records, scope))(before)
         memory = _Memory(store, scope, before)
         played = await cells.play(cell, memory, scope, inside)
         n += 1
-        read |= {p.name for p, v in played.trace.values.items() if p.name in values and v == values[p.name]}
+        read |= {p.name for p, v in played.trace.values.items() if p.name in values and v == given[p.name]}
         changed = changed or memory.differs or _differs(known[example.id], played.status, played.shown)
         if read >= values.keys() or (read and n >= ENOUGH):
             break
@@ -145,4 +146,4 @@ def _others(spec: ParameterSpec) -> Iterator[JsonValue]:
     elif spec.kind == "choice":
         yield from spec.choices
     elif spec.kind == "demos" and isinstance(value, list):
-        yield from (value[:-1], value[::-1])
+        yield from (value[:-1], value[::-1], list(spec.choices[:1]))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agentopt.workspace.scaffold import init
     from agentopt.workspace.scripting import scripted
     from agentopt.workspace.settings import run_defaults
-    from agentopt.workspace.worked import read_worked, shots, worked_turns
+    from agentopt.workspace.worked import demo_turns, demonstrations, read_worked, shots, worked_turns
 
 __all__ = [
     "Item",
@@ -26,6 +26,8 @@ __all__ = [
     "Workspace",
     "builtin_root",
     "check",
+    "demo_turns",
+    "demonstrations",
     "find",
     "find_root",
     "init",
@@ -58,7 +60,7 @@ _HOMES = {
     "scaffold": "init",
     "scripting": "scripted",
     "settings": "run_defaults",
-    "worked": "read_worked shots worked_turns",
+    "worked": "demo_turns demonstrations read_worked shots worked_turns",
 }
 
 
