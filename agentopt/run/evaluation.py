@@ -59,7 +59,8 @@ async def evaluate_async(
         parts, stack = setup.connect(plan, store, optimizer=None)
         try:
             data, blobs = setup.started(plan, setup.check_models(plan, stack), KIND)
-            await store.append("run.started", data | {"split": split, "fail_on_error": fail_on_error}, blobs)
+            own = {"split": split, "fail_on_error": fail_on_error, "candidate": candidate.model_dump(mode="json")}
+            await store.append("run.started", data | own, blobs)
             return await _drive(parts, candidate, split)
         finally:
             await stack.aclose()
@@ -92,7 +93,8 @@ async def go_on(
         setup.check_models(plan, stack)
         more = {"retry_errors": retry_errors, "fail_on_error": fail_on_error}
         await earlier.go_on(extra, evaluator, more)
-        candidate = state.baseline or plan.target.baseline()
+        begun_with = earlier.first.get("candidate")
+        candidate = Candidate.model_validate(begun_with) if begun_with else state.baseline or plan.target.baseline()
         return await _drive(parts, candidate, earlier.first["split"])
     finally:
         await stack.aclose()

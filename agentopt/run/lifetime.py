@@ -29,12 +29,16 @@ Listener = Callable[[Event], None]
 
 def run_here(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end: in the main thread itself where that is free, so that Ctrl-C reaches the run; else beside it."""
-    if threading.current_thread() is threading.main_thread():
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return asyncio.run(work)
-    return run_sync(work)
+    free = threading.current_thread() is threading.main_thread() and not _in_loop()
+    return asyncio.run(work) if free else run_sync(work)
+
+
+def _in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:  # nothing may run inside this handler: its error would be told as the context of every other
+        return False
+    return True
 
 
 @contextmanager
