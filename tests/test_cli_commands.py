@@ -235,7 +235,7 @@ def test_compare_pairs_two_runs(cli: Cli, done: Path) -> None:
     assert out.startswith("a: first (baseline: solve on sums")
     assert re.search(r"b against a, test examples: better: .* McNemar p", out)
     code, out, _ = cli("compare", "first@baseline", "first", "--split", "search", "--json")
-    found = json.loads(out)
+    (found,) = json.loads(out)["comparisons"]
     assert (code, found["split"], found["b"]["which"]) == (0, "search", "best")
     assert found["notes"]
     code, _, err = cli("compare", "first", "frist")

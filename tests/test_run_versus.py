@@ -11,7 +11,7 @@ import agentopt
 from agentopt import Parameter, graph
 from agentopt.errors import UsageError
 from agentopt.evaluate import Example
-from agentopt.run.versus import compare_runs
+from agentopt.run.versus import compare_all, compare_runs
 
 WORD = Parameter("no", name="word", kind="choice", choices=("no", "yes"))
 
@@ -173,3 +173,80 @@ def test_a_comparison_of_evaluations_is_a_use() -> None:
     claim = compare_runs("run@baseline", "run").claim
     assert claim is not None
     assert claim.touches == 5
+
+
+def test_examples_that_only_one_has_or_that_are_lost_are_counted() -> None:
+    def breaks(gold: Any, prediction: Any, trace: Any) -> Any:
+        return None if gold.input in ("q1", "q2", "q3") else gold.target == prediction
+
+    evaluated("few", "yes", limit=12)
+    evaluated("many", "yes")
+    found = compare_runs("few", "many", split="search")
+    assert (found.only_a, found.only_b) == (0, 12 - found.n)
+    evaluated("holes", "yes", metric=breaks)
+    holes = [v for one in compare_all(["many", "holes"]) for v in one]
+    assert sum(v.unscored for v in holes) == 3
+    assert sum(v.n for v in holes) == 27
+
+
+def test_every_split_is_compared_and_changed_examples_are_named() -> None:
+    evaluated("old")
+    evaluated("new", "yes", repeats=2)
+    (one,) = compare_all(["old", "new"])
+    assert [(v.split, v.n, v.claim is None) for v in one] == [
+        ("test", 12, False), ("validation", 6, True), ("search", 12, True),
+    ]  # fmt: skip
+    changed = [c for v in one for c in v.changed]
+    assert len(changed) == 30
+    assert all((c.score_b - c.score_a == 1) == (c.target == "yes") for c in changed)
+    assert all((c.output_a, c.output_b) == ("no", "yes") for c in changed)
+    assert one[0].changed[0].score_b < one[0].changed[-1].score_b, "losses first"
+    assert any("old has 1 repeat an example, new has 2" in note for note in one[0].notes)
+    (test,) = compare_all(["old", "new"], split="test")[0]
+    assert test.claim == one[0].claim
+
+
+def test_several_are_adjusted_for_their_number_and_are_one_use() -> None:
+    # Of 24 test examples a has none right, b all, c about a quarter: just enough for a verdict on its own.
+    task = [Example(id=f"e{i}", input=f"q{i}", target=str(i % 2)) for i in range(60)]
+
+    def told(share: int) -> Any:
+        return lambda gold, prediction, trace: int(gold.id[1:]) % 4 < share
+
+    for name, share in (("a", 0), ("b", 4), ("c", 1)):
+        agentopt.evaluate(says, task=task, metric=told(share), split="test", name=name)
+    pairs = compare_all(["a", "b", "c"])
+    alone = compare_runs("a", "c").claim
+    assert alone is not None
+    assert alone.p is not None
+    (b,), (c,) = pairs
+    assert b.claim is not None
+    assert c.claim is not None
+    assert b.claim.touches == c.claim.touches == 0
+    assert b.together == c.together == 2
+    assert b.adjusted == pytest.approx(2 * (b.claim.p or 0))
+    assert c.adjusted == alone.p
+    strict = compare_all(["a", "c", "c"], alpha=alone.p)
+    by_itself = compare_runs("a", "c", alpha=alone.p).claim
+    assert by_itself is not None
+    assert (by_itself.verdict, by_itself.p) == ("better", alone.p)
+    assert [v.claim.verdict for one in strict for v in one if v.claim] == ["no improvement shown"] * 2
+    assert "Holm over 2 comparisons" in strict[0][0].sentence
+
+
+def test_runs_of_other_tasks_are_refused() -> None:
+    evaluated("one")
+    other = agentopt.Task("riddles", [Example(input=f"q{i}", target="yes") for i in range(30)], agentopt.exact())
+    agentopt.evaluate(says, task=other, name="two")
+    with pytest.raises(UsageError, match="two on riddles: only runs of one task are compared"):
+        compare_runs("one", "two")
+    with pytest.raises(UsageError, match="name two or more"):
+        compare_all(["one"])
+
+
+def test_an_evaluation_that_is_not_complete_is_noted() -> None:
+    evaluated("old")
+    evaluated("new", "yes", budget="evaluations=20")
+    assert any(
+        "new is not complete (budget)" in note for one in compare_all(["old", "new"]) for v in one for note in v.notes
+    )

@@ -34,7 +34,7 @@ def evaluated(done: Evaluation, *, as_json: bool, examples: bool = False) -> Non
         return
     if examples:
         _examples(done)
-    typer.echo(f"{done.graph} on {done.task} ({done.split}): {done.summary.sentence}")
+    typer.echo(f"{done.config.graph} on {done.config.task} ({done.split}): {done.summary.sentence}")
     columns = ["of", "mean", "95 % interval", "n", "ok", "agent error", "timeout", "infra error", "calls", "tokens",
                "seconds each", "usd"]  # fmt: skip
     rows = []
@@ -71,10 +71,9 @@ def _record(done: Evaluation) -> dict[str, Any]:
         "dir": str(done.dir),
         "status": done.status,
         "complete": done.complete,
-        "graph": done.graph,
-        "task": done.task,
         "split": done.split,
         "values": done.candidate.values,
+        "config": done.config.model_dump(mode="json"),
         "planned": done.planned,
         "summary": done.summary.model_dump(mode="json"),
         "rows": [row.model_dump(mode="json") for row in done.rows],

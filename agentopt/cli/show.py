@@ -11,6 +11,7 @@ from agentopt._text import number, short
 from agentopt.cli.console import print_json, print_table
 from agentopt.cli.drawing import FORMATS, draw, outline
 from agentopt.cli.outcome import as_record
+from agentopt.cli.scores import evaluated
 from agentopt.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show a run: its result, its steps, what changed, and the traced graph of an example."""
+    from agentopt.run.evaluation import evaluation_of
     from agentopt.run.files import find_run, open_run
     from agentopt.run.result import result_of
 
@@ -45,6 +47,11 @@ def show(
             if traced is None:
                 raise UsageError(f"example {outcome.example} has no traced graph")
             draw(traced, graph or (out.suffix.lstrip(".") if out and out.suffix[1:] in FORMATS else "svg"), out)
+            return
+        if opened.started["kind"] == "evaluate":
+            evaluated(evaluation_of(folder), as_json=as_json)
+            if not as_json:
+                _print_graph(opened, "baseline", example)
             return
         if as_json:
             print_json(

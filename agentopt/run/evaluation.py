@@ -221,7 +221,8 @@ def _forecast(parts: Parts, cells: int) -> list[str]:
     limits = {"evaluations": float(cells), **need}
     shares = [limit / n for axis, n in limits.items() if n and (limit := getattr(budget, axis)) is not None]
     if shares and min(shares) < 1:
-        lines.append(f"the budget {budget} pays for about {int(cells * min(shares))} of {cells}: the rest is left out")
+        limited = told({axis: n for axis in limits if (n := getattr(budget, axis)) is not None})
+        lines.append(f"the budget of {limited} pays for about {int(cells * min(shares))} of them, the rest is left out")
     return lines
 
 
@@ -244,11 +245,11 @@ def evaluation_of(folder: Path, status: str | None = None) -> Evaluation:
         place = {id_: number for number, id_ in enumerate(examples)}
         outcomes = [o for o in run.outcomes(candidate.id) if o.example in place]
         outcomes.sort(key=lambda o: (place[o.example], o.repeat))
-        rows = breakdown(outcomes, {e.id: e.group for e in examples.values() if e.group is not None}, (low, high))
-        config = run.config
+        groups = {e.id: e.group for e in examples.values() if e.group is not None}
+        rows = breakdown(outcomes, groups, (low, high))
         return Evaluation(
-            dir=folder, status=status or run.status, graph=config.graph, task=config.task,
-            split=run.started["split"], candidate=candidate, summary=rows[0].summary,
-            planned=len(examples) * config.repeats, rows=tuple(rows), agreement=agreement(outcomes, (low, high)),
-            outcomes=tuple(outcomes), examples=examples, spend=run.spend(),
+            dir=folder, status=status or run.status, config=run.config, split=run.started["split"],
+            candidate=candidate, summary=rows[0].summary, planned=len(examples) * run.config.repeats,
+            rows=tuple(rows), agreement=agreement(outcomes, (low, high)), outcomes=tuple(outcomes),
+            examples=examples, spend=run.spend(),
         )  # fmt: skip

@@ -10,6 +10,7 @@ from agentopt.core.values import Candidate, Outcome
 from agentopt.evaluate import Claim, Example, Summary
 from agentopt.evaluate.breakdown import Agreement, Row
 from agentopt.optim.base import Scored
+from agentopt.run.config import RunConfig
 from agentopt.run.files import RunFile
 from agentopt.run.forecast import told
 
@@ -87,8 +88,8 @@ class Evaluation:
     """The run's folder."""
     status: str
     """evaluated; budget, errors (more of them than the run tolerates) or interrupted: then some are missing."""
-    graph: str
-    task: str
+    config: RunConfig
+    """Graph, task, model and options."""
     split: str
     candidate: Candidate
     """The values that were evaluated."""

@@ -1,4 +1,4 @@
-"""Two runs side by side: a paired comparison on the examples that both have scores of.
+"""Runs side by side: a paired comparison on the examples that both have scores of.
 
 Examples are the same when their inputs are; ids are names. A verdict is given on test examples only, with a label when
 they had been used before, and the comparison is itself written down as a use.
@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from pydantic import JsonValue
 
 from agentopt.core.values import Outcome, digest
 from agentopt.errors import UsageError
-from agentopt.evaluate import Claim, Example, Touch, compare
+from agentopt.evaluate import Claim, Example, Touch, compare, example_scores, holm
+from agentopt.evaluate.claims import told_p
 from agentopt.evaluate.summary import counted
 from agentopt.run.files import RunFile, open_run
 from agentopt.run.finals import labelled, user
 from agentopt.run.setup import split_ledger
 
-__all__ = ["Side", "Versus", "compare_runs"]
+__all__ = ["Change", "Side", "Versus", "compare_all", "compare_runs"]
 
 _SPLITS = ("test", "validation", "search")
 
@@ -38,6 +42,19 @@ class Side:
     def __str__(self) -> str:
         model = f", {self.model}" if self.model else ""
         return f"{self.run} ({self.which}: {self.graph} on {self.task}{model})"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An example on which the two sides differ. Scores are means over repeats, outputs those of the first."""
+
+    example: str
+    input: JsonValue
+    target: JsonValue
+    score_a: float
+    score_b: float
+    output_a: JsonValue
+    output_b: JsonValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +78,23 @@ class Versus:
     """``b`` as the candidate, ``a`` as the baseline; None off the test split, where nothing is claimed."""
     notes: tuple[str, ...]
     """What speaks against reading it as it stands."""
+    only_a: int = 0
+    """Examples of this split that only ``a`` has evaluated; they are left out."""
+    only_b: int = 0
+    unscored: int = 0
+    """Examples that both have evaluated, and one has no score of (infrastructure errors); they are left out."""
+    changed: tuple[Change, ...] = ()
+    """Examples whose scores differ, the largest loss first."""
+    adjusted: float | None = None
+    """The p value after Holm, where several were compared with ``a`` at once; the verdict follows it."""
+    together: int = 1
+    """How many were compared with ``a`` at once."""
 
     @property
     def sentence(self) -> str:
         """The comparison in one line."""
+        if self.claim is not None and self.adjusted is not None:
+            return f"{self.claim.sentence}; Holm over {self.together} comparisons: {told_p(self.adjusted)}"
         if self.claim is not None:
             return self.claim.sentence
         why = f"no verdict: {self.split} examples are those that candidates are made and chosen by, not a test"
@@ -96,15 +126,52 @@ def compare_runs(a: str, b: str, *, split: str | None = None, runs_dir: str = "r
     with _open(a, runs_dir) as first, _open(b, runs_dir) as second:
         files = first, second
         sides = _side(a, first), _side(b, second)
-        ranges = [tuple(file.started["score_range"]) for file in files]
-        if ranges[0] != ranges[1]:
-            raise UsageError(f"{a} has scores from {ranges[0]}, {b} from {ranges[1]}: they cannot be compared")
-        chosen, pairs, outcomes = _common(sides, files, split)
-        found = compare(outcomes, "a", "b", alpha=alpha, score_range=ranges[0])
-        claim = _labelled(found, sides, files, [e for e, _ in pairs]) if chosen == "test" else None
-        notes = tuple(_notes(sides, files, chosen, pairs))
-        return Versus(*sides, chosen, found.n, found.mean_a, found.mean_b, found.difference, found.low, found.high,
-                      claim, notes)  # fmt: skip
+        return next(_compared(sides, files, split, alpha, _everybody(sides, files)))
+
+
+def compare_all(
+    names: Sequence[str], *, split: str | None = None, runs_dir: str = "runs", alpha: float = 0.05
+) -> list[list[Versus]]:
+    """Compare the first of several runs with each other one, split by split.
+
+    Where there are two or more others, the p values on a split are adjusted (Holm 1979), and a verdict holds only when
+    its adjusted p is at most ``alpha``. All of it is one use of the test examples.
+
+    Args:
+        names, split, runs_dir, alpha: as in ``compare_runs``; without ``split``, every split that a pair has.
+
+    Returns:
+        For each run but the first: its comparison with the first on each split, test first.
+
+    Raises:
+        UsageError: fewer than two runs, or a pair that cannot be compared.
+        StoreError: the split ledger cannot be written.
+    """
+    if len(names) < 2:
+        raise UsageError("one run is not compared with anything: name two or more (`agentopt runs` lists them)")
+    with ExitStack() as stack:
+        files = [stack.enter_context(_open(name, runs_dir)) for name in names]
+        sides = [_side(name, file) for name, file in zip(names, files, strict=True)]
+        everybody = _everybody(sides, files)
+        found = [
+            list(_compared((sides[0], side), (files[0], file), split, alpha, everybody))
+            for side, file in zip(sides[1:], files[1:], strict=True)
+        ]
+    if len(found) == 1:
+        return found
+    p_values = [v.claim.p for one in found for v in one if v.claim is not None and v.claim.p is not None]
+    adjusted = iter(holm(p_values))
+    return [
+        [v if v.claim is None or v.claim.p is None else _adjusted(v, next(adjusted), len(p_values), alpha) for v in one]
+        for one in found
+    ]
+
+
+def _adjusted(versus: Versus, p: float, together: int, alpha: float) -> Versus:
+    claim = versus.claim
+    if claim is not None and p > alpha and claim.verdict in ("better", "worse"):
+        claim = claim.model_copy(update={"verdict": "no improvement shown"})
+    return replace(versus, claim=claim, adjusted=p, together=together)
 
 
 def _open(name: str, runs_dir: str) -> RunFile:
@@ -123,11 +190,40 @@ def _side(name: str, file: RunFile) -> Side:
 
 Files = tuple[RunFile, RunFile]
 Pairs = Sequence[tuple[Example, Example]]
+Everybody = Mapping[str, str]
+"""All that are compared at once, with their candidates, and how the ledger names their runs."""
 
 
-def _common(sides: tuple[Side, Side], files: Files, split: str | None) -> tuple[str, Pairs, list[Outcome]]:
-    """The split to compare on, the examples that both have outcomes of there, and these, under ``a`` and ``b``."""
+def _compared(
+    sides: tuple[Side, Side], files: Files, split: str | None, alpha: float, everybody: Everybody
+) -> Iterator[Versus]:
+    """The comparison of two sides on each split that they have in common, test first."""
+    ranges = [tuple(file.started["score_range"]) for file in files]
+    tasks = [str(file.started["task"]["name"]) for file in files]
+    if tasks[0] != tasks[1]:
+        raise UsageError(
+            f"{sides[0].run} is on task {tasks[0]}, {sides[1].run} on {tasks[1]}: only runs of one task are compared"
+        )
+    if ranges[0] != ranges[1]:
+        a, b = sides
+        raise UsageError(f"{a.run} has scores from {ranges[0]}, {b.run} from {ranges[1]}: they cannot be compared")
+    for name, pairs, outcomes, alone in _common(sides, files, split):
+        found = compare(outcomes, "a", "b", alpha=alpha, score_range=ranges[0])
+        claim = _labelled(found, files, [e for e, _ in pairs], everybody) if name == "test" else None
+        yield Versus(
+            *sides, name, found.n, found.mean_a, found.mean_b, found.difference, found.low, found.high, claim,
+            tuple(_notes(sides, files, name, pairs)), *alone, found.n_excluded,
+            tuple(_changes(outcomes, pairs, ranges[0])),
+        )  # fmt: skip
+
+
+def _common(
+    sides: tuple[Side, Side], files: Files, split: str | None
+) -> Iterator[tuple[str, Pairs, list[Outcome], tuple[int, int]]]:
+    """Each split with examples that both have outcomes of: these, their outcomes under ``a`` and ``b``, and how many
+    examples only one of the two has."""
     found = [file.outcomes(side.candidate) for side, file in zip(sides, files, strict=True)]
+    any_common = False
     for name in (split,) if split else _SPLITS:
         mine = [[o for o in outcomes if o.split == name] for outcomes in found]
         if not all(mine):
@@ -137,24 +233,38 @@ def _common(sides: tuple[Side, Side], files: Files, split: str | None) -> tuple[
             [by_id[id_] for id_ in {o.example: None for o in own}] for by_id, own in zip(examples, mine, strict=True)
         ]
         pairs = _paired(*ran)
-        if pairs:
-            named = [{a.id: a.id for a, _ in pairs}, {b.id: a.id for a, b in pairs}]
-            return (
-                name,
-                pairs,
-                [
-                    o.model_copy(update={"candidate": side, "example": names[o.example]})
-                    for side, outcomes, names in zip("ab", mine, named, strict=True)
-                    for o in outcomes
-                    if o.example in names
-                ],
-            )
+        if not pairs:
+            continue
+        any_common = True
+        named = [{a.id: a.id for a, _ in pairs}, {b.id: a.id for a, b in pairs}]
+        outcomes = [
+            o.model_copy(update={"candidate": side, "example": names[o.example]})
+            for side, own, names in zip("ab", mine, named, strict=True)
+            for o in own
+            if o.example in names
+        ]
+        yield name, pairs, outcomes, (len(ran[0]) - len(pairs), len(ran[1]) - len(pairs))
+    if any_common:
+        return
     had = "; ".join(
         f"{side.run} has outcomes on {', '.join(sorted({o.split for o in outcomes})) or 'no split'}"
         for side, outcomes in zip(sides, found, strict=True)
     )
     where = f" in the {split} split" if split else ""
     raise UsageError(f"the runs have no common examples{where}: none has the same input in both ({had})")
+
+
+def _changes(outcomes: Sequence[Outcome], pairs: Pairs, score_range: tuple[float, float]) -> list[Change]:
+    """Examples that both sides have a score of, and not the same."""
+    own = [[o for o in outcomes if o.candidate == side] for side in "ab"]
+    scores = [example_scores(side, score_range) for side in own]
+    first = [{o.example: o for o in reversed(side)} for side in own]
+    changed = [
+        Change(e.id, e.input, e.target, *(s[e.id] for s in scores), *(o[e.id].output for o in first))
+        for e, _ in pairs
+        if all(e.id in s for s in scores) and scores[0][e.id] != scores[1][e.id]
+    ]
+    return sorted(changed, key=lambda c: c.score_b - c.score_a)
 
 
 def _examples(file: RunFile, split: str) -> Mapping[str, Example]:
@@ -174,14 +284,17 @@ def _paired(a: Sequence[Example], b: Sequence[Example]) -> Pairs:
     return [(e, others[key(e)]) for e in a if key(e) in others]
 
 
-def _labelled(claim: Claim, sides: tuple[Side, Side], files: Files, examples: Sequence[Example]) -> Claim:
+def _everybody(sides: Iterable[Side], files: Iterable[RunFile]) -> Everybody:
+    return {f"{user(f.store)} {s.candidate[:8]}": user(f.store) for f, s in zip(files, sides, strict=True)}
+
+
+def _labelled(claim: Claim, files: Files, examples: Sequence[Example], everybody: Everybody) -> Claim:
     """The claim with the earlier uses of its examples; this use is written down."""
     one_run = files[0].store.id == files[1].store.id
     made = files[0].claim()
     if one_run and made is not None:  # this is that claim, and its use is written already
         return claim.model_copy(update={"touches": made.touches, "touched_examples": made.touched_examples})
-    own = {user(file.store) for file in files}
-    name = " and ".join(sorted(f"{user(f.store)} {s.candidate[:8]}" for f, s in zip(files, sides, strict=True)))
+    name = " and ".join(sorted(everybody))
     places = [file.config.model_copy(update={"runs_dir": str(file.dir.parent)}) for file in files]
     ledgers = {ledger.path.resolve(): ledger for ledger in map(split_ledger, places)}
     split, inputs = digest(sorted(e.content for e in examples)), [digest(e.input) for e in examples]
@@ -189,6 +302,7 @@ def _labelled(claim: Claim, sides: tuple[Side, Side], files: Files, examples: Se
     for ledger in ledgers.values():
         earlier += ledger.touch(split, name, "compare", examples=inputs)
     # the evaluations that are compared are part of this use; so is a test of one run that has not come to its claim
+    own: Collection[str] = everybody.values()
     return labelled(claim, [t for t in earlier if t.run not in own or (t.what != "evaluate" and not one_run)])
 
 
@@ -201,6 +315,10 @@ def _notes(sides: tuple[Side, Side], files: Files, split: str, pairs: Pairs) -> 
         notes.append("the runs' tasks are not the same (name, version, scale or examples): compared on equal inputs")
     if other := sum(a.target != b.target for a, b in pairs):
         notes.append(f"{counted(other, 'example')} of {len(pairs)} have another target in {sides[1].run}")
+    repeats = [file.config.repeats for file in files]
+    if repeats[0] != repeats[1]:
+        notes.append(f"{sides[0].run} has {counted(repeats[0], 'repeat')} an example, {sides[1].run} has {repeats[1]}")
+    notes += [f"{f.dir.name} is not complete ({f.status})" for f in files if f.status in ("interrupted", "budget")]
     for side, file in zip(sides, files, strict=True):
         count = len({o.example for o in file.outcomes(side.candidate, split)})
         if count > len(pairs):
