@@ -1,7 +1,7 @@
 """Several lines of reasoning side by side, and the answer that most of them end with.
 
-Self-consistency, after Wang et al. 2022 (https://arxiv.org/abs/2203.11171, section 2). What may change: the words of the
-request (those of ``chain_of_thought``), how many samples are drawn, and how far they may differ (``temperature``).
+Self-consistency, after Wang et al. 2022 (https://arxiv.org/abs/2203.11171, section 2). What may change: the words of
+the request (those of ``chain_of_thought``), how many samples are drawn, and how far they may differ (``temperature``).
 """
 
 from __future__ import annotations

@@ -73,12 +73,31 @@ async def sight(
 ) -> Sighting:
     """Run the sentinel until every parameter has been read with its value; at most on all examples.
 
-    Once one has been read, at most on ``ENOUGH``. Its calls have a scope of their own: its values may be those of a
-    candidate that is proposed later.
+    Once one has been read, at most on ``ENOUGH``. What was not read is then tried alone, since the other value of a
+    parameter may lead the program past it (another branch, a call that has no answer here). Its calls have a scope of
+    their own: its values may be those of a candidate that is proposed later.
     """
+    seen = await _sight(cells, store, baseline, values, examples, seed)
+    if not seen.read or not seen.unread:
+        return seen
+    alone = {name: values[name] for name in seen.unread}
+    known = _known(store, baseline)
+    tried = [example for example in examples if example.id in known][: seen.examples]
+    more = await _sight(cells, store, baseline, alone, tried, seed)
+    return Sighting(seen.examples, sorted({*seen.read, *more.read}), more.unread, seen.changed or more.changed)
+
+
+async def _sight(
+    cells: Cells,
+    store: Store,
+    baseline: Candidate,
+    values: Mapping[str, JsonValue],
+    examples: Sequence[Example],
+    seed: int,
+) -> Sighting:
     records = StoreTape.known(store)
     sentinel = baseline.change(dict(values), "sentinel")
-    known = {o.example: o for o in store.cells(baseline.id) if o.repeat == 0 and o.status in ("ok", "agent_error")}
+    known = _known(store, baseline)
     read: set[str] = set()
     changed, n = False, 0
     for example in examples:
@@ -96,6 +115,11 @@ async def sight(
         if read >= values.keys() or (read and n >= ENOUGH):
             break
     return Sighting(n, sorted(read), sorted(values.keys() - read), changed)
+
+
+def _known(store: Store, baseline: Candidate) -> dict[str, Outcome]:
+    """What the baseline did on each example that it could be run on."""
+    return {o.example: o for o in store.cells(baseline.id) if o.repeat == 0 and o.status in ("ok", "agent_error")}
 
 
 class _Memory:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agentopt.workspace.checking import Problem, check
+    from agentopt.workspace.corpus import Passage, read_corpus, task_part
     from agentopt.workspace.listing import Item, items
     from agentopt.workspace.prompts import placeholders, prompt, prompt_text, read_prompt, rewrite
     from agentopt.workspace.resolve import find, load_graph, load_item, load_optimizer, load_task, names
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Item",
+    "Passage",
     "Problem",
     "Workspace",
     "builtin_root",
@@ -40,6 +42,7 @@ __all__ = [
     "placeholders",
     "prompt",
     "prompt_text",
+    "read_corpus",
     "read_prompt",
     "read_worked",
     "require_root",
@@ -48,11 +51,13 @@ __all__ = [
     "scripted",
     "search_path",
     "shots",
+    "task_part",
     "worked_turns",
 ]
 
 _HOMES = {
     "checking": "Problem check",
+    "corpus": "Passage read_corpus task_part",
     "listing": "Item items",
     "prompts": "placeholders prompt prompt_text read_prompt rewrite",
     "resolve": "find load_graph load_item load_optimizer load_task names",
