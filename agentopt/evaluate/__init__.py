@@ -20,15 +20,19 @@ if TYPE_CHECKING:
     from agentopt.evaluate.ledger import SplitLedger, Touch
     from agentopt.evaluate.metric import from_metric
     from agentopt.evaluate.noninferiority import NonInferiority, not_worse
+    from agentopt.evaluate.number_answers import stated_number
+    from agentopt.evaluate.option_answers import stated_option
     from agentopt.evaluate.patterns import contains, regex
     from agentopt.evaluate.power import minimum_detectable
     from agentopt.evaluate.protect import evaluator_hash
     from agentopt.evaluate.racing import Race
     from agentopt.evaluate.scorers import boolean, choice, exact, numeric
     from agentopt.evaluate.scoring import ScorerError, normalise
+    from agentopt.evaluate.sequences import brackets, word_list
     from agentopt.evaluate.splits import Splits, SplitSpec
     from agentopt.evaluate.stats import holm, interval
     from agentopt.evaluate.summary import Summary, example_scores, summarize
+    from agentopt.evaluate.verdicts import verdict
 
 _WHERE = {
     "aa": ("AASummary", "aa_summary"),
@@ -43,9 +47,13 @@ _WHERE = {
     "patterns": ("contains", "regex"),
     "scorers": ("boolean", "choice", "exact", "numeric"),
     "scoring": ("ScorerError", "normalise"),
+    "sequences": ("brackets", "word_list"),
     "splits": ("SplitSpec", "Splits"),
+    "number_answers": ("stated_number",),
+    "option_answers": ("stated_option",),
     "stats": ("holm", "interval"),
     "summary": ("Summary", "example_scores", "summarize"),
+    "verdicts": ("verdict",),
 }
 
 __all__ = [
@@ -64,6 +72,7 @@ __all__ = [
     "Touch",
     "aa_summary",
     "boolean",
+    "brackets",
     "choice",
     "claim",
     "compare",
@@ -80,8 +89,12 @@ __all__ = [
     "not_worse",
     "numeric",
     "regex",
+    "stated_number",
+    "stated_option",
     "summarize",
     "task",
+    "verdict",
+    "word_list",
 ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -83,7 +83,12 @@ class Splits:
 
 
 def make_splits(
-    examples: Sequence[Example], spec: SplitSpec, *, limit: int | None = None, task: str = "task"
+    examples: Sequence[Example],
+    spec: SplitSpec,
+    *,
+    limit: int | None = None,
+    task: str = "task",
+    test_only: Collection[str] = (),
 ) -> Splits:
     """Cut ``examples`` into disjoint splits.
 
@@ -93,18 +98,22 @@ def make_splits(
         limit: at most so many examples over all three splits, taken in proportion from the start of each, so that
             every split of a smaller limit is a part of the same split without one.
         task: the name in error messages.
+        test_only: ids of the examples that are published as test set. When there are any, the test split is drawn from
+            them, search and validation from the others that are not near-identical to one of them, and a fraction is a
+            share of its own part.
 
     Raises:
         UsageError: a split that is wanted would be empty.
     """
-    sizes = spec.sizes(len(examples))
-    if sum(sizes.values()) > len(examples):
-        raise UsageError(
-            f"task {task!r} has {len(examples)} examples, its splits ask for {_told(sizes)};"
-            " give more examples or ask for fewer"
-        )
-    units = _stratified(_units(examples), spec.seed)
-    parts = _dealt(units, sizes)
+    if test_only:
+        held = [e for e in examples if e.id in test_only]
+        known = {_same(e.input) for e in held}
+        free = [e for e in examples if e.id not in test_only and _same(e.input) not in known]
+        parts, units = _cut(free, spec, ("search", "validation"), task)
+        test, more = _cut(held, spec, ("test",), task)
+        parts, units = {**parts, **test}, units + more
+    else:
+        parts, units = _cut(examples, spec, NAMES, task)
     if limit is not None:
         if limit < 1:
             raise UsageError(f"limit is {limit}; it must be at least 1")
@@ -113,10 +122,33 @@ def make_splits(
     if empty:
         left = "" if limit is None else f" with limit={limit}"
         raise UsageError(
-            f"task {task!r} has {len(examples)} examples ({len(units)} after grouping near-identical ones){left}:"
+            f"task {task!r} has {len(examples)} examples ({units} after grouping near-identical ones){left}:"
             f" none is left for {' and '.join(empty)}; give more examples, or set that split to 0 in SplitSpec"
         )
     return Splits(**{name: tuple(part) for name, part in parts.items()})
+
+
+def _cut(
+    examples: Sequence[Example], spec: SplitSpec, names: Sequence[SplitName], task: str
+) -> tuple[dict[SplitName, list[Example]], int]:
+    """The splits ``names`` of these examples, and how many examples there are after grouping near-identical ones."""
+    others = {name: type(getattr(spec, name))(0) for name in NAMES if name not in names}
+    wanted = {name: getattr(spec, name) for name in names}
+    sizes = dict.fromkeys(NAMES, 0)
+    if any(wanted.values()):
+        sizes = SplitSpec.model_construct(**{**wanted, **others}, seed=spec.seed).sizes(len(examples))
+    if sum(sizes.values()) > len(examples):
+        raise UsageError(
+            f"task {task!r} has {len(examples)} examples{'' if len(names) == len(NAMES) else f' for {_list(names)}'},"
+            f" its splits ask for {_told(sizes)}; give more examples or ask for fewer"
+        )
+    units = _stratified(_units(examples), spec.seed)
+    parts = _dealt(units, sizes)
+    return {name: parts[name] for name in names}, len(units)
+
+
+def _list(names: Sequence[str]) -> str:
+    return " and ".join(names)
 
 
 def _apportion(weights: dict[SplitName, float], n: int, total: float) -> dict[SplitName, int]:

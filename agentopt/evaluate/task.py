@@ -100,6 +100,8 @@ class Task:
     split: SplitSpec = field(default_factory=SplitSpec)
     notes: tuple[str, ...] = ()
     """What was noticed about the examples."""
+    test_only: frozenset[str] = frozenset()
+    """Ids of the examples that are published as a test set: they are never searched on, and only they are tested on."""
 
     def __post_init__(self) -> None:
         low, high = (float(v) for v in self.score_range)
@@ -135,7 +137,7 @@ class Task:
             UsageError: a split would be empty.
         """
         spec = self.split if seed is None else self.split.model_copy(update={"seed": seed})
-        return make_splits(self.examples, spec, limit=limit, task=self.name)
+        return make_splits(self.examples, spec, limit=limit, task=self.name, test_only=self.test_only)
 
     def score(self, example: Example, output: Any, trace: Any = None) -> Feedback:
         """What the scorer says of ``output``; a ``ScorerError`` (no score) when the scorer fails.

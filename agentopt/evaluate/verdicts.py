@@ -1,0 +1,185 @@
+"""The scorer of questions with two answers: yes or no, true or false, valid or invalid."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from agentopt.core.values import Feedback
+from agentopt.errors import UsageError
+from agentopt.evaluate.answers import Unreadable
+from agentopt.evaluate.reading import Statement, read_statement
+from agentopt.evaluate.scorers import right, short, type_of, wrong
+from agentopt.evaluate.task import Example
+
+__all__ = ["verdict"]
+
+_UNDECIDED = re.compile(
+    r"\bwhether\b|\bunclear\b|\bunsure\b|\buncertain\b|\bunknown\b|\bdepends\b|\bneither\b"
+    r"|\bnot (?:clear|sure|certain|known|possible to|enough)\b|\b(?:do|does|did) ?n[o'’]t know\b|\bdo not know\b"
+    r"|\b(?:cannot|can ?not|can['’]t|could not|unable to|impossible to) (?:\w+ )?"
+    r"(?:say|tell|determine|decide|answer|know|be (?:determined|decided|said|known|answered|evaluated))",
+    re.IGNORECASE,
+)
+_NOT_A_NO = (
+    r"(?!\s+(?:doubt|idea|clue|answer|way|matter|problem|one|information|question|need|reason|conclusion|opinion"
+    r"|comment|evidence|data|context|such|verdict|decision)\b)"
+)
+_A_NO = r"(?=\s*(?:$|[.,;:!?)\]}\"'”*/—–-]|(?:because|since|as|and|or|but|in|for|here|to|by|under|when|given)\b))"
+_NEGATED = r"(?:\bnot|n['’]t|\bnever|\bhardly)\s+(?:[a-z]+\s+){0,2}?$"
+_NOT_DIRECTLY = r"(?:\bnot|n['’]t|\bnever)\s+\(?\s*$"
+_IS_NOT = r"(?:\b(?:is|are|was) not|n['’]t)\s+$"
+_CONCLUDES = r"(?:\bis|\bare|\bto|\bbe|\bas|=|≡|->|→|⇒|:|\banswer|\bsay|\bget|\breturns?|\bgives?)\s*[\"'“(]?$"
+
+
+class _Word(NamedTuple):
+    """A mention of a verdict."""
+
+    value: bool
+    start: int
+    end: int
+    part: bool
+    """Whether it stands in an expression ("not True"), of which it is not the value."""
+
+
+@dataclass(frozen=True)
+class verdict:
+    """The reply decides as the target does, between one word and its opposite.
+
+    Labels are whole words: "invalid" is not "valid", "I do not know" and "nothing" are not "no". A reply that opens
+    with its verdict ("Yes, nothing is wrong") means that verdict. "Not valid" is the opposite of "valid". A reply that
+    names both, or does not decide, is wrong unless it clearly ends with one.
+
+    Args:
+        positive, negative: the two targets; upper and lower case do not matter.
+        also_positive, also_negative: other words for them.
+
+    >>> score = verdict("valid", "invalid")
+    >>> [score(Example(input="q", target="valid"), t).score for t in ("valid", "invalid", "valid or invalid")]
+    [1.0, 0.0, 0.0]
+    """
+
+    positive: str = "yes"
+    negative: str = "no"
+    also_positive: tuple[str, ...] = ()
+    also_negative: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        words = [w.casefold() for w in (*self._positives, *self._negatives)]
+        if len(set(words)) < len(words) or not all(w.strip() for w in words):
+            raise UsageError(f"verdict: {words} are not different words")
+
+    @property
+    def _positives(self) -> tuple[str, ...]:
+        return (self.positive, *self.also_positive)
+
+    @property
+    def _negatives(self) -> tuple[str, ...]:
+        return (self.negative, *self.also_negative)
+
+    def __call__(self, example: Example, output: Any) -> Feedback:
+        target = example.target
+        if isinstance(target, bool):
+            wanted = target
+        elif isinstance(target, str) and target.casefold() in (self.positive.casefold(), self.negative.casefold()):
+            wanted = target.casefold() == self.positive.casefold()
+        else:
+            both = f"{self.positive!r} nor {self.negative!r}"
+            raise UsageError(f"verdict: the target of example {example.id} is {short(target)}, neither {both}")
+        expected = self.positive if wanted else self.negative
+        if isinstance(output, bool):
+            given = output
+        elif not isinstance(output, str):
+            return wrong(
+                f"the output is {type_of(output)} ({short(output, 60)}), not {self.positive} or {self.negative}"
+            )
+        else:
+            try:
+                given = self.read(output)
+            except Unreadable as error:
+                ask = f"'Answer: {self.positive}' or 'Answer: {self.negative}'"
+                return wrong(f"{error}; end with one line {ask} (expected {expected})")
+        if given is wanted:
+            return right()
+        return wrong(f"the answer read is {self.positive if given else self.negative}, expected {expected}")
+
+    def read(self, reply: str) -> bool:
+        """Whether a reply says the positive word.
+
+        Raises:
+            Unreadable: neither, both, or undecided.
+        """
+        statement = read_statement(reply)
+        for text in dict.fromkeys((statement.text, statement.line)):
+            leading = self._leading(text)
+            if leading is not None:
+                return leading
+        found = self._all(statement.text)
+        if _UNDECIDED.search(statement.text):
+            raise Unreadable(f"{short(statement.text, 60)} does not decide")
+        if found and all(word.part for word in found):
+            raise Unreadable(f"{short(statement.text, 60)} is an expression and not its value")
+        if len({word.value for word in found}) == 1:
+            return found[0].value
+        if found:
+            return self._ends_with(statement, found)
+        opening = None if statement.marked else self._opening(statement.reply)
+        if opening is None:
+            raise Unreadable(f"{short(statement.text, 60)} says neither {self.positive} nor {self.negative}")
+        return opening
+
+    def _word(self, words: tuple[str, ...], *, leading: bool = True) -> str:
+        longest = sorted(words, key=len, reverse=True)
+        after_no = _NOT_A_NO if leading else _A_NO
+        return "|".join(re.escape(w) + (after_no if w.casefold() == "no" else "") for w in longest)
+
+    def _leading(self, text: str) -> bool | None:
+        """The verdict with which a text opens and which it does not offer as one of two."""
+        text = text.strip(" \t\"'“”‘’([*_.-").removeprefix("#").strip()
+        for value, words in ((False, self._negatives), (True, self._positives)):
+            match = re.match(rf"(?:{self._word(words)})(?![\w'’-]|\s*(?:/|or\b|and\b|nor\b|\?))", text, re.IGNORECASE)
+            if match is None:
+                continue
+            rest = text[match.end() :]
+            simple = match.group().casefold() in ("yes", "no")
+            if simple or re.match(r"\s*(?:$|[.,;:!)\"'”’*-])", rest):
+                other = self._word(self._positives if not value else self._negatives)
+                if re.search(rf"(?:\bor|\bbut|\bthough|/)\s+(?:also\s+)?(?:{other})\b", rest, re.IGNORECASE):
+                    raise Unreadable(f"{short(text, 60)} names both")
+                return value
+        return None
+
+    def _all(self, text: str) -> list[_Word]:
+        """Every mention of a verdict; "is not valid" is a mention of its opposite."""
+        found: list[_Word] = []
+        negatives, positives = (self._word(w, leading=False) for w in (self._negatives, self._positives))
+        pattern = rf"(?<![\w-])(?<!\bin )(?:(?P<n>{negatives})|(?P<p>{positives}))(?![\w-])"
+        for match in re.finditer(pattern, text, re.IGNORECASE):
+            before, kind = text[: match.start()], match.group().casefold()
+            form = _NOT_DIRECTLY if kind in ("true", "false") else _NEGATED
+            negated = re.search(form, before, re.IGNORECASE) is not None
+            if negated and kind in ("yes", "no"):
+                raise Unreadable(f"{short(text, 60)} does not decide")
+            part = negated and kind in ("true", "false") and not re.search(_IS_NOT, before, re.IGNORECASE)
+            found.append(
+                _Word((match["p"] is not None) is not (negated and not part), match.start(), match.end(), part)
+            )
+        return found
+
+    def _ends_with(self, statement: Statement, found: list[_Word]) -> bool:
+        """The verdict that a statement with both words clearly concludes with."""
+        bold = [v for b in statement.bold if b in statement.text for v, *_ in self._all(b)]
+        if len(bold) == 1:
+            return bold[0]
+        value, start, end, _ = found[-1]
+        text = statement.text
+        if re.fullmatch(r"[\s.!\"'”’)*_]*", text[end:]) and re.search(_CONCLUDES, text[:start], re.IGNORECASE):
+            return value
+        raise Unreadable(f"{short(text, 60)} names both {self.positive} and {self.negative}")
+
+    def _opening(self, reply: str) -> bool | None:
+        """The verdict that stands alone at the start of a reply whose end says none."""
+        lines = [line for line in reply.splitlines() if line.strip()]
+        leads = [v for line in lines if (v := self._leading(line)) is not None]
+        return leads[0] if leads and len(set(leads)) == 1 and self._leading(lines[0]) is not None else None
