@@ -8,9 +8,10 @@ STAMP  := $(VENV)/.agentopt
 AGENT  ?= qwen2.5-coder-0.5b
 OPTIMIZER ?= qwen2.5-coder-1.5b
 SEED   ?= 0
+SEEDS  ?= 8
 JOBS   ?= auto
 
-.PHONY: help test lint types layers pytest weights try-weights test-model test-slow demo bench bench-full docs wheel clean
+.PHONY: help test lint types layers pytest weights try-weights test-model test-slow demo bench bench-optimizers bench-full docs wheel clean
 
 help:  ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,8 +79,12 @@ demo: $(STAMP)/local  ## Optimize an agent on a real local model, and show what 
 bench: $(STAMP)/dev  ## The kernel beside other tracers
 	$(BIN)/python tests/benchmarks/kernel.py
 
-bench-full: bench  ## The kernel, and OptoPrime on numerical problems with a real model
+bench-optimizers: $(STAMP)/dev  ## Optimizers side by side: what is missing of the core table (MINUTES=60 stops in time)
+	$(BIN)/python tests/benchmarks/optimizers.py $(if $(MINUTES),--minutes $(MINUTES))
+
+bench-full: bench  ## All benchmarks with a real model, optimizers with SEEDS seeds each (goes on where it stopped)
 	$(BIN)/python tests/benchmarks/numerical.py
+	$(BIN)/python tests/benchmarks/optimizers.py --full --seeds $(SEEDS) $(if $(MINUTES),--minutes $(MINUTES))
 
 docs: $(STAMP)/dev  ## The API reference, from the docstrings
 	$(BIN)/python docs/make_api.py

@@ -1,0 +1,88 @@
+"""Counts calls and tokens by role, and keeps each role to its number of calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from agentopt.errors import BudgetExhausted
+from agentopt.llm.types import Request, Response
+
+ROLES = ("agent", "optimizer")
+
+
+class Counts:
+    """What a search has used, by role; the clients of one search share it.
+
+    Args:
+        limits: calls by role; a role that is not named has no limit.
+    """
+
+    def __init__(self, limits: Mapping[str, int] | None = None) -> None:
+        self.limits = dict(limits or {})
+        self.by_role = {role: {"calls": 0, "input_tokens": 0, "output_tokens": 0, "refused": 0} for role in ROLES}
+
+    def take(self, role: str) -> None:
+        """Count a call before it is made.
+
+        Raises:
+            BudgetExhausted: the role has had its calls.
+        """
+        mine = self.by_role[role]
+        if mine["calls"] >= self.limits.get(role, 1 << 60):
+            mine["refused"] += 1
+            raise BudgetExhausted("calls", f"the {role} has had its {self.limits[role]} calls")
+        mine["calls"] += 1
+
+    def add(self, role: str, response: Response) -> None:
+        """Count what came."""
+        self.by_role[role]["input_tokens"] += response.usage.input_tokens
+        self.by_role[role]["output_tokens"] += response.usage.output_tokens
+
+
+class Counted:
+    """A client that counts on the account of a role.
+
+    Args:
+        client: answers; shared by all searches and closed by whoever made it.
+        model: the model to ask for.
+        counts: the account.
+        role: whose calls these are.
+    """
+
+    def __init__(self, client: Any, model: str, counts: Counts, role: str) -> None:
+        self.client, self.model, self.counts, self.role = client, model, counts, role
+        self.endpoint = str(getattr(client, "endpoint", model))
+        self.price = (0.0, 0.0)
+
+    async def complete(self, request: Request) -> Response:
+        """Ask, when the role has a call left."""
+        self.counts.take(self.role)
+        response: Response = await self.client.complete(request.model_copy(update={"model": self.model}))
+        self.counts.add(self.role, response)
+        return response
+
+
+class Clients:
+    """The models behind a comparison, each loaded once."""
+
+    def __init__(self, ready: Mapping[str, Any] | None = None) -> None:
+        self._ready = dict(ready or {})
+        self._made: list[Any] = []
+        self._lock = asyncio.Lock()
+
+    async def get(self, model: str) -> Any:
+        """The client of a model."""
+        from agentopt.llm.providers import resolve
+
+        async with self._lock:
+            if model not in self._ready:
+                self._ready[model] = resolve(model)
+                self._made.append(self._ready[model])
+            return self._ready[model]
+
+    async def aclose(self) -> None:
+        """Close what was made here."""
+        for client in self._made:
+            await client.aclose()

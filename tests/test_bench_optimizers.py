@@ -1,0 +1,334 @@
+"""The comparison of optimizers counts, pairs and stops as it says: with a scripted model, and peers where they are."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentopt.llm.types import Request
+from agentopt.testing import ScriptedLLM
+
+sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
+import optimizers as bench  # type: ignore[import-not-found]
+import optimizers_ours as ours  # type: ignore[import-not-found]
+import optimizers_peers as peers  # type: ignore[import-not-found]
+import optimizers_protocol as protocol  # type: ignore[import-not-found]
+import optimizers_table as table  # type: ignore[import-not-found]
+from optimizers_counting import Clients, Counts  # type: ignore[import-not-found]
+from optimizers_referee import Numbers, OutOfEvaluations, Referee, judge_texts  # type: ignore[import-not-found]
+
+SIZES = protocol.Sizes(0, 8, 6, 60, 20, 512, 60.0, 2, 3, seeds=(0,))
+WORKING = {e.input: e.meta["working"] for e in protocol.TEXT_TASKS["bills"].load().examples}
+
+
+class Script:
+    """Right on every third bill, and on all where the request says "step"; as optimizer it says so in any form."""
+
+    def __init__(self) -> None:
+        self.asked: list[Request] = []
+        self.llm = ScriptedLLM(self.says)
+        self.clients = Clients({protocol.SMALL: self.llm, protocol.LARGE: self.llm})
+
+    def says(self, request: Request) -> Any:
+        self.asked.append(request)
+        last = str(request.messages[-1].content)
+        problem = last.rpartition("\n\n")[2]
+        if request.role == "agent":
+            lucky = int(hashlib.sha256(problem.encode()).hexdigest(), 16) % 3 == 0
+            return WORKING[problem] if lucky or "step" in last else "0 - 1"
+        number = len(self.asked)
+        if request.json_schema and request.json_schema != {"type": "object"}:
+            return self.filled(request.json_schema, number)
+        if "#Variables" in last:
+            names = re.findall(r"^\((?:int|str)\) (\w+)=", last.partition("#Variables")[2], re.M)
+            told = {n: f"Go step by step {number}." if n.startswith("instr") else number % 20 for n in names}
+            return json.dumps({"reasoning": "none", "suggestion": told})
+        if "proposed_instruction" in str(request.messages):
+            return f"[[ ## proposed_instruction ## ]]\nWork step by step {number}.\n\n[[ ## completed ## ]]"
+        return f"```\nWrite it step by step {number}\n```"
+
+    def filled(self, schema: Any, number: int) -> Any:
+        if "properties" in schema:
+            return {k: self.filled(v, number) for k, v in schema["properties"].items()}
+        if schema.get("type") in ("number", "integer"):
+            return number % 20
+        return f"Think step by step, variant {'abcdefghijklmnop'[number % 16]}, and write one expression."
+
+
+@pytest.fixture
+def script() -> Script:
+    return Script()
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def needs(peer: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(
+        not peers.is_ready(peer), reason=f"the environment of {peer} is not made: python tests/benchmarks/optimizers.py"
+    )
+
+
+# -- cells ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_splits_are_apart_and_the_test_is_the_same_for_all_seeds() -> None:
+    tests = set()
+    for seed in range(3):
+        cut = protocol.data("bills", seed, protocol.Sizes())
+        parts = [{e.id for e in part} for part in (cut.search, cut.validation, cut.test)]
+        assert [len(p) for p in parts] == [30, 20, 200]
+        assert not parts[0] & parts[1] and not (parts[0] | parts[1]) & parts[2]
+        assert {e.id for e in cut.task.splits().search} == parts[0]
+        assert {e.id for e in cut.whole.splits().test} == parts[2]
+        tests.add(frozenset(parts[2]))
+    assert len(tests) == 1
+
+
+async def test_the_start_is_tested_on_every_test_example_and_costs_no_search(script: Script) -> None:
+    line = await bench.run(protocol.Cell("bills", "start", 0), SIZES, script.clients, [])
+    cut = protocol.data("bills", 0, SIZES)
+    lucky = [int(hashlib.sha256(e.input.encode()).hexdigest(), 16) % 3 == 0 for e in cut.test]
+    assert line["outcomes"] == {e.id: float(ok) for e, ok in zip(cut.test, lucky, strict=True)}
+    assert line["spend"]["agent"]["calls"] == 0 and line["test_spend"]["calls"] == 200 == script.llm.calls
+
+
+@pytest.mark.parametrize("name", ["random", "paraphrase", "optoprime", "opro"])
+async def test_ours_keeps_to_its_calls_and_is_tested_outside_of_them(name: str, script: Script) -> None:
+    if not protocol.method(name).there:
+        pytest.skip(f"{name} is not there yet")
+    line = await bench.run(protocol.Cell("bills", name, 0), SIZES, script.clients, [])
+    assert "step" in line["values"]["instruction"] and set(line["outcomes"].values()) == {1.0}
+    agent, optimizer = line["spend"]["agent"], line["spend"]["optimizer"]
+    assert 0 < agent["calls"] <= 60 and 0 < optimizer["calls"] <= 20 and line["test_spend"]["calls"] == 200
+    assert agent["calls"] + 200 == sum(r.role == "agent" for r in script.asked)
+    assert optimizer["calls"] == sum(r.role == "optimizer" for r in script.asked)
+    tests = {e.input for e in protocol.data("bills", 0, SIZES).test}
+    assert not any(problem in str(r.messages) for r in script.asked if r.role == "optimizer" for problem in tests)
+
+
+async def test_a_search_that_changed_nothing_has_the_outcomes_of_the_start(script: Script) -> None:
+    start = await bench.run(protocol.Cell("bills", "start", 0), SIZES, script.clients, [])
+    stubborn = protocol.Sizes(0, 8, 6, 60, 0, 512, 60.0, 2, 3, seeds=(0,))  # an optimizer without a call to make
+    line = await bench.run(protocol.Cell("bills", "random", 0), stubborn, script.clients, [start])
+    assert line["values"] == start["values"] and line["as"] == ["start", 0]
+    assert line["outcomes"] == start["outcomes"] and line["test_spend"]["calls"] == 0
+    again = await bench.run(protocol.Cell("bills", "start again", 0), SIZES, script.clients, [start])
+    assert "as" not in again and again["test_spend"]["calls"] == 200
+
+
+async def test_what_is_there_is_not_run_again(script: Script, tmp_path: Path) -> None:
+    options = argparse.Namespace(
+        only="task=bills,method=start,method=random", out=str(tmp_path), minutes=None, full=False
+    )
+    options.strict, options.verbose = True, False
+    await bench.fill(options, SIZES, script.clients)
+    calls = script.llm.calls
+    assert calls > 200
+    (tmp_path / "optimizers.jsonl").open("a").write('{"task": "bills", "meth')  # a kill while a line was written
+    await bench.fill(options, SIZES, script.clients)
+    assert script.llm.calls == calls
+    page = bench.write_table(tmp_path, SIZES)
+    assert "2 of " in page and "- bills / gepa / seed 0" in page and "| random | ours | instruction | 1.000" in page
+
+
+# -- peers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "who"),
+    [("gepa", "gepa"), ("miprov2", "dspy"), ("miprov2 with demos", "dspy"), ("trace", "trace-opt")],
+)
+@pytest.mark.parametrize("calls", [60, 33])
+async def test_a_peer_searches_through_the_gateway_and_ends_with_its_budget(
+    name: str, who: str, calls: int, script: Script
+) -> None:
+    if not peers.is_ready(who):
+        pytest.skip(f"the environment of {who} is not made: python tests/benchmarks/optimizers.py makes it")
+    sizes = protocol.Sizes(0, 8, 6, calls, 60, 512, 100.0, 2, 3, seeds=(0,))
+    line = await bench.run(protocol.Cell("bills", name, 0), sizes, script.clients, [])
+    if calls == 60 or name == "gepa":
+        assert "step" in line["values"]["instruction"] and set(line["outcomes"].values()) == {1.0}
+    if calls == 33 and who == "dspy":
+        assert line["ended"].startswith("budget") and line["spend"]["agent"]["calls"] == 33
+    agent = line["spend"]["agent"]
+    assert 0 < agent["calls"] <= calls and 0 < line["spend"]["optimizer"]["calls"] <= 60
+    assert agent["calls"] + 200 == sum(r.role == "agent" for r in script.asked)
+    searched = [r for r in script.asked if r.role == "agent"]
+    assert {r.temperature for r in searched} == {0.0} and {r.max_tokens for r in searched} == {48}
+    tests = {e.input for e in protocol.data("bills", 0, sizes).test}
+    before = searched[: agent["calls"]]
+    assert not any(problem in str(r.messages) for r in before for problem in tests)
+
+
+@needs("trace-opt")
+@pytest.mark.slow
+async def test_trace_on_numbers_has_as_many_candidates_as_anybody(script: Script) -> None:
+    line = await bench.run(protocol.Cell("numerical", "trace", 0), SIZES, script.clients, [])
+    assert sorted(line["outcomes"]) == ["0", "1"] and line["more"]["used"] == [3, 3]
+    assert line["spend"]["optimizer"]["calls"] == sum(r.role == "optimizer" for r in script.asked) >= 6
+
+
+async def test_random_on_numbers_asks_nobody(script: Script) -> None:
+    line = await bench.run(protocol.Cell("numerical", "random", 0), SIZES, script.clients, [])
+    assert line["more"]["used"] == [3, 3] and script.llm.calls == 0 and min(line["outcomes"].values()) > 0
+
+
+def test_what_a_peer_wrote_down_last_is_its_result(tmp_path: Path) -> None:
+    path = tmp_path / "progress.jsonl"
+    told = [{"values": {"instruction": "a"}, "score": 0.2}, {"values": {"instruction": "b"}, "score": 0.4}]
+    path.write_text("".join(json.dumps(line) + "\n" for line in told))
+    cut = peers.read_progress(path, None, "")
+    assert (cut.values, cut.score, cut.ended) == ({"instruction": "b"}, 0.4, "ended by the clock")
+    with pytest.raises(RuntimeError, match="no word\nTraceback"):
+        peers.read_progress(path, 1, "Traceback")
+    path.open("a").write(json.dumps({"ended": "failed: KeyError", "failed": True}) + "\n")
+    with pytest.raises(RuntimeError, match="failed: KeyError"):
+        peers.read_progress(path, 1, "")
+
+
+# -- the referee ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def referee() -> Iterator[Referee]:
+    with Referee(judge_texts(protocol.data("bills", 0, SIZES))) as served:
+        yield served
+
+
+def post(referee: Referee, body: Any, key: str = "") -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {key or referee.key}"}
+    request = urllib.request.Request(referee.url, json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        found: dict[str, Any] = json.loads(answer.read())
+        return found
+
+
+def test_the_referee_scores_like_the_agent_and_knows_no_test_example(referee: Referee) -> None:
+    cut = protocol.data("bills", 0, SIZES)
+    example = cut.search[0]
+    assert post(referee, {"example": example.id, "reply": f"Answer: {example.meta['working']}"})["score"] == 1.0
+    wrong = post(referee, {"example": example.id, "reply": "1 + 1"})
+    assert wrong["score"] == 0.0 and example.meta["working"] in wrong["text"]
+    assert post(referee, {"example": example.id, "reply": "no idea"})["score"] == 0.0
+    for body, key, status in (
+        ({"example": cut.test[0].id, "reply": "1"}, "", 400),
+        ({"example": example.id, "reply": "1"}, "wrong", 401),
+    ):
+        with pytest.raises(urllib.error.HTTPError) as problem:
+            post(referee, body, key)
+        assert problem.value.code == status
+        problem.value.close()
+
+
+def test_numbers_are_counted_and_only_sound_ones_are_found() -> None:
+    judge = Numbers(SIZES)
+    solution = judge.tasks[0].examples[0].meta["solution"]
+    assert isinstance(solution, dict)
+    start = judge.problems()[0]["start"]
+    before = judge.best[0]
+    assert judge({"problem": 0, "values": start})["left"] == 3
+    outside = judge({"problem": 0, "values": dict.fromkeys(solution, 1000)})
+    assert outside["left"] == 2 and judge.best[0] == before
+    assert judge({"problem": 0, "values": solution})["score"] == 1.0 == judge.best[0]
+    judge({"problem": 0, "values": dict.fromkeys(solution, 1)})
+    with pytest.raises(OutOfEvaluations):
+        judge({"problem": 0, "values": dict.fromkeys(solution, 2)})
+    assert judge.best[0] == 1.0 and judge.used == [3, 0]
+
+
+def test_a_role_has_so_many_calls_and_no_more() -> None:
+    counts = Counts({"agent": 2})
+    counts.take("agent")
+    counts.take("agent")
+    with pytest.raises(Exception, match="had its 2 calls"):
+        counts.take("agent")
+    counts.take("optimizer")
+    assert counts.by_role["agent"]["calls"] == 2 and counts.by_role["agent"]["refused"] == 1
+
+
+# -- the table -----------------------------------------------------------------------------------------------------
+
+
+def line(method: str, seed: int, right: set[int], n: int = 20, **more: Any) -> dict[str, Any]:
+    spent = {"calls": 1, "input_tokens": 1, "output_tokens": 1}
+    return {
+        "task": "bills", "method": method, "seed": seed, "outcomes": {str(i): float(i in right) for i in range(n)},
+        "spend": {"agent": spent, "optimizer": spent}, "seconds": 1.0, "more": {}, "machine": "one",
+        "values": {"instruction": method}, "protocol": table.protocol_hash(protocol.Sizes(), "bills", method),
+        "code": "one", **more,
+    }  # fmt: skip
+
+
+def test_pairs_average_over_seeds_first_and_holm_is_within_a_family() -> None:
+    lines = [line("start", 0, set(range(4)))]
+    for seed in range(3):
+        lines.append(line("optoprime", seed, set(range(14))))
+        lines.append(line("gepa", seed, {0, 1, 2, 3, 4} if seed else {0}))
+    found = {(r["a"], r["b"]): r for r in table.comparisons("bills", lines, (0, 1, 2))}
+    best = found["optoprime", "start"]
+    assert best["n"] == 20 and best["difference"] == pytest.approx(0.5)
+    assert best["p"] == pytest.approx(2 / 2**10)  # ten examples differ, all one way
+    assert best["p_holm"] == pytest.approx(2 * best["p"]) and best["verdict"] == "ahead"
+    peer = found["gepa", "start"]
+    assert peer["by_seed"] == pytest.approx([-0.15, 0.05, 0.05]) and peer["verdict"] == "not shown"
+    assert peer["difference"] == pytest.approx(-1 / 60)
+    across = found["optoprime", "gepa"]
+    assert across["family"] == table.FAMILIES[1] and across["p_holm"] == across["p"] and across["verdict"] == "ahead"
+
+
+def test_nothing_is_shown_before_all_seeds_are_there() -> None:
+    lines = [line("start", 0, set()), line("optoprime", 0, set(range(20))), line("gepa", 1, set())]
+    found = {(r["a"], r["b"]): r for r in table.comparisons("bills", lines, (0, 1, 2))}
+    assert found["optoprime", "start"]["p"] < 1e-5 and found["optoprime", "start"]["verdict"] == "not shown"
+    assert ("optoprime", "gepa") not in found  # no seed that both have
+
+
+def test_lines_of_another_protocol_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "optimizers.jsonl"
+    rows = [line("start", 0, {1}), line("start", 0, {2}), line("gepa", 0, {1}, protocol="other")]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"cut')
+    kept = table.read_lines(path, protocol.Sizes())
+    assert [(k["method"], k["outcomes"]["1"]) for k in kept] == [("start", 1.0)]
+
+
+def test_more_seeds_go_on_with_the_same_protocol() -> None:
+    def told(sizes: Any, task: str = "bills", name: str = "gepa") -> str:
+        return str(protocol.protocol_hash(sizes, task, name))
+
+    core = protocol.Sizes()
+    assert told(core) == told(protocol.Sizes(seeds=tuple(range(9))))
+    assert len({told(core), told(protocol.Sizes(agent_calls=400)), told(core, "mail"), told(core, name="opro")}) == 4
+
+
+def test_the_agent_and_the_peers_make_the_same_turns() -> None:
+    from optimizers_peer import turns  # type: ignore[import-not-found]
+
+    demos = [{"input": "p1", "output": "r1"}]
+    told = turns("Do {{this}}.", "p2", demos)
+    template = str(ours_request("Do {{this}}."))
+    assert [t["content"] for t in told] == [template.replace("{{problem}}", "p1"), "r1", "Do { {this} }.\n\np2"]
+
+
+def ours_request(instruction: str) -> Any:
+    from optimizers_agents import request  # type: ignore[import-not-found]
+
+    return request(instruction)
+
+
+def test_the_start_is_the_agents_own_text() -> None:
+    cut = protocol.data("bills", 0, SIZES)
+    assert ours.start_values(cut) == {"instruction": protocol.start_text("bills"), "demos": []}
