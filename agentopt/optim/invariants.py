@@ -23,7 +23,10 @@ from agentopt.optim.frame import PLACEHOLDER, marks, split
 
 __all__ = ["META_PROMPTS", "RULES", "Violation", "check", "check_value", "known"]
 
-META_PROMPTS = ("meta/optoprime", "meta/paraphrase", "meta/random_instruction")
+META_PROMPTS = (
+    "meta/optoprime", "meta/paraphrase", "meta/random_instruction",
+    "meta/opro_full", "meta/opro_short", "meta/opro_paper", "meta/opro_tags", "meta/opro_continue",
+)  # fmt: skip
 """Prompt files whose wording must not show up in a proposal."""
 
 _WORD = re.compile(r"\w+(?:'\w+)?")

@@ -12,6 +12,7 @@ from agentopt.optim.base import Optimizer
 __all__ = ["BUILTIN", "make"]
 
 BUILTIN = {
+    "opro": "agentopt.optim.opro.optimizer:OPRO",
     "demos": "agentopt.optim.demos:DemoSearch",
     "optoprime": "agentopt.optim.optoprime.optimizer:OptoPrimeOptimizer",
     "paraphrase": "agentopt.optim.paraphrase:ParaphraseBest",
