@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agentopt.errors import UsageError
+from agentopt.workspace.listing import Item
 from agentopt.workspace.resolve import find, load_item
+from agentopt.workspace.roots import Workspace, search_path
 
 __all__ = ["Passage", "read_corpus", "task_part"]
 
@@ -42,7 +44,7 @@ def read_corpus(name: str) -> tuple[Passage, ...]:
     elif path.suffix == ".jsonl":
         found = [_passage(line, f"{name}:{i}") for i, line in enumerate(_read(path).splitlines(), 1) if line.strip()]
     else:
-        return _made(name)
+        return _made(name, tuple(search_path()))
     if not found:
         raise UsageError(f"corpus {name} is empty: a folder has .md or .txt files, a .jsonl file one object a line")
     return tuple(found)
@@ -55,11 +57,17 @@ def task_part(task: str, part: str) -> Any:
         UnknownName: no such task.
         UsageError: its file defines no such thing.
     """
-    return load_item(replace(find("task", task), name=part))
+    return load_item(replace(_found(task, tuple(search_path())), name=part))
+
+
+@lru_cache(maxsize=64)
+def _found(task: str, path: tuple[Workspace, ...]) -> Item:
+    """The file of a task: to find it every file of the workspaces is looked into."""
+    return find("task", task, path)
 
 
 @lru_cache(maxsize=16)
-def _made(name: str) -> tuple[Passage, ...]:
+def _made(name: str, path: tuple[Workspace, ...]) -> tuple[Passage, ...]:
     task, _, text = name.partition("?")
     try:
         arguments = {key: int(value) for key, _, value in (part.partition("=") for part in text.split("&") if part)}
