@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,20 +15,15 @@ from pydantic import JsonValue
 from agentopt._aio import in_thread
 from agentopt.core import Block, Node, Override, Trace, open_run
 from agentopt.core.values import Candidate, Outcome, Status
-from agentopt.errors import (
-    AgentOptError,
-    BudgetExhausted,
-    LLMError,
-    NodeError,
-    StoreError,
-    UnusableAnswer,
-    UsageError,
-)
+from agentopt.errors import LLMError, StoreError
 from agentopt.evaluate import Example, Task
 from agentopt.evaluate.scoring import ScorerError
 from agentopt.llm.context import Session, use_session
+from agentopt.llm.failures import redact
 from agentopt.llm.ledger import Ledger
-from agentopt.llm.types import Client, Request, Response
+from agentopt.llm.types import Client
+from agentopt.run.blame import blame
+from agentopt.run.cellclient import CellClient
 from agentopt.run.effects import World
 from agentopt.run.leaveout import left_out
 from agentopt.run.target import Target, jsonable, value_of
@@ -37,8 +31,6 @@ from agentopt.store import Store, blob_id
 
 __all__ = ["Cell", "Cells", "scope_of"]
 
-_INFRA = (LLMError, StoreError, ConnectionError)
-_REFUSED = (400, 404, 413, 422)
 LATE_SCORER = "the scorer said nothing within"
 """How the error of an evaluation begins whose scorer was cut off by the clock."""
 TRIES = 2
@@ -175,7 +167,7 @@ class Cells:
 
         Without ``scope`` and ``world`` its calls and effects are those of the cell.
         """
-        meter = client if isinstance(client, _CellClient) else _CellClient(client)
+        meter = client if isinstance(client, CellClient) else CellClient(client)
         session = self._session(meter, scope or scope_of(cell), cell.repeat)
         world = world or self._world(session.scope)
         with open_run(), Override(self.given(cell)), world, Trace() as trace, use_session(session):
@@ -185,17 +177,31 @@ class Cells:
                     played.output = await self._target.call(cell.example.input)
                 trace.output = played.output if isinstance(played.output, Node) else None
                 played.shown = jsonable(played.output)
-            except Exception as problem:
+            except (Exception, SystemExit, asyncio.CancelledError) as problem:
+                if isinstance(problem, asyncio.CancelledError) and _cancelled():
+                    raise
                 if isinstance(problem, TimeoutError) and meter.limit is not None and meter.limit.expired():
                     played.status, played.error = "timeout", f"no answer within {self._timeout:g} seconds"
                 else:
-                    played.status, played.error = _blame(problem, cell.candidate)
+                    played.status, played.error = blame(problem, cell.candidate)
         meter.limit = None
+        if meter is not client:
+            await meter.close()
         return played
 
     async def _try(self, cell: Cell) -> tuple[Outcome, list[bytes]]:
         """Run the graph once under the candidate, score what came, and say how it went."""
-        meter = _CellClient(self._client)
+        meter = CellClient(self._client)
+        try:
+            return await self._measured(cell, meter)
+        except asyncio.CancelledError:
+            await meter.abandon()
+            raise
+        except BaseException:
+            await meter.close()
+            raise
+
+    async def _measured(self, cell: Cell, meter: CellClient) -> tuple[Outcome, list[bytes]]:
         begin = time.monotonic()
         feedback = None
         played = await self.play(cell, meter)
@@ -213,14 +219,14 @@ class Cells:
             except LLMError as problem:  # a judge that brings nothing says nothing of the program
                 feedback = ScorerError(text=f"the judge: {type(problem).__name__}: {problem}")
             if isinstance(feedback, ScorerError):
-                status, error, feedback = "infra_error", feedback.text, None
-        meter.closed = True
+                status, error, feedback = "infra_error", redact(feedback.text), None
+        await meter.close()
         hidden = meter.hidden()
         if (
-            hidden is not None and _blame(hidden, cell.candidate)[0] != "agent_error" and status != "infra_error"
+            hidden is not None and blame(hidden, cell.candidate)[0] != "agent_error" and status != "infra_error"
         ):  # the program or the scorer went on as if all were well
             status, feedback = "infra_error", None
-            error = f"an error was caught, and what came after it is not scored: {type(hidden).__name__}: {hidden}"
+            error = f"an error was caught, and what came after it is not scored: {blame(hidden, cell.candidate)[1]}"
         graph = json.dumps(trace.graph.to_json(), ensure_ascii=False, default=repr).encode("utf-8", "backslashreplace")
         metrics = {"seconds": time.monotonic() - begin, **meter.metrics()}
         outcome = Outcome(
@@ -255,90 +261,7 @@ class _Stopped(Exception):
     """A cell that was not begun, because the run is stopping."""
 
 
-class _CellClient:
-    """The client of one cell: counts what it uses, stops the cell's clock while a call is under way, remembers what
-    failed, and refuses calls of a graph that goes on after its timeout."""
-
-    def __init__(self, inner: Client) -> None:
-        self._inner = inner
-        self.closed = False
-        self.limit: asyncio.Timeout | None = None
-        self._waits: dict[asyncio.Timeout, tuple[int, float]] = {}
-        """For each phase: calls under way, and seconds that it had left when the first of them began."""
-        self._failed: dict[str, Exception] = {}
-        self._sums = {"calls": 0.0, "input_tokens": 0.0, "output_tokens": 0.0}
-        self._usd: float | None = 0.0
-
-    async def complete(self, request: Request) -> Response:
-        if self.closed:
-            raise LLMError("this cell has ended (timeout); its late call is not sent")
-        try:
-            with self._paused():
-                response = await self._inner.complete(request)
-        except (BudgetExhausted, UsageError, *_INFRA) as error:
-            if not isinstance(error, UnusableAnswer):
-                self._failed[request.hash] = error
-            raise
-        self._failed.pop(request.hash, None)  # asked once more by the program itself
-        self._sums["calls"] += 1
-        self._sums["input_tokens"] += response.usage.input_tokens
-        self._sums["output_tokens"] += response.usage.output_tokens
-        self._usd = None if self._usd is None or response.usd is None else self._usd + response.usd
-        return response
-
-    def hidden(self) -> Exception | None:
-        """A failure of the world that no later answer has made good; raises it where it is nobody's fault."""
-        failed = list(self._failed.values())
-        for error in failed:
-            if isinstance(error, BudgetExhausted | UsageError):
-                raise error
-        return failed[0] if failed else None
-
-    @contextmanager
-    def _paused(self) -> Iterator[None]:
-        """Stop the clock of the phase that makes the call (program or scorer) while it waits for a model."""
-        limit = self.limit
-        if limit is None:
-            yield
-            return
-        under_way, left = self._waits.get(limit, (0, 0.0))
-        if not under_way and (ends := limit.when()) is not None:
-            left = ends - asyncio.get_running_loop().time()
-            limit.reschedule(None)
-        self._waits[limit] = under_way + 1, left
-        try:
-            yield
-        finally:
-            under_way, left = self._waits[limit]
-            self._waits[limit] = under_way - 1, left
-            if under_way == 1 and limit is self.limit and not limit.expired():
-                limit.reschedule(asyncio.get_running_loop().time() + max(0.0, left))
-
-    def metrics(self) -> dict[str, float]:
-        return self._sums if self._usd is None else {**self._sums, "usd": self._usd}
-
-
-def _blame(problem: Exception, candidate: Candidate) -> tuple[Status, str]:
-    """Whose fault an exception is. The end of a budget and a caller's mistake are nobody's: they go up."""
-    for cause in _causes(problem):
-        if isinstance(cause, BudgetExhausted | UsageError):
-            raise cause
-    for cause in _causes(problem):
-        # A request that is refused for what it says is the doing of the candidate; of the baseline's, of the set-up.
-        refused = isinstance(cause, LLMError) and cause.status in _REFUSED and candidate.origin != "baseline"
-        if isinstance(cause, UnusableAnswer) or refused:
-            return "agent_error", f"{type(cause).__name__}: {cause}"
-        if isinstance(cause, _INFRA):
-            return "infra_error", f"{type(cause).__name__}: {cause}"
-    original = problem.__cause__ if isinstance(problem, NodeError) and problem.__cause__ is not None else problem
-    return "agent_error", "".join(traceback.format_exception(original)).strip()
-
-
-def _causes(problem: BaseException) -> Iterator[BaseException]:
-    """An exception, what our own errors wrap, and the members of a group (of an ``asyncio.TaskGroup``, say)."""
-    yield problem
-    if isinstance(problem, BaseExceptionGroup):
-        for member in problem.exceptions:
-            yield from _causes(member)
-    elif isinstance(problem, NodeError | AgentOptError) and problem.__cause__ is not None:
-        yield from _causes(problem.__cause__)
+def _cancelled() -> bool:
+    """Whether this task is being cancelled; a ``CancelledError`` can also come from the program itself."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
