@@ -188,10 +188,14 @@ def test_tasks_take_arguments_and_refuse_unknown_ones(root: Path) -> None:
 
 
 def test_optimizers_load_from_files(root: Path) -> None:
-    write(root / "mine.py", "class Mine:\n    name = 'mine'\n    def __init__(self, k=1):\n        self.k = k\n")
-    assert load_optimizer("./mine.py@Mine", k=5).k == 5
-    with pytest.raises(UsageError, match="does not say which class"):
-        load_optimizer("./mine.py")
+    methods = "".join(f"    def {name}(self, *a): ...\n" for name in ("ask", "tell", "state", "load"))
+    mine = f"class Mine:\n    name = 'mine'\n    def __init__(self, k=1):\n        self.k = k\n{methods}"
+    write(root / "mine.py", mine)
+    assert load_optimizer("./mine.py@Mine", k=5).k == load_optimizer("./mine.py@mine", k=5).k == 5
+    assert load_optimizer("./mine.py").k == 1
+    write(root / "two.py", mine + mine.replace("Mine", "Other"))
+    with pytest.raises(UsageError, match="does not say which optimizer"):
+        load_optimizer("./two.py")
     with pytest.raises(UsageError, match=r"q.*\(it takes: k\)"):
         load_optimizer("./mine.py@Mine", q=5)
     with pytest.raises(UnknownName):

@@ -25,8 +25,8 @@ def list_(
     from agentopt.workspace.listing import KINDS
 
     wanted = {folder: key for key, folder in KINDS.items()}
-    if kind and kind not in {*wanted, *wanted.values(), "optimizers", "optimizer"}:
-        raise UnknownName("kind", kind, [*wanted, "optimizers"], "kinds are graphs, tasks, prompts, evals, optimizers")
+    if kind and kind not in {*wanted, *wanted.values()}:
+        raise UnknownName("kind", kind, list(wanted), "kinds are graphs, tasks, prompts, evals, optimizers")
     rows: list[dict[str, str]] = []
     for key in KINDS:
         if kind in ("", key, KINDS[key]):
@@ -37,10 +37,14 @@ def list_(
                 rows.append({**row, "about": item.about, "shadowed_by": first.get(item.name, "")})
                 first.setdefault(item.name, place)
     if kind in ("", "optimizer", "optimizers"):
+        own = {row["name"]: f"{row['source']}: {row['ref']}" for row in rows if row["kind"] == "optimizer"}
         rows += [
-            {"kind": "optimizer", "name": name, "source": "built-in", "ref": "", "about": about, "shadowed_by": ""}
+            {
+                "kind": "optimizer", "name": name, "source": "built-in", "ref": "", "about": about,
+                "shadowed_by": own.get(name, ""),
+            }
             for name, about in _optimizers()
-        ]
+        ]  # fmt: skip
     if as_json:
         print_json(rows)
         return

@@ -50,6 +50,7 @@ async def evaluate_async(
     config, given = configured(graph, task, options)
     _check_tolerance(fail_on_error)
     plan = setup.plan(config, given.get("graph"), given.get("task"), metric, given["clients"])
+    setup.check_inputs(plan)
     candidate = Candidate(values={n: s.value for n, s in plan.target.specs.items()}, origin="baseline")
     if values:
         candidate = candidate.change(dict(values), "given")
@@ -90,7 +91,7 @@ async def go_on(
     evaluator = earlier.check(plan)
     parts, stack = setup.connect(plan, store, optimizer=None, elapsed=earlier.elapsed)
     try:
-        setup.check_models(plan, stack)
+        earlier.check_models(setup.check_models(plan, stack))
         more = {"retry_errors": retry_errors, "fail_on_error": fail_on_error}
         await earlier.go_on(extra, evaluator, more)
         begun_with = earlier.first.get("candidate")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agentopt.core.values import Candidate, canonical
-from agentopt.errors import RunLocked, UsageError
+from agentopt.errors import RunLocked, UnknownName, UsageError
 from agentopt.evaluate import Example, SplitLedger, Splits, Task, evaluator_hash, from_metric
 from agentopt.llm.cache import ResponseCache
 from agentopt.llm.context import Session
@@ -35,7 +35,7 @@ from agentopt.run.parts import Parts
 from agentopt.run.sources import Sources, collect, opened
 from agentopt.run.target import Target
 from agentopt.store import Store, blob_id
-from agentopt.workspace import find_root, load_graph, load_optimizer, load_task, prompt_text, scripted
+from agentopt.workspace import find_root, load_graph, load_optimizer, load_task, names, prompt_text, scripted
 
 __all__ = ["Plan", "connect", "new_folder", "plan", "started"]
 
@@ -51,6 +51,8 @@ class Plan:
     clients: dict[str, Client] = field(default_factory=dict)
     sources: Sources = field(default_factory=Sources)
     """Workspace files and libraries behind the run."""
+    reference: str = ""
+    """How the graph is named: as it was given, or as its object is."""
 
 
 def plan(
@@ -65,6 +67,7 @@ def plan(
     Raises ``UsageError`` (``UnknownName``, ``MissingDependency``) for what cannot be had.
     """
     given = frozenset(kind for kind, thing in (("graph", graph), ("task", task)) if thing is not None)
+    named = config.graph if graph is None else reference(graph)
     with opened() as of_graph:
         if graph is None:
             graph = load_graph(config.graph)
@@ -78,7 +81,7 @@ def plan(
         if model and model.startswith("scripted/") and model not in ready:
             ready[model] = scripted(model)
     splits = made.splits(limit=config.limit, seed=config.seed)
-    return Plan(config, target, made, splits, ready, collect(config, target, given, read))
+    return Plan(config, target, made, splits, ready, collect(config, target, given, read), named)
 
 
 def _task(config: RunConfig, task: Any, metric: Callable[..., Any] | None) -> Task:
@@ -98,9 +101,10 @@ def _task(config: RunConfig, task: Any, metric: Callable[..., Any] | None) -> Ta
 def preflight(plan: Plan) -> None:
     """Refuse what cannot work before anything is made.
 
-    That is: no parameter to search, an invariant that does not exist, a frozen text in no parameter, a budget that is
-    too small.
+    That is: examples that the graph cannot be called with, no parameter to search, an invariant that does not exist, a
+    frozen text in no parameter, a budget that is too small.
     """
+    check_inputs(plan)
     values = plan.target.baseline().values
     known(plan.config.invariants_off)
     if "constraint" in plan.config.invariants_off:
@@ -109,6 +113,13 @@ def preflight(plan: Plan) -> None:
         if not any(text in str(value) for value in values.values()):
             raise UsageError(f"the frozen text {text!r} is in no parameter; there are {', '.join(sorted(values))}")
     forecast(plan.config, (len(plan.splits.search), len(plan.splits.validation), len(plan.splits.test)), estimate(plan))
+
+
+def check_inputs(plan: Plan) -> None:
+    """Raise ``UsageError`` for the first example that the graph cannot be called with."""
+    for part in _parts(plan.splits):
+        for example in part:
+            plan.target.admit(example.input)
 
 
 def new_folder(config: RunConfig) -> Path:
@@ -174,22 +185,18 @@ def _parts(splits: Splits) -> tuple[tuple[Example, ...], ...]:
 
 
 def optimizer_of(config: RunConfig) -> Optimizer:
-    """The optimizer that the configuration names: a built-in one, a file's, or a plug-in's."""
-    if ".py" in config.optimizer:
-        made: Optimizer = load_optimizer(config.optimizer, **config.optimizer_args)
-        return made
+    """The optimizer that the configuration names: a file's, the workspace's, a built-in one, or a plug-in's."""
+    name, own = config.optimizer, [item.name for item in names("optimizer")]
+    if name in BUILTIN and name not in own:
+        return make(name, **config.optimizer_args)
     try:
-        return make(config.optimizer, **config.optimizer_args)
-    except UsageError:
-        if config.optimizer in BUILTIN:
+        made: Optimizer = load_optimizer(name, **config.optimizer_args)
+    except UnknownName as problem:
+        if problem.what != "optimizer":
             raise
-        try:
-            plugin: Optimizer = load_optimizer(config.optimizer, **config.optimizer_args)
-        except UsageError:
-            pass
-        else:
-            return plugin
-        raise
+        known = sorted({*BUILTIN, *own})
+        raise UnknownName("optimizer", name, known, f"there are {', '.join(known)}") from None
+    return made
 
 
 def connect(plan: Plan, store: Store, *, optimizer: Optimizer | None, elapsed: float = 0.0) -> tuple[Parts, Stack]:

@@ -65,7 +65,7 @@ def collect(config: RunConfig, target: Target, given: frozenset[str], read: Mapp
     found = Sources(versions={"agentopt": agentopt.__version__, "python": platform.python_version()})
     imported = set(_LIBRARIES)
     for kind, name in (("graph", config.graph), ("task", config.task), ("optimizer", config.optimizer)):
-        if ".py" not in name and (kind in given or kind == "optimizer"):
+        if ".py" not in name and kind in given:
             continue
         try:
             item = find(kind, name)

@@ -6,8 +6,9 @@ import dataclasses
 import functools
 import inspect
 import math
+import types
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from pydantic import BaseModel, JsonValue
 
@@ -62,7 +63,8 @@ class Target:
     async def call(self, input: Any) -> Any:
         """Run the graph on an example's input: a dict fills the arguments by name, anything else is the one argument.
 
-        A sync graph runs in a thread with a copy of this context, so that handlers and the run's session reach it.
+        A dict is itself the one argument where that has another name and is annotated as a mapping. A sync graph runs
+        in a thread with a copy of this context, so that handlers and the run's session reach it.
         """
         args, kwargs = self._bind(input)
         if self._is_async:
@@ -71,22 +73,62 @@ class Target:
             result = await in_thread(functools.partial(self.graph, *args, **kwargs))
         return await result if inspect.isawaitable(result) else result
 
+    def admit(self, input: Any) -> None:
+        """Raise ``UsageError`` when the graph cannot be called with an example's input; nothing is called."""
+        self._bind(input)
+
     def _bind(self, input: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        if not isinstance(input, Mapping):
-            return (input,), {}
+        named = isinstance(input, Mapping)
         try:
             signature = inspect.signature(self.graph)
         except (TypeError, ValueError):
-            return (), dict(input)
-        names = [p.name for p in signature.parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-        takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
-        if takes_any or set(input) <= set(names):
-            return (), dict(input)
-        if len(names) == 1:
-            return (input,), {}
-        raise UsageError(
-            f"graph {self.name} takes {names}, the examples have {sorted(input)}: rename one side, or take **kwargs"
-        )
+            return ((), dict(input)) if named else ((input,), {})
+        args, kwargs = ((), dict(input)) if named and not self._whole(signature, input) else ((input,), {})
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError:
+            raise UsageError(_unfit(self.name, signature, input)) from None
+        return args, kwargs
+
+    def _whole(self, signature: inspect.Signature, input: Mapping[str, Any]) -> bool:
+        """Whether a dict is one argument: there is only one, it has another name, and its type says that it is one."""
+        takes = [p for p in signature.parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        if len(takes) != 1 or len(signature.parameters) != 1 or set(input) == {takes[0].name}:
+            return False
+        function = self.graph if inspect.isroutine(self.graph) else type(self.graph).__call__
+        try:
+            hint = get_type_hints(inspect.unwrap(function)).get(takes[0].name, takes[0].annotation)
+        except Exception:  # a name that is imported for type checkers only
+            hint = takes[0].annotation
+        return _holds_mapping(hint)
+
+
+def _holds_mapping(hint: Any) -> bool:
+    """Whether a type says that its values are, or may be, dicts.
+
+    >>> [_holds_mapping(hint) for hint in (dict, Mapping[str, int], dict | None, JsonValue, Any, "dict[str, Any]")]
+    [True, True, True, True, True, True]
+    >>> [_holds_mapping(hint) for hint in (str, list[dict], inspect.Parameter.empty)]
+    [False, False, False]
+    """
+    if isinstance(hint, str):
+        return hint.split("[")[0].rpartition(".")[2] in ("dict", "Dict", "Mapping", "Any", "object", "JsonValue")
+    if hint in (Any, object, JsonValue) or is_typeddict(hint):
+        return True
+    if isinstance(hint, types.UnionType) or get_origin(hint) is Union:
+        return any(map(_holds_mapping, get_args(hint)))
+    kind = get_origin(hint) or hint
+    return isinstance(kind, type) and issubclass(kind, Mapping)
+
+
+def _unfit(name: str, signature: inspect.Signature, input: Any) -> str:
+    """Why a graph cannot be called with an input, in one sentence that names both sides."""
+    takes = [p.name if p.default is p.empty else f"{p.name}=..." for p in signature.parameters.values()]
+    told = f"graph {name} takes {', '.join(takes) or 'nothing'}"
+    if not isinstance(input, Mapping):
+        return f"{told}, the examples have one {type(input).__name__}: give a dict with a key for each argument"
+    text = f"{told}, the examples have {', '.join(map(str, input)) or 'an empty dict'}: rename one side"
+    return f"{text}, or annotate {takes[0]} as dict to get the whole input" if len(takes) == 1 else text
 
 
 def is_async(graph: Callable[..., Any]) -> bool:

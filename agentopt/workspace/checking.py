@@ -14,7 +14,7 @@ from agentopt.errors import AgentOptError, MissingData, UsageError
 from agentopt.workspace.listing import KINDS, Item, items
 from agentopt.workspace.loader import load_file
 from agentopt.workspace.prompts import read_prompt
-from agentopt.workspace.resolve import load_item
+from agentopt.workspace.resolve import load_item, load_optimizer
 from agentopt.workspace.roots import Workspace
 from agentopt.workspace.scripting import FILE
 from agentopt.workspace.settings import run_defaults
@@ -39,8 +39,9 @@ def check(
     """Every problem of a workspace; an empty list when all is well.
 
     Every Python file is imported, prompts are parsed, tasks are made with their defaults and split, the parameters of
-    graphs are listed, and the fields of ``[run]`` are compared with ``run_fields`` where those are given. No model is
-    called. A task whose data set is not on this machine is no problem; ``absent``, where it is given, gets to know it.
+    graphs are listed, optimizers are made with their defaults, and the fields of ``[run]`` are compared with
+    ``run_fields`` where those are given. No model is called. A task whose data set is not on this machine is no
+    problem; ``absent``, where it is given, gets to know it.
     """
     found = list(_folders(workspace))
     for kind in KINDS:
@@ -92,6 +93,8 @@ def _attempt(workspace: Workspace, item: Item, absent: list[Problem]) -> Iterato
             _graph(load_item(item))
         elif item.kind == "task":
             _task(load_item(item))
+        elif item.kind == "optimizer":
+            load_optimizer(f"{item.path}@{item.attribute}")
     except MissingData as problem:
         absent.append(Problem(item.ref, str(problem)))
     except UsageError as problem:

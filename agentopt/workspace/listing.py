@@ -11,7 +11,7 @@ from agentopt.workspace.roots import Workspace
 
 __all__ = ["KINDS", "Item", "items"]
 
-KINDS = {"graph": "graphs", "task": "tasks", "prompt": "prompts", "eval": "evals"}
+KINDS = {"graph": "graphs", "task": "tasks", "prompt": "prompts", "eval": "evals", "optimizer": "optimizers"}
 _MAKERS = {"graph": {"graph"}, "task": {"task", "Task", "from_metric"}, "eval": {"evaluator"}}
 
 
@@ -25,16 +25,18 @@ class Item:
     workspace: Workspace
     line: int = 0
     about: str = ""
+    attribute: str = ""
+    """What it is called in its file, where that is not its name: the class of an optimizer."""
 
     @property
     def ref(self) -> str:
         """``tasks/demo.py@name`` or ``prompts/agents/solver.md``, relative to the workspace."""
         place = self.workspace.relative(self.path)
-        return f"{place}@{self.name}" if self.path.suffix == ".py" else place
+        return f"{place}@{self.attribute or self.name}" if self.path.suffix == ".py" else place
 
 
 def items(workspace: Workspace, kind: str) -> list[Item]:
-    """Everything of one kind (graph, task, prompt, eval) in a workspace, sorted by name."""
+    """Everything of one kind (graph, task, prompt, eval, optimizer) in a workspace, sorted by name."""
     folder = workspace.root / KINDS[kind]
     if not folder.is_dir():
         return []
@@ -56,6 +58,9 @@ def in_file(workspace: Workspace, path: Path, kind: str) -> Iterator[Item]:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):
         return
+    if kind == "optimizer":
+        yield from _optimizers(workspace, path, tree)
+        return
     makers = _MAKERS[kind]
     for statement in tree.body:
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -68,6 +73,25 @@ def in_file(workspace: Workspace, path: Path, kind: str) -> Iterator[Item]:
                 for target in targets:
                     if isinstance(target, ast.Name) and not target.id.startswith("_"):
                         yield Item(kind, target.id, path, workspace, statement.lineno)
+
+
+def _optimizers(workspace: Workspace, path: Path, tree: ast.Module) -> Iterator[Item]:
+    """Classes with a method ``ask``, by their ``name = "..."`` or, without one, the class's."""
+    for kind in (s for s in tree.body if isinstance(s, ast.ClassDef) and not s.name.startswith("_")):
+        if any(isinstance(s, ast.FunctionDef | ast.AsyncFunctionDef) and s.name == "ask" for s in kind.body):
+            about = (ast.get_docstring(kind) or "").partition("\n")[0]
+            yield Item("optimizer", _said_name(kind) or kind.name, path, workspace, kind.lineno, about, kind.name)
+
+
+def _said_name(kind: ast.ClassDef) -> str:
+    for statement in kind.body:
+        match statement:
+            case (
+                ast.Assign(targets=[ast.Name(id="name")], value=ast.Constant(value=str(name)))
+                | ast.AnnAssign(target=ast.Name(id="name"), value=ast.Constant(value=str(name)))
+            ):
+                return name
+    return ""
 
 
 def _visible(path: Path) -> bool:

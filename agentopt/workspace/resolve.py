@@ -14,6 +14,7 @@ from agentopt.workspace.listing import KINDS, Item, in_file, items
 from agentopt.workspace.loader import load_file
 from agentopt.workspace.roots import Workspace, find_root, search_path
 
+_OPTIMIZER = ("name", "ask", "tell", "state", "load")
 __all__ = ["find", "load_graph", "load_item", "load_optimizer", "load_task", "names"]
 
 
@@ -59,13 +60,14 @@ def _explicit(kind: str, place: str, wanted: str) -> Item:
     workspace = Workspace(root if root is not None else path.parent)
     if path.suffix != ".py":
         return Item(kind, path.stem, path, workspace)
-    if kind == "optimizer":
-        return Item(kind, wanted, path, workspace)
-    if wanted:
-        return Item(kind, wanted, path, workspace)
     found = list(in_file(workspace, path, kind))
+    if wanted:
+        named = (item for item in found if wanted in (item.name, item.attribute))
+        return next(named, Item(kind, wanted, path, workspace))
     if len(found) != 1:
-        listed = ", ".join(f"{place}@{item.name}" for item in found) or f"none decorated with @{kind}"
+        listed = ", ".join(f"{place}@{item.name}" for item in found) or (
+            "no class with `ask`" if kind == "optimizer" else f"none decorated with @{kind}"
+        )
         raise UsageError(f"{place} does not say which {kind}: use {place}@NAME (there: {listed})")
     return found[0]
 
@@ -73,13 +75,14 @@ def _explicit(kind: str, place: str, wanted: str) -> Item:
 def load_item(item: Item) -> Any:
     """Import the file of an item and return the object of its name."""
     module = load_file(item.workspace, item.path)
+    name = item.attribute or item.name
     try:
-        return getattr(module, item.name)
+        return getattr(module, name)
     except AttributeError:
         public = [n for n in vars(module) if not n.startswith("_")]
-        close = difflib.get_close_matches(item.name, public, n=1)
+        close = difflib.get_close_matches(name, public, n=1)
         guess = f"; did you mean {close[0]!r}?" if close else ""
-        raise UsageError(f"{item.workspace.relative(item.path)} defines no {item.name!r}{guess}") from None
+        raise UsageError(f"{item.workspace.relative(item.path)} defines no {name!r}{guess}") from None
 
 
 def load_graph(name: str) -> Any:
@@ -120,19 +123,29 @@ def load_task(name: str, /, **args: Any) -> Any:
 
 
 def load_optimizer(name: str, **options: Any) -> Any:
-    """An optimizer from a file (``./mine.py@Shorten``) or from an installed package (group ``agentopt.optimizers``).
+    """An optimizer from a workspace's ``optimizers/``, any file (``./mine.py@Shorten``), or an installed package.
 
-    The built-in ones are known to ``agentopt.optim.registry.make``.
+    A package names its own in the entry point group ``agentopt.optimizers``. The built-in ones are known to
+    ``agentopt.optim.registry.make``.
+
+    Raises:
+        UnknownName: nothing is called so; the message has a suggestion.
+        UsageError: its file cannot be imported, it takes no such option, or it is no optimizer.
     """
-    if ".py" in name:
-        item = _explicit("optimizer", *name.partition("@")[::2])
-        if not item.name:
-            raise UsageError(f"{name!r} does not say which class: use {name}@NAME")
-        return _call(load_item(item), options, item)
     plugins = {entry.name: entry for entry in importlib.metadata.entry_points(group="agentopt.optimizers")}
-    if name not in plugins:
-        raise UnknownName("optimizer", name, plugins)
-    return plugins[name].load()(**options)
+    try:
+        item = find("optimizer", name)
+    except UnknownName:
+        if name not in plugins:
+            own = [item.name for item in names("optimizer")]
+            raise UnknownName("optimizer", name, [*own, *plugins]) from None
+        return plugins[name].load()(**options)
+    made = _call(load_item(item), options, item)
+    if missing := [part for part in _OPTIMIZER if not hasattr(made, part)]:
+        raise UsageError(
+            f"{item.ref} is no optimizer: it has no {', '.join(missing)} (see `agentopt.optim.base.Optimizer`)"
+        )
+    return made
 
 
 def _call(made: Any, args: dict[str, Any], item: Item) -> Any:

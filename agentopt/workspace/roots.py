@@ -1,9 +1,9 @@
 """Where workspaces are: the user's, those of installed packages, and the built-in one.
 
 A workspace is a folder with ``agentopt.toml`` (or a ``pyproject.toml`` that has ``[tool.agentopt]``) and any of
-``graphs/ tasks/ prompts/ evals/`` in it. Names are looked up in this order: the workspace of the calling file, the
-user's (nearest parent of the working directory), packages with an entry point in the group ``agentopt.workspaces``,
-and the one that agentopt ships.
+``graphs/ tasks/ prompts/ evals/ optimizers/`` in it. Names are looked up in this order: the workspace of the calling
+file, the user's (nearest parent of the working directory), packages with an entry point in the group
+``agentopt.workspaces``, and the one that agentopt ships.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from agentopt.errors import UsageError
 
 __all__ = ["FOLDERS", "Workspace", "builtin_root", "find_root", "require_root", "search_path"]
 
-FOLDERS = ("graphs", "tasks", "prompts", "evals")
+FOLDERS = ("graphs", "tasks", "prompts", "evals", "optimizers")
 GROUP = "agentopt.workspaces"
 
 
