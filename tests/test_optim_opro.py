@@ -171,6 +171,7 @@ def test_a_useless_answer_is_recorded_with_its_reason(style: str, answer: Reply,
         ("tags", "<INS>think hard</INS>", "Think hard"),
         ("tags", "think hard</INS> ok", "Think hard"),
         ("tags", "So <INS>think hard", "Think hard"),
+        ("tags_at_answer", "<Start>think hard</Start>", "Think hard"),
         ("continue", "92 <TEXT>think hard</TEXT> <TEXT>no</TEXT>", "Think hard"),
         ("full", '```json\n{"instruction": "think hard"}\n```', "Think hard"),
         ("full", "I suggest [think hard]", "Think hard"),
@@ -179,7 +180,8 @@ def test_a_useless_answer_is_recorded_with_its_reason(style: str, answer: Reply,
 )
 def test_the_text_of_an_answer_is_found(style: str, answer: str, text: str) -> None:
     view = window([instruction()], lambda request: answer)
-    out = new(ask(OPRO(samples=1, style=style), view), view)
+    at_answer: dict[str, Any] = {"position": "A_begin", "include_qa": True} if style.endswith("_at_answer") else {}
+    out = new(ask(OPRO(samples=1, style=style.removesuffix("_at_answer"), **at_answer), view), view)
     assert out == [{"instruction": f"{text}\n\n{{{{question}}}}"}]
 
 

@@ -23,7 +23,6 @@ from agentopt.optim.opro.request import build, input_text
 from agentopt.optim.opro.schedule import SCHEDULES
 from agentopt.optim.opro.settings import Settings
 from agentopt.optim.opro.starts import STARTS, given, random_start
-from agentopt.optim.opro.styles import STYLES
 from agentopt.optim.suggest import Suggestion, answer_schema, read_values, settle
 
 __all__ = ["OPRO"]
@@ -181,8 +180,7 @@ class OPRO(Settings):
         if data is None and self.answer == "json":
             raise ConstraintError("the answer has no complete JSON object")
         if data is None:
-            markers = STYLES[self.style].markers
-            data = dict(read(form_of(plan.specs), plan.specs, text, markers))
+            data = dict(read(form_of(plan.specs), plan.specs, text, self.markers))
         inner = data.get("suggestion", data)
         if not isinstance(inner, dict):
             raise ConstraintError("the answer has no object under 'suggestion'")

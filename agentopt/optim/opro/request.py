@@ -128,6 +128,8 @@ def _compose(
         "marks": " ".join(sorted(marks(" ".join(split(t).body for t in texts)))),
         "limit": str(settings.max_chars),
         "mark": mark,
+        "mark_end": mark.replace("<", "</"),
+        "thing": words("thing_A_begin" if position == "A_begin" else "thing", {}, needed=False),
         "position": words(f"where_{position}", {}, needed=False),
         "label": label or words("label", {}, needed=False),
         "better": words("better_down" if lower else "better_up", {}, needed=False),

@@ -139,3 +139,9 @@ class Settings:
     def json(self) -> bool:
         """Whether answers are asked for as JSON."""
         return self.answer == "json" or (self.answer == "auto" and STYLES[self.style].json_by_default)
+
+    @property
+    def markers(self) -> tuple[str, str]:
+        """What stands around a text in an answer that is plain text."""
+        style = STYLES[self.style]
+        return style.at_answer if style.at_answer and self.position == "A_begin" else style.markers

@@ -11,12 +11,14 @@ __all__ = ["STYLES", "Style"]
 class Style:
     """A wording.
 
-    ``markers`` stand around a text in the answer. ``exemplars``: whether examples of the task are shown.
+    ``markers`` stand around a text in the model's answer; ``at_answer``, where given, when the text begins an answer.
+    ``exemplars``: whether examples of the task are shown.
     ``whole_history``: every earlier candidate is shown, whatever the options say.
     """
 
     file: str
     markers: tuple[str, str] = ("[", "]")
+    at_answer: tuple[str, str] | None = None
     json: bool = True
     json_by_default: bool = False
     exemplars: bool = True
@@ -27,7 +29,7 @@ STYLES: dict[str, Style] = {
     "full": Style("meta/opro_full", json_by_default=True),
     "short": Style("meta/opro_short", json_by_default=True, exemplars=False),
     "paper": Style("meta/opro_paper"),
-    "tags": Style("meta/opro_tags", ("<INS>", "</INS>"), json=False),
+    "tags": Style("meta/opro_tags", ("<INS>", "</INS>"), ("<Start>", "</Start>"), json=False),
     "continue": Style("meta/opro_continue", ("<TEXT>", "</TEXT>"), json=False, exemplars=False, whole_history=True),
 }
 """``paper``, ``tags`` and ``continue`` have the shape of the paper's meta-prompts for instruction-tuned, GPT and
