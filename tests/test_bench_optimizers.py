@@ -129,6 +129,18 @@ async def test_a_search_that_changed_nothing_has_the_outcomes_of_the_start(scrip
     assert "as" not in again and again["test_spend"]["calls"] == 200
 
 
+async def test_no_search_begins_that_would_not_end_in_time(
+    script: Script, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = argparse.Namespace(only="task=bills,method=start", out=str(tmp_path), minutes=2.0, full=False)
+    options.strict, options.verbose = True, False
+    await bench.fill(options, SIZES, script.clients)  # nothing is known yet: 300 seconds are the guess
+    assert script.llm.calls == 0 and "waits: 120 s are left" in capsys.readouterr().out
+    known = [line("gepa", 0, set(), seconds=50.0), line("start", 0, set(), seconds=3.0)]
+    told = [bench.expected(protocol.Cell("bills", name, 1), known) for name in ("gepa", "trace", "start")]
+    assert told == [110, 110, 63] and bench.expected(protocol.Cell("mail", "gepa", 0), known) == 300
+
+
 async def test_what_is_there_is_not_run_again(script: Script, tmp_path: Path) -> None:
     options = argparse.Namespace(
         only="task=bills,method=start,method=random", out=str(tmp_path), minutes=None, full=False
