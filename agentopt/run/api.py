@@ -161,7 +161,8 @@ async def resume_async(
         extra = earlier.add(add_budget)
         if add_budget is not None:
             _check_extra(folder.name, state)
-        more = add_budget is not None and "budget" in (state.ended or "")
+        begun_test = any(outcome.split == "test" for outcome in store.cells())
+        more = add_budget is not None and "budget" in (state.ended or "") and not begun_test
         if state.finished == "finished" and not more and _written(folder, state):
             return result_of(folder)
         plan = setup.plan(earlier.config, graph, task, metric, given)
@@ -169,7 +170,7 @@ async def resume_async(
         proposer = optimizer or setup.optimizer_of(earlier.config)
         parts, stack = setup.connect(plan, store, optimizer=proposer, elapsed=earlier.elapsed)
         try:
-            setup.check_models(plan, stack)
+            earlier.check_models(setup.check_models(plan, stack))
             if more:  # first: a budget that is added is never added to a search that stays closed
                 await store.append("search.reopened", {})
                 state.ended = state.chosen = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from pydantic import JsonValue
 
@@ -15,7 +15,7 @@ from agentopt.run import setup
 from agentopt.run.archive import Archive
 from agentopt.run.config import RunConfig
 from agentopt.run.state import State, fold
-from agentopt.store import Store
+from agentopt.store import Store, blob_id
 
 __all__ = ["Earlier"]
 
@@ -83,7 +83,7 @@ class Earlier:
         return extra
 
     def check(self, plan: setup.Plan) -> str:
-        """Refuse to go on with other examples, parameters or scorer files; returns the hash of the scorer's."""
+        """Refuse to go on with other examples, parameters, code or scorer files; returns the hash of the scorer's."""
         if plan.task.hash != self.first["task"]["hash"]:
             raise UsageError(
                 f"task {plan.task.name} has other examples than when the run began: restore them, or start a new run"
@@ -91,12 +91,38 @@ class Earlier:
         if self.state.baseline is not None:
             setup.same_space(plan, self.state.baseline)
         evaluator = evaluator_hash(plan.task.scorer)
-        if evaluator != self._evaluator() and any(o.score is not None for o in self.store.cells()):
-            raise UsageError(
-                f"the files of the scorer have changed since run {self.name} began, and it has scores of the old "
-                "ones: restore them, or start a new run"
-            )
+        if self.store.cells():
+            if evaluator != self._evaluator():
+                self._refuse("the files of the scorer have", "its scores are of the old ones")
+            if plan.reference.rpartition("@")[2] != self.config.graph.rpartition("@")[2]:
+                self._refuse(f"the graph has (then {self.config.graph}, now {plan.reference})")
+            if changed := self._changed(plan):
+                self._refuse(f"{', '.join(changed)} has" if len(changed) == 1 else f"{', '.join(changed)} have")
         return evaluator
+
+    def check_models(self, endpoints: Mapping[str, str]) -> None:
+        """Refuse to go on with another agent or judge than those behind the outcomes."""
+        for role in ("agent", "judge"):
+            then, now = self.first["endpoints"].get(role), endpoints.get(role)
+            if then != now and self.store.cells():
+                self._refuse(f"the {role}'s model has (then {then}, now {now})")
+
+    def _changed(self, plan: setup.Plan) -> list[str]:
+        """Files of the program that are not as they were; the texts of parameters are the candidates' own."""
+        aside = {str(getattr(p, "path", "")) for p in plan.target.parameters.values()}
+        aside.add(str(self.first.get("refs", {}).get("optimizer", "")).partition("@")[0])
+        now = {place: blob_id(content) for place, content in plan.sources.files.items()}
+        return [
+            place
+            for place, id_ in self.first.get("sources", {}).items()
+            if now.get(place, id_) != id_ and place not in aside and not place.startswith("prompts/meta/")
+        ]
+
+    def _refuse(self, what: str, why: str = "its outcomes are of the old one") -> NoReturn:
+        raise UsageError(
+            f"{what} changed since run {self.name} began, and {why}: a comparison of the two would be worth nothing. "
+            "Restore it, or start a new run"
+        )
 
     async def go_on(self, extra: Budget, evaluator: str, more: Mapping[str, JsonValue] | None = None) -> None:
         """Write down that another process goes on: with which budget and scorer, and what else is to be known."""
