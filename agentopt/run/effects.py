@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -29,15 +30,17 @@ def world(seed: int, tape: Callable[[str], Tape]) -> World:
 
 
 class StoreTape:
-    """A tape in the run's log. What an earlier process of the run has written is given again, errors excepted.
+    """A tape in the run's log. What is written there is given again, errors excepted.
+
+    So an effect is performed once, also where its cell is run anew: by a later process, or by this one after an error.
 
     Args:
         store: the log.
         scope: first part of every place: the cell.
-        known: effects that the log had when this process began, by place.
+        known: effects in the log, by place; what is put is added. The tapes of a run share it.
     """
 
-    def __init__(self, store: Store, scope: str, known: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, store: Store, scope: str, known: dict[str, Mapping[str, Any]]) -> None:
         self._store, self._scope, self._known = store, scope, known
 
     @staticmethod
@@ -50,10 +53,12 @@ class StoreTape:
         return found
 
     def get(self, place: str) -> Mapping[str, Any] | None:
-        """What an earlier process of the run wrote at a place; an error is not taken for granted but tried again."""
+        """What was written at a place; an error is not taken for granted but tried again."""
         record = self._known.get(f"{self._scope}|{place}")
-        return None if record is None or "error" in record else record
+        return None if record is None or "error" in record else copy.deepcopy(record)
 
     def put(self, place: str, record: Mapping[str, Any]) -> None:
         """Write a result down: it is on disk before any call that is made after it."""
-        self._store.post("effect", {"place": f"{self._scope}|{place}", "record": dict(record)})
+        at, kept = f"{self._scope}|{place}", copy.deepcopy(dict(record))  # the program may change what it gets
+        self._store.post("effect", {"place": at, "record": kept})
+        self._known[at] = kept
