@@ -12,10 +12,12 @@ import pytest
 
 import agentopt
 from agentopt import Override, Trace, UsageError, load_graph, load_task
+from agentopt.cli.app import execute
 from agentopt.errors import UnusableAnswer
 from agentopt.evaluate import Example, Task, numeric
 from agentopt.llm.context import Session, use_session
 from agentopt.llm.types import Request, Response, ToolCall
+from agentopt.run.evaluation import evaluate_async
 from agentopt.run.files import open_run
 from agentopt.testing import ScriptedLLM
 from agentopt.workspace import Passage
@@ -309,3 +311,79 @@ def test_rag_is_tuned_in_a_run_and_no_parameter_is_told_as_unread(
         with open_run(tmp_path / name) as run:
             (seen,) = run.events("sentinel")
             assert seen.data["unread"] == []
+
+
+# -- from the command line -------------------------------------------------------------------------------------------
+
+SCRIPT = '''
+"""Any agent's model, and an optimizer's."""
+
+
+def anyone(request):
+    text = str(request.messages[-1].content)
+    if request.json_schema is not None:
+        fields = request.json_schema["properties"]["suggestion"]["properties"]
+        return {"suggestion": {name: 1 for name in fields}}
+    return "nothing to mend" if "nothing to mend" in text else "A1" if "Battleship" in text else "Answer: 12"
+'''
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "graphs.md"
+COMMANDS = [line[2:] for line in PAGE.read_text().splitlines() if line.startswith("$ agentopt") and "--task" in line]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command.split()[1:3]))
+def test_the_commands_of_the_page_run(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "agentopt.toml").write_text("")
+    (tmp_path / "scripted.py").write_text(SCRIPT)
+    monkeypatch.chdir(tmp_path)
+    words = command.partition(" --model")[0].split()[1:]
+    if "--limit" not in words:
+        words += ["--limit", "40", "--steps", "1"]
+    with pytest.raises(SystemExit) as ended:
+        execute([*words, "--model", "scripted/anyone", "--no-cache", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert not ended.value.code or ended.value.code == 4, told  # 4: no improvement was shown
+    with open_run(tmp_path / "runs" / Path(told["dir"]).name) as run:
+        outcomes = run.outcomes()
+    assert outcomes
+    assert {o.status for o in outcomes} == {"ok"}
+
+
+def test_every_graph_of_the_field_is_on_the_page() -> None:
+    assert {"few_shot", "self_consistency", "self_refine", "react", "rag", "battleship"} <= {
+        c.split()[2] for c in COMMANDS
+    }
+
+
+@pytest.mark.model
+async def test_react_runs_through_with_a_real_model() -> None:
+    """It need not be right: a small model's steps are read, done and told, and it ends."""
+    task = load_task("almanac", n=3)
+    done = await evaluate_async(
+        load_graph("react"), task=task, split="all", model="local/smollm2-135m", values={"turns": 3}, progress=False
+    )
+    assert {o.status for o in done.outcomes} <= {"ok", "agent_error"}
+    assert all(1 <= o.metrics["calls"] <= 3 for o in done.outcomes)
+
+
+@pytest.mark.parametrize(
+    ("graph", "task"),
+    [("self_consistency", "bills"), ("react", "almanac"), ("rag", "almanac"), ("battleship", "battleship")],
+)
+def test_a_run_of_it_replays_without_a_difference(
+    graph: str, task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "agentopt.toml").write_text("")
+    lively = SCRIPT.replace(
+        '"Answer: 12"',
+        '("Action: search[Corton]", "Action: calculate[2 * 6]", "C3", "Answer: 12")[(len(text) + request.repeat) % 4]',
+    )
+    (tmp_path / "scripted.py").write_text(lively)
+    monkeypatch.chdir(tmp_path)
+    evaluated = ["eval", graph, "--task", task, "--limit", "20", "--model", "scripted/anyone", "-q", "--name", "one"]
+    for words in (evaluated, ["replay", "one"]):
+        with pytest.raises(SystemExit) as ended:
+            execute(words)
+        assert not ended.value.code, capsys.readouterr()
+    assert "\nclean: " in capsys.readouterr().out
