@@ -275,6 +275,37 @@ async def test_targets_are_demonstrations_only_where_the_call_is_asked_the_examp
         assert [d["reply"] for d in solved["e"]] == ["Answer: a dough" if traces is plain else "flour, milk"]
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("a cake", "a cake"),
+        ({"problem": "a cake"}, "a cake"),
+        ({"problem": "a cake", "corpus": "kitchen"}, "a cake"),
+        ({"problem": "a pie", "corpus": "kitchen"}, None),
+        ("a pie", None),
+    ],
+)
+async def test_a_labelled_demonstration_asks_what_the_call_is_asked(given: Any, shown: Any) -> None:
+    graph, spec = await traced(load_graph("few_shot"), "a cake", ["Answer: a dough"]), spec_of(demonstrations())
+    view = FakeView({"demos": spec}, None, examples={"e": (given, "a dough")}, graph_of=lambda o: graph)
+    seen = view.evaluated(view.baseline, [Outcome(candidate="c", example="e", feedback=Feedback(score=0.0))])
+    wanted = [] if shown is None else [{"input": shown, "output": "a dough", "example": "e"}]
+    assert labelled(cast("View", seen), spec) == wanted
+
+
+async def test_the_latest_success_of_an_example_is_taken() -> None:
+    graphs = {
+        reply: await traced(load_graph("few_shot"), "q", [reply]) for reply in ("old\nAnswer: 1", "new\nAnswer: 1")
+    }
+    spec = spec_of(demonstrations())
+    view = FakeView({"demos": spec}, None, examples={"e": ("q", 1)}, graph_of=lambda o: graphs[o.output])
+    for reply, score in (("old\nAnswer: 1", 1.0), ("new\nAnswer: 1", 1.0), ("new\nAnswer: 1", 0.0)):
+        done = Outcome(candidate="c", example="e", output=reply, feedback=Feedback(score=score))
+        view = view.evaluated(view.baseline, [done])
+    (demo,) = bootstrapped(cast("View", view), spec)["e"]
+    assert demo["reply"] == "new\nAnswer: 1"
+
+
 def test_failures_and_half_marks_are_no_successes() -> None:
     spec = spec_of(demonstrations())
     view = FakeView({"demos": spec}, None, examples={"e": ("q", 1)}, graph_of=lambda o: pytest.fail("not to be read"))

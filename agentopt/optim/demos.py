@@ -156,8 +156,9 @@ def labelled(view: View, spec: ParameterSpec) -> list[Demo]:
     outcomes = {o.example: o for o in view.archive[0].outcomes} if view.archive else {}
     for id in sorted(outcomes):
         given, target = view.example(id)
-        if target is not None and _asked(view, outcomes[id], spec.name, given):
-            found.append({"input": given, "output": target, "example": id})
+        question = _asked(view, outcomes[id], spec.name, given)
+        if target is not None and question is not None:
+            found.append({"input": question, "output": target, "example": id})
     return found
 
 
@@ -170,19 +171,17 @@ def bootstrapped(view: View, spec: ParameterSpec, threshold: float = 1.0) -> dic
         threshold: score from which a run is a success.
     """
     found: dict[str, list[Demo]] = {}
-    for scored in view.archive:
-        for outcome in scored.outcomes:
-            if outcome.status != "ok" or outcome.score is None or outcome.score < threshold:
-                continue
-            graph = view.graph(outcome)
-            if graph is None:
-                continue
-            calls: list[Demo] = [
-                {"input": given, "output": outcome.output, "reply": reply, "example": outcome.example}
-                for given, reply in demonstrated(graph, spec.name)
-            ]
-            if calls:
-                found[outcome.example] = calls
+    for outcome in (o for scored in reversed(view.archive) for o in scored.outcomes):
+        good = outcome.status == "ok" and outcome.score is not None and outcome.score >= threshold
+        graph = view.graph(outcome) if good and outcome.example not in found else None
+        if graph is None:
+            continue
+        calls: list[Demo] = [
+            {"input": question, "output": outcome.output, "reply": reply, "example": outcome.example}
+            for question, reply in demonstrated(graph, spec.name)
+        ]
+        if calls:
+            found[outcome.example] = calls
     return found
 
 
@@ -222,14 +221,18 @@ def _question(graph: Graph, call: Any) -> JsonValue:
     return values or str(prompt.value)
 
 
-def _asked(view: View, outcome: Outcome, name: str, given: Any) -> bool:
-    """Whether a call that the parameter reaches is asked the example's input itself; true where no trace says."""
+def _asked(view: View, outcome: Outcome, name: str, given: Any) -> JsonValue:
+    """What a call that the parameter reaches is asked, where that is the example's input or a part of it; else None.
+
+    Where no trace says, the input itself.
+    """
     graph = view.graph(outcome)
     questions = [] if graph is None else [question for question, _ in demonstrated(graph, name)]
-    if not questions:
-        return True
-    alone = next(iter(given.values())) if isinstance(given, Mapping) and len(given) == 1 else given
-    return canonical(questions[0]) in (canonical(given), canonical(alone))
+    question: JsonValue = questions[0] if questions else given
+    parts = {canonical(part) for part in (given.values() if isinstance(given, Mapping) else ())}
+    asked = question.values() if isinstance(question, Mapping) else (question,)
+    same = canonical(question) == canonical(given) or all(canonical(part) in parts for part in asked)
+    return question if same else None
 
 
 def _some(items: Sequence[Any], most: int, rng: random.Random | None) -> list[Any]:
