@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from agentopt._aio import run_sync
 from agentopt.core import Parameter
 from agentopt.core.values import Candidate, Feedback, Outcome
 from agentopt.optim.base import Scored
-from agentopt.optim.opro import OPRO
+from agentopt.optim.opro import OPRO, Settings
 from agentopt.optim.opro.exemplars import POLICIES, Pool, pool
 from agentopt.optim.opro.history import Entry, choose, entries, measure_of, number
 from agentopt.optim.opro.polish import fault, key, polish
@@ -285,3 +287,13 @@ def test_unscored_entries_are_no_history() -> None:
     unscored = Scored(Candidate(values={"w": 1}), None, 0, None, None, ())
     view = FakeView({"w": spec_of(Parameter(3, name="w", kind="number"))}, ScriptedLLM([]), archive=[unscored])
     assert entries(view) == [] and measure_of(view, "auto") is None  # type: ignore[arg-type]
+
+
+def test_every_option_is_in_the_docs() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "opro.md").read_text("utf-8")
+    for field in dataclasses.fields(Settings):
+        row = next((line for line in page.splitlines() if re.match(rf"\| [^|]*`{field.name}`", line)), "")
+        assert row, f"docs/opro.md does not tell of {field.name}"
+        default = str(field.default).lower() if isinstance(field.default, bool) else field.default or "none"
+        if field.name != "kinds":
+            assert f"| {default} |" in row or f"| `{default}` |" in row, (field.name, default)
