@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from pydantic import JsonValue
 
@@ -50,7 +51,12 @@ def scripts_of(texts: Iterable[str]) -> Counter[str]:
     >>> scripts_of(["да, ok"])
     Counter({'CYRILLIC': 2, 'LATIN': 2})
     """
-    return Counter(unicodedata.name(c, "?").split()[0] for text in texts for c in text if c.isalpha())
+    return Counter(name for text in texts for name in _letters(text))
+
+
+@lru_cache(maxsize=256)
+def _letters(text: str) -> tuple[str, ...]:
+    return tuple(unicodedata.name(c, "?").split()[0] for c in text if c.isalpha())
 
 
 def fault(

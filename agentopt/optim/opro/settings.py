@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from agentopt.errors import UnknownName, UsageError
@@ -18,6 +19,13 @@ __all__ = ["ANSWERS", "FOCUS", "Settings"]
 
 ANSWERS = ("auto", "json", "text")
 FOCUS = ("all", "one")
+
+_LEAST = {
+    "samples": 1, "history": 0, "exemplars": 0, "schedule_steps": 1, "max_tokens": 1, "max_prompt_tokens": 200,
+    "max_chars": 1, "retries": 0, "starts": 0, "temperature": 0, "temperature_end": 0, "threshold": -math.inf,
+    "start_low": -math.inf, "start_high": -math.inf,
+}  # fmt: skip
+_WHOLE = (*list(_LEAST)[:9],)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -112,20 +120,35 @@ class Settings:
             ("exemplar_policy", POLICIES), ("position", ("auto", *POSITIONS)), ("schedule", SCHEDULES),
             ("quotes", QUOTES), ("scripts", SCRIPTS), ("focus", FOCUS),
         ):  # fmt: skip
-            if (value := getattr(self, option)) not in known:
+            if not isinstance(value := getattr(self, option), str) or value not in known:
                 raise UnknownName(f"opro: {option}", str(value), [*known], f"there are {', '.join(known)}")
-        least = {
-            "samples": 1, "history": 0, "exemplars": 0, "schedule_steps": 1, "max_tokens": 1, "max_prompt_tokens": 200,
-            "max_chars": 1, "retries": 0, "starts": 0, "temperature": 0, "temperature_end": 0,
-        }  # fmt: skip
-        for option, low in least.items():
-            if (value := getattr(self, option)) is not None and (isinstance(value, str) or value < low):
-                raise UsageError(f"opro: {option}={value!r}; it must be a number, at least {low}")
+        for one in fields(Settings):
+            if one.default is None and getattr(self, one.name) == "none":  # as a command line has it
+                setattr(self, one.name, None)
+        for name, low in _LEAST.items():
+            self._number(name, low)
+        for name in ("weighted", "exemplars_first", "include_qa", "digits"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise UsageError(f"opro: {name}={value!r}; it must be true or false")
         self._fits()
 
+    def _number(self, name: str, low: float) -> None:
+        value = getattr(self, name)
+        if value is None and Settings.__dataclass_fields__[name].default is None:
+            return
+        kinds = int if name in _WHOLE else int | float
+        if isinstance(value, bool) or not isinstance(value, kinds) or not value >= low:
+            kind = "a whole number" if name in _WHOLE else "a number"
+            least = f", at least {low:g}" if low > -math.inf else ""
+            raise UsageError(f"opro: {name}={value!r}; it must be {kind}{least}")
+
     def _fits(self) -> None:
-        if self.scores not in ("infinite", "none") and (not isinstance(self.scores, int) or self.scores < 1):
+        if self.scores not in ("infinite", "none") and (
+            isinstance(self.scores, bool) or not isinstance(self.scores, int) or self.scores < 1
+        ):
             raise UsageError(f"opro: scores={self.scores!r}; give a number of buckets, infinite, or none")
+        if None not in (self.start_low, self.start_high) and self.start_low > self.start_high:  # type: ignore[operator]
+            raise UsageError(f"opro: start_low={self.start_low} is above start_high={self.start_high}")
         if self.position in ("before_Q", "A_begin") and not self.include_qa:
             raise UsageError(f"opro: position={self.position} needs include_qa=true")
         if (self.schedule == "constant") != (self.temperature_end is None):
