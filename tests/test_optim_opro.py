@@ -318,13 +318,18 @@ def test_a_wrong_name_says_which_was_meant(options: dict[str, Any], meant: str) 
     [{"samples": 0}, {"history": -1}, {"exemplars": -1}, {"scores": 0}, {"scores": "many"}, {"max_tokens": 0},
      {"max_prompt_tokens": 10}, {"retries": -1}, {"starts": -1}, {"max_chars": 0}, {"temperature": -1},
      {"samples": "8x"}, {"samples": 2.5}, {"samples": True}, {"threshold": "low"}, {"digits": "no"}, {"scores": True},
-     {"start_low": 5, "start_high": 1}, {"order": ["random"]},
+     {"start_low": 5, "start_high": 1},
      {"position": "A_begin"}, {"position": "before_Q"}, {"schedule": "linear_increase"},
      {"temperature_end": 2.0}, {"style": "tags", "answer": "json"}, {"kinds": "text"}, {"start_values": "Think."}],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_in_one_line(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="^opro: [^\n]+$"):
         make("opro", **options)
+
+
+def test_a_list_is_no_name() -> None:
+    with pytest.raises(UnknownName):
+        make("opro", order=["random"])
 
 
 def test_none_on_a_command_line_is_none() -> None:
