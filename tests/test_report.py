@@ -252,8 +252,8 @@ def test_the_policy_allows_its_own_script_and_style_and_nothing_else(finished: P
 
 async def test_no_secret_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = await run_it(tmp_path, texts=[f"Be careful with {PLANTED} carefully: {{{{question}}}}"])
-    raw = json.dumps([o.model_dump(mode="json") for o in RunFile(folder).outcomes()])
-    assert PLANTED in raw  # a traced prompt holds it, so there is something to hide
+    raw = json.dumps([scored.candidate.values for scored in RunFile(folder).candidates()])
+    assert PLANTED in raw  # a candidate holds it, so there is something to hide
     page = page_of(folder)
     everything = page.source + json.dumps(list(page.pieces.values()), ensure_ascii=False)
     for secret in (PLANTED, "hunter2", "abcdef123456", "first line of a key", 'second "line', "second &#34;line"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,9 @@ import pytest
 import agentopt
 from agentopt.core.values import Candidate, Proposal
 from agentopt.errors import UsageError
-from agentopt.run.files import open_run
+from agentopt.run.files import list_runs, open_run
+from agentopt.run.result import result_of
+from agentopt.store import Store
 from agentopt.testing import ScriptedLLM
 
 GRAPH = """
@@ -152,3 +156,81 @@ def test_a_budget_that_is_added_after_the_test_has_begun_opens_no_search(place: 
         assert not list(run.events("search.reopened"))
     assert result.best.id == chosen
     assert tested == {chosen, result.baseline.id}
+
+
+SCRIPT = """
+import agentopt
+word = agentopt.Parameter("hi", name="word", kind="choice", choices=("hi", "hello"))
+
+@agentopt.graph
+def greet(who):
+    return word + " " + who
+
+agentopt.optimize(
+    greet, task=[(n, f"hello {n}") for n in "abcdefghijklmnopqrstuvwxyzABCD"], optimizer="random", steps=1, name="made",
+    metric=lambda gold, prediction, trace: gold.target == prediction, progress=False,
+)
+"""
+
+
+def test_a_script_that_runs_when_it_is_imported_starts_nothing_twice(place: Path) -> None:
+    (place / "script.py").write_text(SCRIPT)
+    subprocess.run([sys.executable, "script.py"], check=True)
+    runs = sorted(path.name for path in (place / "runs").iterdir())
+    with pytest.raises(UsageError, match=r"script.py calls agentopt.* when it is imported.*__main__"):
+        agentopt.load("runs/made")
+    with Store(Path("runs/made")) as store:
+        store.append_now("search.reopened", {})  # as if it had been cut off
+    with pytest.raises(UsageError, match=r"the task of run made was made in Python.*resume\('made', task=\.\.\.\)"):
+        agentopt.resume("made")
+    assert sorted(path.name for path in (place / "runs").iterdir()) == runs
+
+
+def test_a_run_that_a_process_works_on_is_shown_as_running(place: Path) -> None:
+    seen: list[str] = []
+
+    def listen(event: Any) -> None:
+        if event.type == "cell" and not seen:
+            seen.extend(info.status for info in list_runs())
+            seen.append("; ".join(result_of(Path("runs/run"), list_runs()[0].status).summary()))
+
+    agentopt.optimize(
+        "mine", task="questions", optimizer=Texts(), model=ScriptedLLM(says), steps=1, name="run", cache=False,
+        on_event=listen, progress=False, budget="evaluations=500",
+    )  # fmt: skip
+    assert seen[0] == "running"
+    assert seen[1].startswith("running: ")
+    (info,) = list_runs()
+    assert info.status == "finished"
+    assert result_of(info.dir).summary()[-2].startswith("of the budget: ")
+
+
+def test_a_start_that_is_refused_by_its_first_call_leaves_no_run(place: Path) -> None:
+    class Refuses:
+        async def complete(self, request: Any) -> Any:
+            raise UsageError("no such model")
+
+    with pytest.raises(UsageError, match="no such model"):
+        agentopt.optimize(
+            "mine", task="questions", optimizer=Texts(), model=Refuses(), steps=1, name="x", cache=False, progress=False
+        )
+    assert not (place / "runs" / "x").exists()
+
+
+def test_proposals_that_were_all_invalid_are_told_with_what_was_wrong(place: Path, capfd: Any) -> None:
+    class Lost(Texts):
+        async def ask(self, view: Any, n: int) -> list[Any]:
+            return [Proposal(candidate=view.baseline, rejected=("style: the text lost {{question}}",))]
+
+    result = agentopt.optimize(
+        "mine", task="questions", optimizer=Lost(), model=ScriptedLLM(says), steps=2, name="x", cache=False
+    )
+    assert "rejected" in (told := capfd.readouterr().err)
+    assert "the text lost {{question}}; " in told
+    assert result.summary()[0].startswith("no improvement shown: 2 proposals came, and none could be evaluated")
+
+
+def test_a_file_that_does_not_parse_is_named_where_a_graph_is_looked_for(place: Path) -> None:
+    (place / "graphs" / "mine.py").write_text(GRAPH + "\ndef (\n")
+    with pytest.raises(UsageError, match=r"no graph named 'mine', and graphs/mine.py:\d+ does not parse"):
+        agentopt.evaluate("mine", task="questions", model=ScriptedLLM(says))

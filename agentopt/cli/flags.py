@@ -115,7 +115,7 @@ def pairs(texts: Collection[str], flag: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for text in texts:
         key, sep, value = text.partition("=")
-        if not sep or not key.strip().isidentifier():
+        if not sep or not key.strip():
             raise UsageError(f"{flag} {text!r} is not KEY=VALUE")
         try:
             found[key.strip()] = json.loads(value)

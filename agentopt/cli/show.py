@@ -49,13 +49,13 @@ def show(
             draw(traced, graph or (out.suffix.lstrip(".") if out and out.suffix[1:] in FORMATS else "svg"), out)
             return
         if opened.started["kind"] == "evaluate":
-            evaluated(evaluation_of(folder), as_json=as_json)
+            evaluated(evaluation_of(folder, opened.status), as_json=as_json)
             if not as_json:
                 _print_graph(opened, "baseline", example)
             return
         if as_json:
             print_json(
-                as_record(result_of(folder))
+                as_record(result_of(folder, opened.status))
                 | {"config": opened.config.model_dump(mode="json"), "steps": _steps(opened)}
             )
             return
@@ -63,7 +63,7 @@ def show(
         typer.echo(f"run: {folder}")
         model = config.model or "none"
         typer.echo(f"{config.graph} on {config.task}: optimizer {config.optimizer}, model {model}, seed {config.seed}")
-        for line in result_of(folder).summary():
+        for line in result_of(folder, opened.status).summary():
             typer.echo(line)
         _print_steps(opened)
         _print_changes(opened)

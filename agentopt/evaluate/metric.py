@@ -81,7 +81,8 @@ def _read(value: Any, index: int, inputs: tuple[str, ...]) -> tuple[Example, Any
             return as_example(({k: fields[k] for k in inputs}, rest), index), value
         if "input" not in fields:
             raise UsageError(
-                f"example {index} has the fields {sorted(map(str, fields))}; say which the graph gets: inputs=[...]"
+                f"example {index} has the fields {sorted(map(str, fields))}; say which the graph "
+                "gets: task=from_metric(metric, examples, inputs=[...])"
             )
         rest = {k: v for k, v in fields.items() if k != "input"}
         target = rest.get("target", rest)

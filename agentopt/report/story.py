@@ -20,7 +20,8 @@ __all__ = ["candidates", "claim", "commands", "head", "incumbents", "rejected", 
 MOST_DIFFS = 60
 """Candidates, and rejected proposals, whose changes are shown word by word; the best candidate's always are."""
 _UNFINISHED = {
-    "interrupted": "The run was interrupted, or is still going on: what follows is what it has so far.",
+    "interrupted": "The run was interrupted: what follows is what it has so far.",
+    "running": "The run is going on: what follows is what it has so far.",
     "budget": "The budget ended before the run did: what follows is what it has so far.",
 }
 
@@ -61,7 +62,7 @@ def claim(run: RunFile) -> dict[str, Any]:
         }  # fmt: skip
     if run.status == "budget":
         verdict, sentence = "Nothing is claimed", "The budget ended before the test on untouched examples was made."
-    elif run.status == "interrupted":
+    elif run.status in ("interrupted", "running"):
         verdict, sentence = "Nothing is claimed yet", "The test on untouched examples has not been made."
     else:
         verdict = "No improvement shown"

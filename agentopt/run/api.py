@@ -165,6 +165,7 @@ async def resume_async(
         more = add_budget is not None and "budget" in (state.ended or "") and not begun_test
         if state.finished == "finished" and not more and _written(folder, state):
             return result_of(folder)
+        earlier.check_objects(graph, task)
         plan = setup.plan(earlier.config, graph, task, metric, given)
         evaluator = earlier.check(plan)
         proposer = optimizer or setup.optimizer_of(earlier.config)

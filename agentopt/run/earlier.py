@@ -82,6 +82,15 @@ class Earlier:
         self.config = self.config.model_copy(update={"budget": self.config.budget.plus(extra)})
         return extra
 
+    def check_objects(self, graph: Any, task: Any) -> None:
+        """Refuse to look for what was made in Python and is in no file of its own, before anything is imported."""
+        for kind, thing in (("task", task), ("graph", graph)):
+            if thing is None and kind not in self.first.get("refs", {kind: ""}):
+                raise UsageError(
+                    f"the {kind} of run {self.name} was made in Python and is in no file of its own: go on from there "
+                    f"with agentopt.resume({self.name!r}, {kind}=...)"
+                )
+
     def check(self, plan: setup.Plan) -> str:
         """Refuse to go on with other examples, parameters, code or scorer files; returns the hash of the scorer's."""
         if plan.task.hash != self.first["task"]["hash"]:
@@ -91,8 +100,8 @@ class Earlier:
         if self.state.baseline is not None:
             setup.same_space(plan, self.state.baseline)
         evaluator = evaluator_hash(plan.task.scorer)
-        if self.store.cells():
-            if evaluator != self._evaluator():
+        if cells := self.store.cells():
+            if evaluator != self._evaluator() and any(o.score is not None for o in cells):
                 self._refuse("the files of the scorer have", "its scores are of the old ones")
             if plan.reference.rpartition("@")[2] != self.config.graph.rpartition("@")[2]:
                 self._refuse(f"the graph has (then {self.config.graph}, now {plan.reference})")

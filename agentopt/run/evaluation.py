@@ -87,6 +87,7 @@ async def go_on(
         if add_budget is not None:
             raise UsageError(f"run {earlier.name} has evaluated every example: more budget changes nothing")
         return evaluation_of(store.folder)
+    earlier.check_objects(graph, task)
     plan = setup.plan(earlier.config, graph, task, metric, clients)
     evaluator = earlier.check(plan)
     parts, stack = setup.connect(plan, store, optimizer=None, elapsed=earlier.elapsed)
@@ -249,8 +250,9 @@ def evaluation_of(folder: Path, status: str | None = None) -> Evaluation:
         groups = {e.id: e.group for e in examples.values() if e.group is not None}
         rows = breakdown(outcomes, groups, (low, high))
         return Evaluation(
-            dir=folder, status=status or run.status, config=run.config, split=run.started["split"],
-            candidate=candidate, summary=rows[0].summary, planned=len(examples) * run.config.repeats,
+            dir=folder, status=status or run.state.finished or "interrupted", config=run.config,
+            split=run.started["split"], candidate=candidate, summary=rows[0].summary,
+            planned=len(examples) * run.config.repeats,
             rows=tuple(rows), agreement=agreement(outcomes, (low, high)), outcomes=tuple(outcomes),
-            examples=examples, spend=run.spend(),
+            examples=examples, spend=run.spend(), budget=run.budget,
         )  # fmt: skip

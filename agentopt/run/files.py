@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from agentopt.core import Graph
-from agentopt.core.values import Candidate, Outcome
+from agentopt.core.values import Budget, Candidate, Outcome
 from agentopt.errors import StoreError, UnknownName, UsageError
 from agentopt.evaluate import Claim
 from agentopt.optim.base import Scored
 from agentopt.run.archive import Archive
 from agentopt.run.config import RunConfig
 from agentopt.run.state import State, fold
-from agentopt.store import Event, Store
+from agentopt.store import Event, Store, in_use
 
 __all__ = ["RunFile", "RunInfo", "list_runs", "open_run"]
 
@@ -28,7 +28,7 @@ class RunInfo:
     dir: Path
     name: str
     status: str
-    """running or interrupted, budget, finished, evaluated, damaged."""
+    """running, interrupted, budget, finished, evaluated, damaged."""
     graph: str = ""
     task: str = ""
     optimizer: str = ""
@@ -56,8 +56,8 @@ class RunFile:
 
     @property
     def status(self) -> str:
-        """``finished``, ``budget``, ``evaluated``, or ``interrupted`` (which a run that still goes on also shows)."""
-        return self.state.finished or "interrupted"
+        """``running`` while a process works on it; else ``finished``, ``budget``, ``evaluated`` or ``interrupted``."""
+        return "running" if in_use(self.dir) else self.state.finished or "interrupted"
 
     def events(self, *types: str) -> Iterator[Event]:
         """Events of the given types, in order; all when none is given."""
@@ -88,6 +88,14 @@ class RunFile:
         """What may be said of the best candidate, once the test was made."""
         return self.state.claim
 
+    @property
+    def budget(self) -> Budget:
+        """What the run may spend, with what was added to it."""
+        total = self.config.budget
+        for event in self.store.events("run.resumed"):
+            total = total.plus(Budget.model_validate(event.data.get("add_budget") or {}))
+        return total
+
     def spend(self) -> dict[str, dict[str, float]]:
         """Settled amounts by role and axis."""
         return self.store.spend()
@@ -96,9 +104,9 @@ class RunFile:
         """The run in one line."""
         state = self.state
         means = [state.archive.scored(c.id).mean if c else None for c in (self.baseline(), self.best())]
-        config = self.config
+        config, searched = self.config, self.started["kind"] == "optimize"
         return RunInfo(
-            self.dir, self.dir.name, self.status, config.graph, config.task, config.optimizer, self.time,
+            self.dir, self.dir.name, self.status, config.graph, config.task, config.optimizer if searched else "-", self.time,
             means[0], means[1], state.claim.sentence if state.claim else None,
         )  # fmt: skip
 

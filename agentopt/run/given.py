@@ -11,6 +11,7 @@ from agentopt.llm.types import Client
 from agentopt.run import setup
 from agentopt.run.config import RunConfig
 from agentopt.workspace import run_defaults
+from agentopt.workspace.loader import refuse_while_importing
 
 __all__ = ["clients_by_role", "configured"]
 
@@ -22,6 +23,7 @@ def configured(graph: Any, task: Any, options: dict[str, Any]) -> tuple[RunConfi
 
     Raises ``UsageError`` (``UnknownName``) for options that do not exist or cannot be used.
     """
+    refuse_while_importing("optimize or evaluate")
     given: dict[str, Any] = {"clients": dict(options.pop("clients", None) or {})}
     fields: dict[str, Any] = run_defaults(RunConfig.model_fields.keys())
     if isinstance(graph, str):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agentopt._aio import run_sync
-from agentopt.errors import StoreError
+from agentopt.errors import StoreError, UsageError
 from agentopt.llm.ledger import Ledger
 from agentopt.run.forecast import told
 from agentopt.run.parts import Parts
@@ -47,10 +47,12 @@ def begun(folder: Path) -> Iterator[None]:
     new = not folder.exists()
     try:
         yield
-    except Exception:
+    except Exception as problem:
         with contextlib.suppress(StoreError):
             with Store(folder, readonly=True) as store:
-                new = new and store.last("run.started") is None
+                paid = store.last("call.received") or store.last("cell")
+                refused = isinstance(problem, UsageError) and paid is None
+                new = new and (refused or store.last("run.started") is None)
             if new:
                 shutil.rmtree(folder, ignore_errors=True)
         raise

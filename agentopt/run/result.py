@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentopt.core.values import Candidate, Outcome
+from agentopt.core.values import Budget, Candidate, Outcome
 from agentopt.evaluate import Claim, Example, Summary
 from agentopt.evaluate.breakdown import Agreement, Row
+from agentopt.evaluate.summary import counted
 from agentopt.optim.base import Scored
 from agentopt.run.config import RunConfig
 from agentopt.run.files import RunFile
@@ -38,6 +40,10 @@ class Result:
     """Why the search ended."""
     spend: dict[str, dict[str, float]]
     """Settled amounts by role and axis."""
+    budget: Budget
+    """What might be spent, all roles together."""
+    invalid: int = 0
+    """Proposals that were rejected."""
 
     def __repr__(self) -> str:
         said = self.claim.sentence if self.claim else "no claim"
@@ -54,10 +60,17 @@ class Result:
         name = self.dir.name
         if self.claim is not None:
             lines.append(f"test: {self.claim.sentence}")
+        elif self.status == "running":
+            lines.append("running: this is what it has so far")
         elif self.status == "budget":
             lines.append(f"the budget ended before the test; `agentopt resume {name} --add-budget ...` goes on")
         elif self.status == "interrupted":
             lines.append(f"interrupted; `agentopt resume {name}` goes on")
+        elif len(self.archive) < 2 and self.invalid:
+            lines.append(
+                f"no improvement shown: {counted(self.invalid, 'proposal')} came, and none could be evaluated (the "
+                f"report has each with its reason: `agentopt report {name}`)"
+            )
         else:
             lines.append(
                 "no improvement shown: nothing beat the baseline on the search and validation examples, "
@@ -70,9 +83,7 @@ class Result:
                     lines.append(f"search: {label} {scored.mean:.3f} {ends} on {scored.n} examples")
         if self.reason:
             lines.append(f"the search ended: {self.reason}")
-        for role, amounts in sorted(self.spend.items()):
-            if any(amounts.values()):
-                lines.append(f"spent by {role}: {told(amounts)}")
+        lines += _spent(self.spend, self.budget)
         if self.improved:
             lines.append(
                 f"next: `agentopt apply {name} --dry-run` shows the diff, `agentopt report {name}` the evidence"
@@ -107,6 +118,8 @@ class Evaluation:
     """By id."""
     spend: dict[str, dict[str, float]]
     """Settled amounts by role and axis, failed attempts included."""
+    budget: Budget
+    """What might be spent."""
 
     def __repr__(self) -> str:
         return f"<Evaluation {self.dir}: {self.status}, {self.summary.sentence}>"
@@ -123,6 +136,7 @@ class Evaluation:
         if done < self.planned:
             why = {
                 "budget": f"the budget ended; `agentopt resume {name} --add-budget ...` goes on",
+                "running": "the others are under way",
                 "errors": f"too many were lost to the world; `agentopt eval --resume {name} --retry-errors` goes on",
             }
             going_on = why.get(self.status, f"interrupted; `agentopt resume {name}` goes on")
@@ -134,8 +148,20 @@ class Evaluation:
             )
         if self.agreement is not None:
             lines.append(self.agreement.sentence)
-        lines += [f"spent by {role}: {told(a)}" for role, a in sorted(self.spend.items()) if any(a.values())]
-        return lines
+        return [*lines, *_spent(self.spend, self.budget)]
+
+
+def _spent(spend: Mapping[str, Mapping[str, float]], budget: Budget) -> list[str]:
+    """What each role used, and what that is of the budget."""
+    lines = [f"spent by {role}: {told(amounts)}" for role, amounts in sorted(spend.items()) if any(amounts.values())]
+    limits = budget.model_dump(exclude_none=True)
+    used = {axis: sum(amounts.get(axis, 0.0) for amounts in spend.values()) for axis in limits}
+    shares = [f"{_amount(axis, used[axis])} of {_amount(axis, limit)} {axis}" for axis, limit in limits.items()]
+    return [*lines, f"of the budget: {', '.join(shares)}"] if shares else lines
+
+
+def _amount(axis: str, value: float) -> str:
+    return f"{value:.4f}" if axis == "usd" else f"{value:,.0f}"
 
 
 def result_of(folder: Path, status: str | None = None) -> Result:
@@ -143,6 +169,8 @@ def result_of(folder: Path, status: str | None = None) -> Result:
     with RunFile(folder) as run:
         state = run.state
         return Result(
-            dir=folder, status=status or run.status, baseline=run.baseline(), best=run.best(), claim=run.claim(),
-            archive=tuple(run.candidates()), noise=dict(state.noise or {}), reason=state.ended or "", spend=run.spend(),
+            dir=folder, status=status or state.finished or "interrupted", baseline=run.baseline(), best=run.best(),
+            claim=run.claim(), archive=tuple(run.candidates()), noise=dict(state.noise or {}),
+            reason=state.ended or "", spend=run.spend(), budget=run.budget,
+            invalid=sum(1 for _ in run.events("proposal.rejected")),
         )  # fmt: skip

@@ -114,6 +114,12 @@ def _noise(data: Mapping[str, Any]) -> str:
     return str(AASummary.model_validate(data).sentence)
 
 
+def _reasons(data: Mapping[str, Any]) -> list[str]:
+    """Why a proposal is rejected: first what was wrong with it, then that what is left of it is a duplicate."""
+    reasons = list(data.get("reasons") or ())
+    return [*(data.get("rejected") or ()), *reasons] if "duplicate" in (data.get("rules") or ()) else reasons
+
+
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """What differs between two candidates' values, in a few words.
 
@@ -138,9 +144,7 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "proposal.accepted": lambda d: ": ".join(
         filter(None, (f"  proposal {str(d.get('id', ''))[:8]}", short(d.get("why", ""), 90)))
     ),
-    "proposal.rejected": lambda d: (
-        f"  rejected {str(d.get('id', ''))[:8]}: {short('; '.join(d.get('reasons', ())), 90)}"
-    ),
+    "proposal.rejected": lambda d: f"  rejected {str(d.get('id', ''))[:8]}: {short('; '.join(_reasons(d)), 120)}",
     "incumbent": lambda d: f"  new incumbent {str(d.get('id', ''))[:8]} {_score(d)} on the search split",
     "step.done": lambda d: f"step {d['step'] + 1} done: {_heats(d)}best so far {_score(d)}",
     "search.ended": lambda d: f"search ended: {d.get('reason', '')}",

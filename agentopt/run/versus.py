@@ -318,7 +318,9 @@ def _notes(sides: tuple[Side, Side], files: Files, split: str, pairs: Pairs) -> 
     repeats = [file.config.repeats for file in files]
     if repeats[0] != repeats[1]:
         notes.append(f"{sides[0].run} has {counted(repeats[0], 'repeat')} an example, {sides[1].run} has {repeats[1]}")
-    notes += [f"{f.dir.name} is not complete ({f.status})" for f in files if f.status in ("interrupted", "budget")]
+    notes += [
+        f"{f.dir.name} is not complete ({f.status})" for f in files if f.status in ("interrupted", "running", "budget")
+    ]
     for side, file in zip(sides, files, strict=True):
         count = len({o.example for o in file.outcomes(side.candidate, split)})
         if count > len(pairs):

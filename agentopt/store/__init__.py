@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from agentopt.store.events import Event
-from agentopt.store.store import Store, blob_id
+from agentopt.store.store import Store, blob_id, in_use
 
-__all__ = ["Event", "Store", "blob_id"]
+__all__ = ["Event", "Store", "blob_id", "in_use"]

@@ -24,7 +24,7 @@ from agentopt.store.events import Event, checksum
 from agentopt.store.schema import FAILURES, prepare, run_id, unusable, verify
 from agentopt.store.writer import ADVICE, Writer
 
-__all__ = ["Store", "blob_id"]
+__all__ = ["Store", "blob_id", "in_use"]
 
 
 def blob_id(content: bytes) -> str:
@@ -283,6 +283,23 @@ def _open(uri: str) -> sqlite3.Connection:
     db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
     db.execute("PRAGMA temp_store=MEMORY")
     return db
+
+
+def in_use(run: str | Path) -> bool:
+    """Whether another process, or another ``Store`` of this one, has a run open for writing."""
+    place = Path(run) / "lock"
+    if os.name == "nt" or not place.is_file():
+        return False
+    import fcntl
+
+    try:
+        with place.open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a disk that cannot be written: nobody writes there
+        pass
+    return False
 
 
 def _lock(run: Path) -> IO[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agentopt.workspace.roots import Workspace
 
-__all__ = ["KINDS", "Item", "items"]
+__all__ = ["KINDS", "Item", "in_file", "items", "unparsed"]
 
 KINDS = {"graph": "graphs", "task": "tasks", "prompt": "prompts", "eval": "evals", "optimizer": "optimizers"}
 _MAKERS = {"graph": {"graph"}, "task": {"task", "Task", "from_metric"}, "eval": {"evaluator"}}
@@ -50,6 +50,17 @@ def items(workspace: Workspace, kind: str) -> list[Item]:
             name = path.relative_to(folder).with_suffix("").as_posix()
             found.append(Item(kind, name, path, workspace, about=_first_words(path)))
     return sorted(found, key=lambda item: (item.name, item.path.stem != item.name, item.path))
+
+
+def unparsed(workspace: Workspace, kind: str) -> str | None:
+    """The first file of a kind that does not parse, and why; what it defines cannot be found."""
+    for path in sorted((workspace.root / KINDS[kind]).rglob("*.py")):
+        try:
+            ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError) as problem:
+            line = getattr(problem, "lineno", None)
+            return f"{workspace.relative(path)}{f':{line}' if line else ''} does not parse: {problem}"
+    return None
 
 
 def in_file(workspace: Workspace, path: Path, kind: str) -> Iterator[Item]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,9 +17,19 @@ from typing import Any
 from agentopt.errors import AgentOptError, MissingDependency, UsageError
 from agentopt.workspace.roots import Workspace
 
-__all__ = ["load_file"]
+__all__ = ["load_file", "refuse_while_importing"]
 
 _STAMP = "__agentopt_stamp__"
+_IMPORTING: ContextVar[str] = ContextVar("agentopt_importing", default="")
+
+
+def refuse_while_importing(what: str) -> None:
+    """Raise ``UsageError`` when a workspace file is being imported: a file that is looked into must start nothing."""
+    if place := _IMPORTING.get():
+        raise UsageError(
+            f"{place} calls agentopt.{what} when it is imported, which would start it once more: "
+            'put the call under `if __name__ == "__main__":`'
+        )
 
 
 def load_file(workspace: Workspace, path: Path) -> ModuleType:
@@ -42,6 +53,7 @@ def load_file(workspace: Workspace, path: Path) -> ModuleType:
     if known is not None:
         del sys.modules[name]
     importlib.invalidate_caches()
+    token = _IMPORTING.set(workspace.relative(path))
     try:
         module = importlib.import_module(name)
     except AgentOptError:
@@ -50,6 +62,8 @@ def load_file(workspace: Workspace, path: Path) -> ModuleType:
         raise _missing(workspace, path, problem) from problem
     except Exception as problem:
         raise UsageError(f"{_where(workspace, path, problem)}: {type(problem).__name__}: {problem}") from problem
+    finally:
+        _IMPORTING.reset(token)
     setattr(module, _STAMP, stamp)
     return module
 

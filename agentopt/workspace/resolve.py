@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agentopt.errors import UnknownName, UsageError
-from agentopt.workspace.listing import KINDS, Item, in_file, items
+from agentopt.workspace.listing import KINDS, Item, in_file, items, unparsed
 from agentopt.workspace.loader import load_file
 from agentopt.workspace.roots import Workspace, find_root, search_path
 
@@ -47,6 +47,9 @@ def find(kind: str, name: str, path: Sequence[Workspace] | None = None) -> Item:
         named.sort(key=lambda item: roots.index(item.workspace.root))
     if named:
         return named[0]
+    for workspace in searched:
+        if (broken := unparsed(workspace, kind)) is not None:
+            raise UsageError(f"no {kind} named {name!r}, and {broken}")
     raise UnknownName(kind, name, dict.fromkeys(item.name for item in everything))
 
 
