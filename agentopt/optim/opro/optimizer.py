@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -73,12 +73,13 @@ class OPRO(Settings):
         if not self._started:
             self._started = True
             self._waiting = self._starting_points(view, specs)
-        self._forget_known(view)
+        known = {key(scored.candidate.values) for scored in view.archive}
+        self._waiting = [p for p in self._waiting if p.rejected or key(p.candidate.values) not in known]
         if self._waiting:
             return self._hand_out(n)
         plans = self._plans(view, specs)
         self._step += 1
-        drawn = await asyncio.gather(*(self._drawn(view, plan) for plan in plans))
+        drawn = await asyncio.gather(*(self._drawn(view, plan, known) for plan in plans))
         found = settle(view, _without_repeats(drawn, view), self.name)
         parent = view.best.candidate.id
         self._waiting = [p for p in found if p.candidate.id != parent]
@@ -93,10 +94,6 @@ class OPRO(Settings):
         if extra:
             out[-1] = out[-1].model_copy(update={"rejected": (*out[-1].rejected, *extra)})
         return out
-
-    def _forget_known(self, view: View) -> None:
-        known = {key(scored.candidate.values) for scored in view.archive}
-        self._waiting = [p for p in self._waiting if p.rejected or key(p.candidate.values) not in known]
 
     def _starting_points(self, view: View, specs: Sequence[ParameterSpec]) -> list[Proposal]:
         """Given ones, then random ones; those that a parameter refuses carry the reason."""
@@ -130,9 +127,8 @@ class OPRO(Settings):
             plans.append(Plan(i, asked, made[names], warmth, seeds))
         return plans
 
-    async def _drawn(self, view: View, plan: Plan) -> Suggestion:
-        """A sample: as many attempts as it has seeds, until one is usable."""
-        known = {key(scored.candidate.values) for scored in view.archive}
+    async def _drawn(self, view: View, plan: Plan, known: Collection[str]) -> Suggestion:
+        """A sample: as many attempts as it has seeds, until one is usable and not among what is known."""
         faults: list[str] = []
         for attempt, _ in enumerate(plan.seeds):
             said = f"sample {plan.number + 1}" + (f", attempt {attempt + 1}" if attempt else "")
