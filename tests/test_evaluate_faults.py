@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import BaseModel
 
@@ -12,6 +17,7 @@ import agentopt
 from agentopt.core.values import Feedback
 from agentopt.errors import LLMError, TransientLLMError, UsageError
 from agentopt.evaluate import Example, SplitSpec, Task, exact, from_metric
+from agentopt.evaluate.scoring import normalise
 from agentopt.llm.types import Request
 from agentopt.run.api import evaluate_async, optimize_async, resume_async
 from agentopt.run.files import open_run
@@ -148,6 +154,11 @@ async def test_a_metric_that_hides_its_judges_failure_scores_nothing(tmp_path: P
     assert result.summary.mean == 1.0
 
 
+class Unreadable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no repr")
+
+
 BAD = {
     "nan": (float("nan"), "returned nan"),
     "infinite": (float("inf"), "returned inf"),
@@ -157,6 +168,14 @@ BAD = {
     "list": ([1.0], "a list"),
     "text as score": (("good", "x"), "the text"),
     "raises": (ZeroDivisionError("division by zero"), "raised ZeroDivisionError: division by zero at"),
+    "leaves": (SystemExit(3), "raised SystemExit: 3 at"),
+    "cancels": (asyncio.CancelledError(), "raised CancelledError:"),
+    "nan in a Feedback": (lambda: Feedback(score=math.nan), "score: Value error, not a finite number but nan"),
+    "nan as a part": (lambda: Feedback(score=0.5, parts={"a": math.nan}), "parts.a: Value error, not a finite number"),
+    "infinity as a part": ({"score": 0.5, "parts": {"a": math.inf}}, "the part 'a' as inf"),
+    "text as a part": (lambda: Feedback(score=0.5, parts={"a": "much"}), "parts.a: Value error, not a number"),
+    "half a character": (ValueError("no \ud83d"), "raised ValueError: no \ufffd at"),
+    "unreadable": (Unreadable(), "returned a Unreadable, which cannot be read (RuntimeError: no repr)"),
 }
 
 
@@ -170,9 +189,9 @@ async def test_a_metric_that_fails_for_one_example_costs_that_example_and_says_w
     def metric(gold: Example, prediction: Any, trace: Any = None) -> Any:
         if gold.input != {"question": "q5"}:
             return True
-        if isinstance(value, Exception):
+        if isinstance(value, BaseException):
             raise value
-        return value
+        return value() if callable(value) else value
 
     async def ametric(gold: Example, prediction: Any, trace: Any = None) -> Any:
         return metric(gold, prediction)
@@ -186,9 +205,45 @@ async def test_a_metric_that_fails_for_one_example_costs_that_example_and_says_w
     assert llm.calls == 20  # the scorer was tried again, the model was not asked again
 
 
+async def test_numbers_of_any_kind_and_broken_texts_are_read(tmp_path: Path) -> None:
+    made = [
+        Feedback(score=Decimal("0.5"), parts={"a": Fraction(1, 4)}),
+        Feedback(score=np.float32(0.5), parts={"a": np.array(0.25)}),
+        {"score": Fraction(1, 2), "a": Decimal("0.25")},
+        {"score": np.float64(0.5), "parts": {"a": np.float16(0.25)}},
+        Feedback(score=0.5, text="half \ud83d", parts={"a": np.int64(2)}),
+        (0.5, "half \ud83d"),
+    ]
+    left = iter(made)
+    task = Task("t", examples(len(made)), lambda example, output: next(left))
+    result = await scored(tmp_path, hides, ScriptedLLM(down_for()), task=task, max_connections=1)
+    assert [o.score for o in result.outcomes] == [0.5] * len(made)
+    with open_run(result.dir) as run:
+        told = [o.feedback for o in run.outcomes()]
+    assert sorted(str(f and f.parts) for f in told) == ["{'a': 0.25}"] * 4 + ["{'a': 2.0}", "{}"]
+    assert [f.text for f in told if f and f.text] == ["half \ufffd"] * 2
+
+
+async def test_a_run_that_is_stopped_while_it_scores_stops(tmp_path: Path) -> None:
+    begun = asyncio.Event()
+
+    async def slow(example: Example, output: Any) -> float:
+        begun.set()
+        await asyncio.sleep(60)
+        return 1.0
+
+    run = asyncio.ensure_future(Task("t", examples(), slow).ascore(examples()[0], "x"))
+    await begun.wait()
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+
+
 async def test_a_bool_counts_only_where_it_can_be_read(tmp_path: Path) -> None:
     yes = Task("t", examples(), lambda example, output: True)
     assert (await scored(tmp_path / "a", hides, ScriptedLLM(down_for()), task=yes)).summary.mean == 1.0
+    assert [normalise(np.array(b), (0, 1)).score for b in (True, False)] == [1.0, 0.0]
+    assert "the bool True" in normalise(np.array(True), (0, 5)).text
     five = Task("t", examples(), lambda example, output: True, score_range=(1.0, 5.0))
     result = await scored(tmp_path / "b", hides, ScriptedLLM(down_for()), task=five)
     assert {o.status for o in result.outcomes} == {"infra_error"}

@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import numbers
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
@@ -139,14 +141,40 @@ class Proposal(Frozen):
     """Why parts of it were not accepted (a name that does not exist, a value out of bounds, ...), one line each."""
 
 
+def scalar(value: Any) -> Any:
+    """The Python number in a NumPy or torch scalar; anything else as it is."""
+    if isinstance(value, numbers.Real | Decimal) or not callable(getattr(value, "item", None)):
+        return value
+    try:
+        return value.item()
+    except Exception:  # it holds several
+        return value
+
+
+def real(value: Any) -> float:
+    """A number of any kind (of a library, ``Decimal``, ``Fraction``) as a float, which may be infinite or NaN.
+
+    Raises:
+        ValueError: it is no number, or several.
+    """
+    value = scalar(value)
+    if not isinstance(value, numbers.Real | Decimal):
+        raise ValueError("not a number")
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return math.nan
+
+
+def _finite(value: Any) -> float:
+    number = real(value)
+    if not math.isfinite(number):
+        raise ValueError(f"not a finite number but {number}")
+    return number
+
+
 def _score(value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool | int | float):
-        number = float(value)
-        if math.isfinite(number):
-            return number
-    raise ValueError(f"a score is a finite number, a bool or None, not {value!r}")
+    return None if value is None else _finite(value)
 
 
 class Feedback(Frozen):
@@ -156,8 +184,8 @@ class Feedback(Frozen):
     """Higher is better, within the task's declared range."""
     text: str = ""
     """What is wrong or right, in words that an optimizer can use."""
-    parts: dict[str, float] = {}
-    """Named partial scores."""
+    parts: dict[str, Annotated[float, BeforeValidator(_finite)]] = {}
+    """Named partial scores, finite."""
     at: str | None = None
     """Id of the node that it speaks of; None is the output."""
 

@@ -6,18 +6,18 @@ records it as the world's fault and goes on.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import math
-import numbers
 import traceback
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import Any
 
-from pydantic import model_validator
+from pydantic import ValidationError, model_validator
 
-from agentopt.core.values import Feedback
+from agentopt.core.values import Feedback, real, scalar
 from agentopt.errors import BudgetExhausted, LLMError, StoreError, UsageError
+from agentopt.llm.types import whole
 
 __all__ = ["Scorer", "ScorerError", "call_scorer", "failed", "normalise", "scorer_name"]
 
@@ -56,18 +56,27 @@ def call_scorer(scorer: Scorer, example: Any, output: Any, trace: Any = None) ->
     return scorer(*given, *[None] * (required - len(given)))
 
 
-def failed(scorer: Any, error: Exception) -> ScorerError:
-    """The data that an exception inside a scorer becomes. The end of a budget, model errors and usage errors pass.
+def failed(scorer: Any, error: BaseException) -> ScorerError:
+    """The data that an exception inside a scorer becomes, ``SystemExit`` and a ``CancelledError`` of its own included.
 
     Raises:
         BudgetExhausted, LLMError, StoreError, UsageError: the ``error`` itself, when it is one of these.
+        CancelledError: the task that calls the scorer is being cancelled.
     """
     if isinstance(error, _PASS_THROUGH):
+        raise error
+    if isinstance(error, asyncio.CancelledError) and (task := asyncio.current_task()) and task.cancelling():
         raise error
     frames = traceback.extract_tb(error.__traceback__)
     last = frames[-1] if frames else None
     at = f" at {last.filename.rsplit('/', 1)[-1]}:{last.lineno} `{last.line}`" if last else ""
-    return ScorerError(text=f"scorer {scorer_name(scorer)!r} raised {type(error).__name__}: {error}{at}")
+    return ScorerError(text=whole(f"scorer {scorer_name(scorer)!r} raised {type(error).__name__}: {_told(error)}{at}"))
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, ValidationError):  # of a Feedback that cannot be made
+        return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+    return str(error)
 
 
 def normalise(returned: Any, score_range: tuple[float, float] = (0.0, 1.0), *, scorer: str = "scorer") -> Feedback:
@@ -76,7 +85,7 @@ def normalise(returned: Any, score_range: tuple[float, float] = (0.0, 1.0), *, s
     Accepted are a finite number within the range; a bool where the range is 0 to 1; ``(score, text)``; a dict with
     ``score``, ``text`` (or ``feedback``) and named numbers as parts (without ``score`` it is the mean of the parts); an
     object with ``score`` and ``feedback`` or ``text``; a ``Feedback``; a text alone, which is feedback without a score.
-    Anything else gives a ``ScorerError``, never a score.
+    Numbers may be of any library; parts are finite. Anything else gives a ``ScorerError``, never a score.
 
     >>> normalise((0.5, "half right")).score
     0.5
@@ -84,12 +93,16 @@ def normalise(returned: Any, score_range: tuple[float, float] = (0.0, 1.0), *, s
     "scorer 'scorer' returned nan, which is not a score; return a finite number between 0 and 1"
     """
     try:
-        return _read(returned, score_range)
+        made = _read(returned, score_range)
+        parts = {whole(name): value for name, value in made.parts.items()}
+        return made.model_copy(update={"text": whole(made.text), "parts": parts})
     except _Unusable as error:
-        low, high = score_range
-        return ScorerError(
-            text=f"scorer {scorer!r} returned {error}; return a finite number between {low:g} and {high:g}"
-        )
+        reason = str(error)
+    except Exception as error:
+        reason = f"a {type(returned).__name__}, which cannot be read ({type(error).__name__}: {error})"
+    low, high = score_range
+    text = f"scorer {scorer!r} returned {reason}; return a finite number between {low:g} and {high:g}"
+    return ScorerError(text=whole(text))
 
 
 class _Unusable(Exception):
@@ -100,24 +113,16 @@ def _number(value: Any, score_range: tuple[float, float]) -> float:
     low, high = score_range
     if value is None:
         raise _Unusable("None, which is not a score")
-    if type(value).__name__ in ("bool", "bool_"):
+    if isinstance(held := scalar(value), bool):
         if (low, high) != (0.0, 1.0):
             raise _Unusable(f"the bool {value}, but the declared range is {low:g} to {high:g}")
-        return float(value)
+        return float(held)
     if isinstance(value, str):
         raise _Unusable(f"the text {_short(value)} as a score")
-    if not isinstance(value, numbers.Real | Decimal):
-        item = getattr(value, "item", None)  # a NumPy or torch scalar
-        if not callable(item):
-            raise _Unusable(f"a {type(value).__name__} ({_short(value)}), which is not a number")
-        try:
-            return _number(item(), score_range)
-        except (ValueError, TypeError, RuntimeError, RecursionError):
-            raise _Unusable(f"a {type(value).__name__} ({_short(value)}), which is not one number") from None
     try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        number = math.nan
+        number = real(held)
+    except ValueError:
+        raise _Unusable(f"a {type(value).__name__} ({_short(value)}), which is not a number") from None
     if not math.isfinite(number):
         raise _Unusable(f"{number}, which is not a score")
     slack = 1e-9 * (high - low)
@@ -174,8 +179,12 @@ def _from_mapping(returned: Mapping[Any, Any], score_range: tuple[float, float])
 
 
 def _part(name: str, value: Any) -> float:
-    if isinstance(value, numbers.Real) and math.isfinite(float(value)):
-        return float(value)
+    try:
+        number = real(value)
+    except ValueError:
+        number = math.nan
+    if math.isfinite(number):
+        return number
     raise _Unusable(f"the part {name!r} as {_short(value)}, which is not a finite number")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -147,7 +148,7 @@ class Task:
         """
         try:
             returned = call_scorer(self.scorer, example, output, trace)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return failed(self.scorer, error)
         if inspect.isawaitable(returned):
             if inspect.iscoroutine(returned):
@@ -167,7 +168,7 @@ class Task:
                 returned = await aside(call)
             if inspect.isawaitable(returned):
                 returned = await returned
-        except Exception as error:
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
             return failed(self.scorer, error)
         return normalise(returned, self.score_range, scorer=scorer_name(self.scorer))
 
