@@ -6,7 +6,9 @@ takes its name only after it was checked.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -55,9 +57,9 @@ def fetch(
         CannotFetch: it did not come whole.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.part")
     left = target.with_name(f".{target.name}.part")
-    if expected.bytes is not None and left.exists():
+    with contextlib.suppress(FileNotFoundError):
         os.replace(left, part)
     try:
         for attempt in range(tries):
@@ -79,7 +81,9 @@ def fetch(
             raise
         os.replace(part, target)
     finally:
-        if part.exists():
+        if expected.bytes is None:
+            part.unlink(missing_ok=True)
+        elif part.exists():
             os.replace(part, left)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from agentopt.core.values import Feedback
 from agentopt.errors import UsageError
 from agentopt.evaluate.answers import Unreadable
-from agentopt.evaluate.quantities import concluded_number
+from agentopt.evaluate.quantities import Quantity, concluded_number
 from agentopt.evaluate.reading import read_statement
 from agentopt.evaluate.scorers import right, short, type_of, wrong
 from agentopt.evaluate.task import Example
@@ -50,19 +50,22 @@ class stated_number:
                 f"stated_number: the target of example {example.id} is {short(target)}, not a number"
             ) from None
         try:
-            given = self._read(output)
+            read = self._read(output)
         except Unreadable as error:
             return wrong(f"{error}; end with one line such as 'Answer: 42' (expected {target})")
-        if abs(given - wanted) <= Fraction(Decimal(str(self.tol))):
+        if any(
+            v is not None and abs(v - wanted) <= Fraction(Decimal(str(self.tol))) for v in (read.value, read.dozens)
+        ):
             return right()
+        given = read.value
         side = "too low" if given < wanted else "too high"
         sign = "; only the sign is wrong" if given == -wanted else ""
         return wrong(f"the answer read is {_shown(given)}, expected {target}: {side}{sign}")
 
-    def _read(self, output: Any) -> Fraction:
+    def _read(self, output: Any) -> Quantity:
         if isinstance(output, int | float) and not isinstance(output, bool):
             try:
-                return Fraction(Decimal(str(output)))
+                return Quantity(Fraction(Decimal(str(output))), 0, 0)
             except (ArithmeticError, ValueError):
                 raise Unreadable(f"the answer is {output}, not a finite number") from None
         if not isinstance(output, str):
@@ -72,6 +75,8 @@ class stated_number:
 
 def _shown(value: Fraction) -> str:
     if value.denominator == 1:
-        return str(value.numerator) if abs(value) < 10**30 else f"{float(value):.6g}"
+        return str(value.numerator) if abs(value) < 10**30 else f"{Decimal(value.numerator):.6g}"
+    if abs(value.numerator) > 10**300 or value.denominator > 10**300:
+        return f"{Decimal(value.numerator) / Decimal(value.denominator):.6g}"
     shown = f"{float(value):.10g}"
     return shown if Fraction(Decimal(shown)) == value else f"{value} (about {float(value):.6g})"

@@ -24,7 +24,8 @@ _WRONG = (
     r"invalid|eliminated|impossible|ruled)|isn['’]t|can ?not be|can['’]t be|fails|does(?: not|n['’]t))"
 )
 _NOT = (
-    r"(?:\bnot|\brather than|\binstead of|\bnor|\bneither|\bexcept|\brule out|\bruled out|\beliminates?|n['’]t(?: be)?)"
+    r"(?:\bnot(?:\s+(?:have|has|get|be|choose|pick|select|go with|say))?|\brather than|\binstead of|\bnor|\bneither"
+    r"|\bexcept|\brule out|\bruled out|\beliminates?|n['’]t(?:\s+(?:have|get|be|choose|pick|select|go with|say))?)"
 )
 _NONE = re.compile(
     r"\bnone of (?:the|these)\b|\bneither\b|\bno (?:option|choice|answer)\b|\bcannot (?:be|say|tell)\b", re.I
@@ -223,7 +224,7 @@ _UNITLESS = {
 
 def _by_number(text: str, options: dict[str, str]) -> set[str]:
     """Options that are the number that is stated, whatever its form: ``$61`` is ``61.00 dollars``."""
-    said = _number_and_words(text)
+    said = _number_and_words(text) if re.search(r"\d", text) else None
     if said is None:
         return set()
     found = set()
@@ -235,12 +236,12 @@ def _by_number(text: str, options: dict[str, str]) -> set[str]:
 
 
 def _number_and_words(text: str) -> tuple[Any, set[str]] | None:
-    text = tidy(text)
+    text = re.split(r"[=≈]", tidy(text))[-1]
     try:
-        found = quantities(re.split(r"[=≈]", text)[-1]) if re.search(r"\d", text) else []
+        found = quantities(text)
     except Unreadable:
         return None
     if len({q.value for q in found}) != 1:
         return None
-    words = set(re.findall(r"[^\W\d_]+|%", text.casefold()))
+    words = set(re.findall(r"[^\W\d_]+|%", (text[: found[0].start] + text[found[-1].end :]).casefold()))
     return found[0].value, {w.rstrip("s") for w in words - _UNITLESS}

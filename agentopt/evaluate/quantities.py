@@ -29,28 +29,45 @@ _NUMBER = re.compile(
     r"(?P<fraction>(?:\s?/\s?\d+|\s\d+/\d+)?)(?P<rest>[^\s]*)"
 )
 _MONEY_BEFORE = re.compile(rf"[{_CURRENCY}]\s+(?=[-+]?\d)")
-_GLUED = re.compile(rf"(?:[%°{_CURRENCY}²³]|[A-Za-z]{{1,12}}\.?(?:/[A-Za-z]+|[²³])?)?")
+_GLUED = re.compile(rf"(?:[%°{_CURRENCY}²³]|(?![xyn]\b)[A-Za-z]{{1,12}}\.?(?:/[A-Za-z]+|[²³])?|/[A-Za-z]{{2,12}})?")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b", re.IGNORECASE)
 _SCALE_AFTER = re.compile(rf"\s?(?P<scale>{'|'.join(_SCALES)}|dozen)\b", re.IGNORECASE)
 _CLOSING = "\"'“”‘’)]}>*_~;:!?,."
-_WORD_NUMBER = "|".join([*_UNITS, *_TENS])
+_WORD_NUMBER = "|".join(sorted([*_UNITS, *_TENS], key=len, reverse=True))
+_SCALE_WORDS = "|".join([*_SCALES, "dozen"])
 _WORDS = re.compile(
-    rf"\b(?P<minus>(?:minus|negative)\s+)?(?P<words>(?:{_WORD_NUMBER}|an?\s+(?:hundred|thousand|million|dozen))"
-    rf"(?:(?:\s+|-|\s+and\s+)(?:{_WORD_NUMBER}|{'|'.join(_SCALES)}|dozen))*)\b",
+    rf"\b(?P<minus>(?:minus|negative)\s+)?(?P<words>(?:{_WORD_NUMBER}|an?\s+(?:{_SCALE_WORDS}))"
+    rf"(?:(?:\s+|-|(?<=hundred)\s+and\s+|(?<=thousand)\s+and\s+|(?<=million)\s+and\s+)(?:{_WORD_NUMBER}|{_SCALE_WORDS}))*)\b",
     re.IGNORECASE,
 )
 _GOVERNED = re.compile(
     r"\b(?:for|in|per|after|before|by|with|from|at|of|over|within|on|since|because|every|each|than|out of|using"
-    r"|among|during|when|if)\s+(?:[^\W\d]+\s+){0,2}$",
+    r"|among|during|when|if)\s+(?:(?!(?:and|or|plus|but|to|is|are)\b)[^\W\d]+\s+){0,2}$",
     re.IGNORECASE,
 )
+_VERB = re.compile(
+    r"(?:\b(?:is|are|was|were|equals|makes?|made|takes?|took|earns?|earned|costs?|pays?|paid|gets?|got|has|have|had|needs?"
+    r"|needed|leaves?|spends?|spent|saves?|saved|receives?|received|totals?|so|gives?|gave)\b|[=:])\s+(?:(?:him|her|them|you"
+    r"|about|only|exactly|just|a|total|of|there|are|is|approximately)\s+)*$",
+    re.IGNORECASE,
+)
+_CLAUSE = re.compile(r"[,;]\s+|\band\s+|(?=\bso\b)", re.IGNORECASE)
+_UNFINISHED = re.compile(r"\d\S*(?:\s+[^\W\d]+)?\s*[+*×÷]\s")
 _TOTAL = re.compile(r"\b(?:total|sum|result|value|amount|average|answer|maximum|minimum|cost|price)\s+of\s+$", re.I)
 _OPEN = re.compile(r"\b(?:between|or|more than|less than|fewer than|greater than|not)\s*$|\bfrom\s+$", re.IGNORECASE)
 _DENIAL = re.compile(
-    r"\b(?:cannot|can not|unknown|unsure|impossible|undefined|no idea|no answer|not (?:know|sure|possible|enough|given"
-    r"|clear|determinable))\b|\b(?:is|are|was|does|do|did)\s+not\b|n['’]t\b",
+    r"\b(?:cannot|can not|can['’]t|could not|unable to|impossible to)\s+(?:be\s+)?"
+    r"(?:determin|sa[iy]|tell|answer|know|calculat|solv|decid|find|found)"
+    r"|\b(?:unknown|unsure|undefined|no idea|no answer|do not know|don['’]t know)\b"
+    r"|\bnot (?:know|sure|possible|enough|given|clear|determinable)\b"
+    r"|(?:^|\b(?:is|are|was|be)\s+|n['’]t\s+)not\s+(?:[a-z]+\s+){0,2}[$€£]?-?\d|\b(?:is|are|was)n['’]t\s+[$€£]?-?\d",
     re.IGNORECASE,
 )
+_LED = re.compile(r"\b(?:an?|the)\s+(?:[^\W\d]+\s+)?[^\W\d]+\s+of\s+$", re.IGNORECASE)
+_COMPOUND = re.compile(r"(?<![\w.,-])\d[\d,.]*(?:-(?=[A-Za-z]{2})[A-Za-z-]+|(?:st|nd|rd|th)\b)", re.IGNORECASE)
+"""A "2-liter" bottle and the "4th" day: no numbers."""
+_SPACED = re.compile(r"(?<![\d.,] )(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d.,]*\d| \d)")
+_RESULT = re.compile(r"[=≈]|\brounds?\s+(?:up\s+|down\s+|off\s+)?to\b|\brounded\s+(?:up\s+|down\s+|off\s+)?to\b")
 
 
 @dataclass(frozen=True)
@@ -60,6 +77,8 @@ class Quantity:
     value: Fraction
     start: int
     end: int
+    dozens: Fraction | None = None
+    """The number before "dozen", which is the value where dozens were asked for."""
 
 
 def tidy(text: str) -> str:
@@ -77,6 +96,8 @@ def tidy(text: str) -> str:
     text = re.sub(r"(\d)([½¼¾⅓⅔])", r"\1 \2", text)
     for sign, fraction in _HALVES.items():
         text = text.replace(sign, fraction)
+    text = _SPACED.sub(lambda m: m.group().replace(" ", ","), text)
+    text = _COMPOUND.sub(lambda m: " " * len(m.group()), text)
     return _MONEY_BEFORE.sub(lambda m: m.group()[0], text)
 
 
@@ -101,7 +122,7 @@ def _in_digits(text: str) -> list[Quantity]:
     while digit := re.compile(r"\d").search(text, at):
         start = max(text.rfind(c, 0, digit.start()) for c in " \t\n([{=≈*_\"'“‘") + 1
         match = _NUMBER.match(text, max(start, at)) or _NUMBER.match(text, digit.start())
-        word = text[start:].split()[0] if text[start:].split() else ""
+        word = text[start : start + 60].split()[0]
         if match is None or match.end() <= digit.start():
             raise Unreadable(f"{_short(word)} cannot be read as a number; write it like -1234.5 or -1,234.5")
         rest = match["rest"].rstrip(_CLOSING)
@@ -112,7 +133,7 @@ def _in_digits(text: str) -> list[Quantity]:
             raise Unreadable(f"{_short(word)} cannot be read as a number; write it like -1234.5 or -1,234.5")
         if match["sign"] and match["inner"]:
             raise Unreadable(f"{_short(word)} has two signs")
-        before = text[: match.start()]
+        before = text[max(0, match.start() - 60) : match.start()]
         sign = match["sign"] or match["inner"]
         if re.search(r"(?:^|[\s(])[-+]\s+$", before) and not re.search(r"[\d)]\s*[-+]\s+$", before):
             raise Unreadable(f"the sign before {_short(word)} stands apart; write it against the digits")
@@ -122,13 +143,15 @@ def _in_digits(text: str) -> list[Quantity]:
         after = _SCALE_AFTER.match(text, match.end() - len(match["rest"])) if not rest else None
         if after:
             scale, end = 12 if after["scale"].lower() == "dozen" else _SCALES[after["scale"].lower()], after.end()
-        value = _value(match) * scale
-        found.append(Quantity(-value if sign == "-" else value, match.start(), end))
+        value = _value(match) * (-1 if sign == "-" else 1)
+        found.append(Quantity(value * scale, match.start(), end, value if scale == 12 else None))
         at = max(match.end(), end)
     return found
 
 
 def _value(match: re.Match[str]) -> Fraction:
+    if len(match["digits"]) > 60 or len(match["exponent"]) > 16 or len(match["fraction"]) > 60:
+        raise Unreadable(f"{_short(match.group())} is no plausible number")
     value = Fraction(Decimal(match["digits"].replace(",", "")))
     exponent = re.search(r"[+-]?\d+\}?$", match["exponent"]) if match["exponent"] else None
     if exponent:
@@ -168,7 +191,7 @@ def _in_words(text: str) -> list[Quantity]:
     return found
 
 
-def concluded_number(statement: Statement) -> Fraction:
+def concluded_number(statement: Statement) -> Quantity:
     """The one number that a statement gives as its answer.
 
     Of ``a = b`` the part after the last ``=`` counts. Among several numbers, one in bold decides; else those in
@@ -180,10 +203,11 @@ def concluded_number(statement: Statement) -> Fraction:
     text = tidy(statement.text)
     if _DENIAL.search(text):
         raise Unreadable(f"{_short(statement.text)} does not state an answer")
-    tail = re.split(r"[=≈]", text)[-1] if re.search(r"[=≈][^=≈]*\d", text) else text
+    ends = [m.end() for m in _RESULT.finditer(text) if re.search(r"\d", text[m.end() :])]
+    tail = text[ends[-1] :] if ends else text
     bold = [b for b in statement.bold if re.search(r"\d", b) and b in statement.text]
     if len(bold) == 1 and len(_quietly(tidy(bold[0]))) == 1 and "=" not in bold[0]:
-        return _quietly(tidy(bold[0]))[0].value
+        return _quietly(tidy(bold[0]))[0]
     reason = re.search(r"\d.*?(,?\s+(?:since|because)\b)", tail)
     found = quantities(tail[: reason.start(1)] if reason else tail)
     if len({q.value for q in found}) > 1:
@@ -191,18 +215,43 @@ def concluded_number(statement: Statement) -> Fraction:
         found = quantities(outside) if re.search(r"\d", outside) else found
     if len({q.value for q in found}) > 1:
         found = [q for q in found if not _governed(tail[: q.start])]
+    if len({q.value for q in found}) > 1:
+        found = _of_last_clause(tail, found, result=tail is not text)
     if not found:
         raise Unreadable(f"there is no number in {_short(statement.text)}")
     if len({q.value for q in found}) > 1:
         raise Unreadable(f"{_short(statement.text)} states {len(found)} numbers; exactly one is asked for")
+    if _UNFINISHED.search(re.sub(r"\([^()]*\)", "", tail)) and not re.search(r"\d\s*[*×x]\s*10\^", tail):
+        raise Unreadable(f"{_short(statement.text)} is a calculation without its result")
     if any(_OPEN.search(tail[: q.start]) for q in found):
         raise Unreadable(f"{_short(statement.text)} does not state a number but a bound or an alternative")
-    return found[0].value
+    return found[0]
+
+
+def _of_last_clause(text: str, found: list[Quantity], *, result: bool) -> list[Quantity]:
+    """The number of the clause that concludes ("it took 3 hours and cost 45 dollars"), where a verb leads to one.
+
+    Of what follows an equals sign (``result``) it is else the first number ("= 5 hours to fill 25 cans").
+    """
+    if re.search(r"\bor\b|\bbetween\b|\bfrom\b|\beither\b", text, re.IGNORECASE):
+        return found
+    starts = [m.end() for m in _CLAUSE.finditer(text)]
+    start = max((s for s in starts if any(q.start >= s for q in found)), default=0)
+    led = [q for q in found if q.start >= start and _VERB.search(_before(text, q))]
+    if len(led) == 1 and (start or not result):
+        return led
+    first, rest = found[0], text[found[0].end :]
+    joined = re.match(r"\s*[^\W\d]*\s*(?:[-+*/×÷,]|and|to)\s*[$€£]?\d", rest)
+    return [first] if result and not text[: first.start].strip(" $€£\\(~") and not joined else found
+
+
+def _before(text: str, quantity: Quantity) -> str:
+    return re.sub(rf"[{_CURRENCY}]$", "", text[max(0, quantity.start - 80) : quantity.start])
 
 
 def _governed(before: str) -> bool:
-    before = re.sub(rf"[{_CURRENCY}]$", "", before)
-    if _TOTAL.search(before) or _OPEN.search(before):
+    before = re.sub(rf"[{_CURRENCY}]$", "", before[-80:])
+    if _TOTAL.search(before) or _LED.search(before) or _OPEN.search(before):
         return False
     return bool(_GOVERNED.search(before))
 

@@ -17,13 +17,12 @@ from dataclasses import dataclass
 
 from agentopt.evaluate.answers import Unreadable
 
-__all__ = ["Statement", "plain", "read_statement"]
+__all__ = ["Statement", "plain", "read_statement", "without_thoughts"]
 
-_THINK = re.compile(r"<think(?:ing)?>[\s\S]*?</think(?:ing)?>", re.IGNORECASE)
-_UNFINISHED = re.compile(r"<think(?:ing)?>(?![\s\S]*</think)", re.IGNORECASE)
 _NEXT = re.compile(r"^\W*(?:next )?(?:q|question|problem|human|user)\s*\d*\W*:", re.IGNORECASE | re.MULTILINE)
 _KIND = r"(?:answer|(?:correct|right|best|final|chosen)\s+(?:option|choice|statement|sentence|result|value|order))"
-_IS = r"(?:is|are|was|would\s+be|should\s+be|must\s+be|will\s+be)"
+_IS = r"(?:is|are|would\s+be|should\s+be|must\s+be|will\s+be)"
+_NO_OTHER = "".join(rf"(?<!\b{word} )" for word in ("first", "second", "third", "next", "other", "wrong", "incorrect"))
 _MARKS = tuple(
     re.compile(pattern, re.IGNORECASE | re.MULTILINE)
     for pattern in (
@@ -32,16 +31,20 @@ _MARKS = tuple(
         r"^[ \t]*####[ \t]*(?P<hash>[-+−$€£¥(\\.\d][^\n]*|\S+[ \t]*)$",
         rf"^(?P<before>[^\n]{{1,120}}?)[ \t]+{_IS}[ \t]+(?:therefore[ \t]+)?(?:the|my|our)[ \t]+(?:\w+[ \t]+)?"
         rf"{_KIND}\b",
-        rf"\b{_KIND}\b(?:[ \t]+(?:to|for|of|here)\b[^\n.:=]{{0,80}}?)?[ \t]*"
-        rf"(?:{_IS}\b(?:[ \t]+(?:therefore|thus|then|indeed|simply))*[ \t]*:?|:|=)[ \t]*(?=(?P<line>[^\n]*)$)",
+        rf"(?<![\w/]){_NO_OTHER}{_KIND}\b(?:[ \t]+(?:to|for|of|here)\b[^\n.:=]{{0,80}}?)?[ \t]*"
+        rf"(?:{_IS}\b(?:[ \t]+(?:therefore|thus|then|indeed|simply))*[ \t]*:?|:|=|(?<=\s)[-–—](?=\s))[ \t]*"
+        r"(?=(?P<line>[^\n]*)$)",
     )
 )
 _RETRACTED = re.compile(
     r"\b(?:wait|actually|correction|scratch that|on second thought|hold on|oops|sorry|i was wrong|i made a mistake)\b",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"[.!?](?=\s)")
+_SENTENCE_END = re.compile(r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)[.!?](?=\s+[^a-z\s]|\s*$)")
+MOST, LONGEST = 20_000, 1_000
+"""Characters of a reply that are read, from its end, and of a statement that can be an answer."""
 _BOLD = re.compile(r"\*\*(?P<two>[^*\n]+?)\*\*|__(?P<under>[^_\n]+?)__")
+_POINTING = re.compile(r"(?:and\s+)?(?:that|this|which|it|so)$", re.IGNORECASE)
 _TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 _FRAME = re.compile(r"^[\s$`*_#>~\\\[\]-]*$")
 
@@ -72,6 +75,19 @@ def plain(text: str) -> str:
     return _TEXT.sub(r"\1", text)
 
 
+def without_thoughts(reply: str) -> str:
+    """What follows the last ``</think>``.
+
+    Raises:
+        Unreadable: the reply ends within its thoughts.
+    """
+    ends = list(re.finditer(r"</think(?:ing)?>", reply, re.IGNORECASE))
+    text = reply[ends[-1].end() :] if ends else reply
+    if re.match(r"\s*<think(?:ing)?>", text, re.IGNORECASE):
+        raise Unreadable("the reply ends within its thoughts: no answer is stated")
+    return text
+
+
 def read_statement(reply: str) -> Statement:
     """What ``reply`` states as its answer.
 
@@ -81,15 +97,13 @@ def read_statement(reply: str) -> Statement:
     Raises:
         Unreadable: nothing is stated.
     """
-    text = _THINK.sub("", reply)
-    if _UNFINISHED.search(text):
-        raise Unreadable("the reply ends within its thoughts: no answer is stated")
+    text = without_thoughts(reply)[-MOST:]
     # Bold around a mark hides it ("**Answer**: 7"), bold around a value is a hint that must survive.
     text = _unbolded_marks(text)
     text = _one_question(text)
-    marks = [m for m in _marks(text) if _content(text, m).strip(" .*_#:")]
-    if marks:
-        last = max(marks, key=lambda m: m.start())
+    marks = sorted(_marks(text), key=lambda m: -m.start())[:50]
+    last = next((m for m in marks if _content(text, m).strip(" .*_#:")), None)
+    if last is not None:
         tail = text[_end(text, last) :]
         taken_back = _RETRACTED.search(tail)
         if not taken_back:
@@ -101,14 +115,19 @@ def read_statement(reply: str) -> Statement:
 
 def _made(content: str, reply: str, marked: bool, whole: bool = False) -> Statement:
     line = plain(content).strip()
-    end = None if whole else _SENTENCE_END.search(line)
-    sentence = line[: end.end()] if end else line
+    line = line[: 2 * LONGEST] if marked else line[-2 * LONGEST :]
+    ends = [] if whole else [m.end() for m in _SENTENCE_END.finditer(line)]
+    end = next((e for e in ends if line[e - 1] != "?"), 0)
+    sentence = line[:end] if end else line
     if not marked and end:  # of an unmarked line the last sentence counts; "B. Red" is one
-        sentence = [p for p in re.split(r"(?<!^\w[.!?])(?<!\s\w[.!?])(?<=[.!?])\s+", line) if p.strip()][-1]
+        starts = [0, *(e for e in ends if not re.search(r"(?:^|\s)\w[.!?]$", line[:e]) and line[e:].strip())]
+        sentence = line[starts[-1] :].strip()
     if not sentence.strip(" .*_#"):
         raise Unreadable("no answer is stated")
+    if len(sentence) > LONGEST:
+        raise Unreadable(f"{sentence[:40]!r}... goes on for {len(sentence)} characters and states no answer")
     bold = tuple((m["two"] or m["under"]).strip() for m in _BOLD.finditer(content))
-    return Statement(sentence, line, bold, marked, plain(reply))
+    return Statement(sentence, line[:LONGEST], bold, marked, plain(reply))
 
 
 def _unbolded_marks(text: str) -> str:
@@ -120,10 +139,10 @@ def _unbolded_marks(text: str) -> str:
 
 
 def _one_question(text: str) -> str:
-    for next_one in _NEXT.finditer(text):
-        if _marks(text[: next_one.start()]):
-            return text[: next_one.start()]
-    return text
+    """Without what follows the start of another question after the first mark."""
+    first = min((m.end() for m in _marks(text)), default=len(text))
+    following = _NEXT.search(text, first)
+    return text[: following.start()] if following else text
 
 
 def _marks(text: str) -> list[re.Match[str]]:
@@ -140,7 +159,8 @@ def _content(text: str, mark: re.Match[str]) -> str:
         return text[mark.end() : _end(text, mark) - 1]
     content = mark.group(kind).strip()
     if kind == "before":
-        return re.split(r"(?<=[.!?,;:])\s+", content)[-1]
+        pieces = [p for p in re.split(r"(?<=[.!?,;:])\s+", content) if not _POINTING.match(p)]
+        return pieces[-1] if pieces else content
     if kind == "line" and _FRAME.match(content):
         return _next_line(text[mark.end() :])
     return content

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from agentopt.core.values import Feedback
 from agentopt.errors import UsageError
 from agentopt.evaluate.answers import Unreadable
-from agentopt.evaluate.reading import plain
+from agentopt.evaluate.reading import MOST, plain, without_thoughts
 from agentopt.evaluate.scorers import right, short, type_of, wrong
 from agentopt.evaluate.task import Example
 
@@ -60,7 +61,7 @@ class brackets:
         Raises:
             Unreadable: there are none, or several runs of them.
         """
-        text = re.sub(r"<think>[\s\S]*?</think>", "", reply)
+        text = without_thoughts(reply)[-MOST:]
         tagged = re.findall(r"<answer>([\s\S]*?)</answer>", text)
         text = tagged[-1] if tagged else _TAG.sub("\n", text)
         text = _latex(plain(text).translate(_FOREIGN))
@@ -157,7 +158,7 @@ class word_list:
         Raises:
             Unreadable: there is no list.
         """
-        text = plain(re.sub(r"<think>[\s\S]*?</think>", "", reply))
+        text = plain(without_thoughts(reply)[-MOST:])
         known = set(wanted)
         marks = [
             m for m in _LIST_MARK.finditer(text) if re.match(r"\banswer|<answer|\\boxed", m.group(), re.IGNORECASE)
@@ -228,12 +229,9 @@ def _words(block: str, known: set[str]) -> list[str]:
 
 
 def _difference(given: list[str], wanted: list[str]) -> str:
-    missing = [w for w in wanted if given.count(w) < wanted.count(w)]
-    more = [w for w in given if wanted.count(w) < given.count(w)]
+    missing, more = Counter(wanted) - Counter(given), Counter(given) - Counter(wanted)
     if missing or more:
-        told = [
-            f"{what}: {', '.join(dict.fromkeys(ws))}" for what, ws in (("missing", missing), ("too many", more)) if ws
-        ]
+        told = [f"{what}: {', '.join(list(ws)[:8])}" for what, ws in (("missing", missing), ("too many", more)) if ws]
         return "the words read are not those asked for; " + "; ".join(told)
     at = next(i for i, (a, b) in enumerate(zip(given, wanted, strict=False)) if a != b)
     return f"the words are in another order: word {at + 1} read is {given[at]!r} and not {wanted[at]!r}"

@@ -111,11 +111,15 @@ class verdict:
             Unreadable: neither, both, or undecided.
         """
         statement = read_statement(reply)
+        if not statement.marked:
+            self._refuse_listing(statement.reply)
         for text in dict.fromkeys((statement.text, statement.line)):
             leading = self._leading(text)
             if leading is not None:
                 return leading
         found = self._all(statement.text)
+        if re.search(r"(?:\bis|=)\s*$", statement.text):
+            raise Unreadable(f"{short(statement.text, 60)} ends before its value")
         if _UNDECIDED.search(statement.text):
             raise Unreadable(f"{short(statement.text, 60)} does not decide")
         if found and all(word.part for word in found):
@@ -177,6 +181,12 @@ class verdict:
         if re.fullmatch(r"[\s.!\"'”’)*_]*", text[end:]) and re.search(_CONCLUDES, text[:start], re.IGNORECASE):
             return value
         raise Unreadable(f"{short(text, 60)} names both {self.positive} and {self.negative}")
+
+    def _refuse_listing(self, reply: str) -> None:
+        """Refuse a reply that ends with both words as a list, as the question gives them."""
+        last = [line.strip(" \t-*•.").casefold() for line in reply.splitlines() if line.strip()][-2:]
+        if set(last) == {self.positive.casefold(), self.negative.casefold()}:
+            raise Unreadable("the reply lists both answers and chooses none")
 
     def _opening(self, reply: str) -> bool | None:
         """The verdict that stands alone at the start of a reply whose end says none."""
