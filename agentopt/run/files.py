@@ -104,9 +104,10 @@ class RunFile:
         """The run in one line."""
         state = self.state
         means = [state.archive.scored(c.id).mean if c else None for c in (self.baseline(), self.best())]
-        config, searched = self.config, self.started["kind"] == "optimize"
+        config = self.config
+        optimizer = config.optimizer if self.started["kind"] == "optimize" else "-"
         return RunInfo(
-            self.dir, self.dir.name, self.status, config.graph, config.task, config.optimizer if searched else "-", self.time,
+            self.dir, self.dir.name, self.status, config.graph, config.task, optimizer, self.time,
             means[0], means[1], state.claim.sentence if state.claim else None,
         )  # fmt: skip
 
