@@ -349,6 +349,7 @@ def test_doctor_never_shows_a_key(cli: Cli, new_workspace: Path, monkeypatch: py
 # -- Ctrl-C --------------------------------------------------------------------------------------------------------
 
 SLOW = """
+import os
 import time
 
 from agentopt.llm.types import Request
