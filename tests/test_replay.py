@@ -303,6 +303,41 @@ def mine(question):
     assert (tmp_path / "stamps").read_text() == written, "a replay performs nothing"
 
 
+def test_an_effect_that_is_not_performed_any_more_is_a_difference(place: Path) -> None:
+    graph_file("""
+from agentopt.core.effects import effect
+STYLE = agentopt.prompt("style")
+
+@effect
+def mail():
+    return "sent"
+
+@agentopt.graph
+def mine(question):
+    answer = agentopt.llm(STYLE, question=question)
+    mail()
+    return answer
+""")
+    folder = small_run("mine")
+    assert replay(folder).clean
+    with bench.edited("graphs/mine.py", "    mail()\n", ""):
+        found = replay(folder, code="current").divergence
+    assert found is not None
+    assert found.kind == "effect"
+    assert "an effect mail that is not performed now" in found.what
+
+
+def test_an_event_that_is_missing_is_named(place: Path) -> None:
+    folder = small_run("both")
+    with sqlite3.connect(folder / "run.sqlite") as db:
+        db.execute("DELETE FROM events WHERE seq = 7")
+    db.close()
+    found = replay(folder).divergence
+    assert found is not None
+    assert (found.kind, found.seq) == ("order", 7)
+    assert "event 7 is missing" in found.what
+
+
 def test_a_program_that_wants_the_network_is_told(place: Path) -> None:
     code = """
 import socket

@@ -150,6 +150,11 @@ class ReplayCells(Cells):
             place, a, b = found
             what = f"the outcome's {place} was {short(a)}, now it is {short(b)}"
             raise self._log.differs("outcome", what, None, told(then), told(now), seq=seq, **where)
+        for place in self._part.effects_of(scope_of(cell)):
+            if place not in self._report.used:
+                name = place.split("|")[2]
+                what = f"the run had an effect {name} that is not performed now"
+                raise self._log.differs("effect", what, None, place, None, seq=seq, **where)
         if self._gate is not None and (missing := await self._gate.turn(seq)) is not None:
             raise _stuck(self._log, missing, seq, **where)
         self._report.count("cells")
@@ -188,6 +193,7 @@ class RememberedTape:
             what = f"an effect {name} that the run did not have"
             raise self._log.absent("effect", what, name, **place_of(f"{scope}|{path}|0"))
         self._report.count("effects")
+        self._report.used.add(full)
         self._log.append_now("effect", {"place": full, "record": dict(record)})  # the sentinel looks for it
         return record
 

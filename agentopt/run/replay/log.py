@@ -28,6 +28,8 @@ class Report:
     def __init__(self) -> None:
         self.found: list[Divergence] = []
         self.counts = {"calls": 0, "cells": 0, "decisions": 0, "effects": 0, "timeouts": 0}
+        self.used: set[str] = set()
+        """Places of the effects that were performed again."""
         self.told: Callable[[Divergence], None] = lambda divergence: None
         """Called with each difference."""
         self._lock = threading.Lock()

@@ -60,6 +60,14 @@ class Part:
     payloads: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Address to the event and the blob of the payload that was asked there last."""
     effects: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    _scopes: dict[str, list[str]] = field(default_factory=dict)
+
+    def effects_of(self, scope: str) -> list[str]:
+        """Places of the effects that a cell had, with its scorer's."""
+        if not self._scopes:
+            for place in self.effects:
+                self._scopes.setdefault(place.partition("|")[0].removesuffix("/judge"), []).append(place)
+        return self._scopes.get(scope, [])
 
     def begun(self, scope: str) -> bool:
         """Whether a cell had an answer; it may have been cut off before its outcome was committed."""
@@ -152,10 +160,14 @@ def _fill(part: Part, events: list[Event]) -> None:
 
 def damage(store: Store, events: list[Event]) -> Divergence | None:
     """The first event whose blobs are missing or altered, or that is not at the place where it was committed."""
-    turn = -1
+    turn, seq = -1, events[0].seq - 1
     sound: set[str] = set()
     for event in events:
         data: Any = event.data
+        if event.seq != seq + 1:
+            what = f"event {seq + 1} is missing: the one after event {seq} is {event.seq}"
+            return Divergence(kind="order", what=what, seq=seq + 1, recorded=None, now=event.seq, **_place(event, ""))
+        seq = event.seq
         if event.type in ("run.started", "run.resumed"):
             turn = -1
         for name, id_ in _blobs(event):
