@@ -251,6 +251,18 @@ def test_dry_run_calls_nothing(cli: Cli, new_workspace: Path) -> None:
     assert not (new_workspace / "runs").exists()
 
 
+def test_dry_run_refuses_what_a_run_would_refuse_and_prices_are_given_by_model(cli: Cli, new_workspace: Path) -> None:
+    code, _, err = cli("optimize", "--dry-run", "--model", "openai/no-such-model", "--budget", "usd=5")
+    assert code == 2
+    assert "the price of openai/no-such-model is not known" in err or "OPENAI_API_KEY" in err
+    code, out, err = cli(
+        "optimize", "--dry-run", "--model", "http://127.0.0.1:9/v1#m", "--budget", "usd=50",
+        "--prices", "http://127.0.0.1:9/v1#m=[1,2]",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "usd" in out
+
+
 def test_a_budget_that_ends_before_an_improvement_is_exit_code_4(cli: Cli, new_workspace: Path) -> None:
     (new_workspace / "scripted.py").write_text("def beginner(request):\n    return 'no idea'\n")
     code, out, _ = cli("optimize", "-q", "--budget", "calls=280", "--optimizer", "random", "--patience", "99")

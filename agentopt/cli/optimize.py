@@ -44,10 +44,15 @@ def optimize(
 
 
 def _forecast(config: RunConfig, *, as_json: bool) -> None:
+    from agentopt.llm.ledger import Ledger
+    from agentopt.llm.stack import Stack
     from agentopt.run import setup
     from agentopt.run.forecast import forecast
 
     plan = setup.plan(config)
+    setup.preflight(plan)
+    stack = Stack(Ledger(config.budget), clients=plan.clients, price=setup.rates(config))
+    setup.check_models(plan, stack)  # what a run would refuse is refused here
     baseline = plan.target.baseline()
     parts = plan.splits
     sizes = (len(parts.search), len(parts.validation), len(parts.test))

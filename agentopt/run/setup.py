@@ -208,7 +208,8 @@ def connect(plan: Plan, store: Store, *, optimizer: Optimizer | None, elapsed: f
         ledger.charge(call["role"], call["reserved"])
     if lost:
         sums = {axis: sum(call["reserved"].get(axis, 0.0) for call in lost) for axis in ("calls", "tokens", "usd")}
-        text = f"{len(lost)} calls were under way when the run was cut off: they are charged as reserved ({told(sums)})"
+        were = "1 call was" if len(lost) == 1 else f"{len(lost)} calls were"
+        text = f"{were} under way when the run was cut off: charged as reserved ({told(sums)})"
         store.append_now("warning", {"text": text})
     log = StoreLog(store, turn := itertools.count().__next__)
     stack = Stack(
