@@ -140,6 +140,7 @@ def test_it_goes_on_as_it_was_begun(cli: Cli, new_workspace: Path) -> None:
     assert cli("eval", "--name", "e", "--limit", "20", "--split", "test", "-q")[0] == 0
     same = ["--limit", "20", "--split", "test", "--task", "sums"]
     assert cli("eval", "solve", *same, "--resume", "last", "-q")[0] == 0, "the same command again, with --resume"
+    assert cli("eval", "--resume", "e", "-j", "2", "-q")[0] == 0, "how many at once is no part of what it is"
     for other in (["--limit", "30"], ["--split", "all"], ["--seed", "1"], ["--values", "e"]):
         code, _, err = cli("eval", "--resume", "e", *other)
         assert code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 import sys
@@ -277,3 +278,31 @@ def test_a_price_that_is_not_known_is_not_nothing() -> None:
     done = agentopt.evaluate(answer, task=task(), model=ScriptedLLM(World(), usd=None), cache=False, progress=False)
     assert done.rows[0].usd is None
     assert done.rows[0].tokens > 0
+
+
+def test_it_goes_on_with_more_at_once_and_replays() -> None:
+    class Waiting(ScriptedLLM):
+        async def complete(self, request: Request) -> Any:
+            await asyncio.sleep(0.1 if "q1" in str(request.messages[-1].content) else 0)
+            return await super().complete(request)
+
+    scored(World(), budget="calls=2", max_connections=1)
+    llm = Waiting(World())
+    options: dict[str, Any] = {"graph": answer, "task": task(), "model": llm, "progress": False}
+    assert agentopt.resume("run", add_budget="calls=50", max_connections=8, **options).status == "evaluated"
+    with open_run("run") as run:
+        order = [str(e.data["outcome"]["example"]) for e in run.events("cell")]  # type: ignore[index,call-overload]
+    assert order[2:] != [e for e in (o.example for o in again(World()).outcomes) if e not in order[:2]]
+    found = replay("run", graph=answer, task=task())
+    assert found.clean, found.summary()
+
+
+def test_it_goes_on_with_fewer_at_once() -> None:
+    scored(World(), budget="calls=4")
+    llm = ScriptedLLM(World(), delay=0.01)
+    options: dict[str, Any] = {"graph": answer, "task": task(), "model": llm, "progress": False}
+    assert agentopt.resume("run", add_budget="calls=50", max_connections=2, **options).status == "evaluated"
+    assert llm.calls == 16
+    assert llm.most_in_flight == 2
+    with pytest.raises(UsageError, match="at least 1"):
+        agentopt.resume("run", max_connections=0, **options)

@@ -26,7 +26,8 @@ SEARCHING = {
     "optimizer", "optimizer_args", "optimizer_model", "optimizer_max_tokens", "proposals", "steps", "patience",
     "minibatch", "finalists", "parameters", "invariants_off", "frozen",
 }  # fmt: skip
-PLACE = {"runs_dir", "name"}
+FREE = {"runs_dir", "name", "max_connections"}
+"""Fields that may be others when an evaluation goes on."""
 
 
 @with_flags(RunConfig, leave_out=SEARCHING)
@@ -80,6 +81,7 @@ def eval_(
         given = flags | {name: v for name, v in (("split", split), ("values", values)) if v is not None}
         done = _again(resume, given, quiet, {
             "retry_errors": retry_errors, "add_budget": add_budget, "fail_on_error": fail_on_error,
+            "max_connections": flags.get("max_connections"),
         })  # fmt: skip
     evaluated(done, as_json=as_json, examples=examples)
     code = code_of_evaluation(done)
@@ -128,7 +130,7 @@ def _runs_dir() -> str:
 
 def _same(config: RunConfig, started: dict[str, Any], given: dict[str, Any], name: str) -> None:
     """Refuse flags that would make another evaluation of it."""
-    fields = {n: v for n, v in given.items() if n in RunConfig.model_fields and n not in PLACE}
+    fields = {n: v for n, v in given.items() if n in RunConfig.model_fields and n not in FREE}
     before = {n: getattr(config, n) for n in RunConfig.model_fields}
     now = configured(RunConfig, {**before, **fields}).model_dump(mode="json")
     then = config.model_dump(mode="json")

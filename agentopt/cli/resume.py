@@ -26,6 +26,10 @@ def resume(
             help="May be spent on top, on any axis of the run's budget; a search that its budget ended goes on.",
         ),
     ] = None,
+    max_connections: Annotated[
+        int | None,
+        typer.Option("--max-connections", "-j", min=1, help="In flight at once, from here on; else as it was begun."),
+    ] = None,
     runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of the runs.")] = "runs",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; progress goes to stderr.")] = False,
@@ -41,7 +45,9 @@ def resume(
     folder: Path = find_run(run, runs_dir, kind=None)
     with Progress(quiet=quiet) as progress, interrupted(runs_dir, folder.name):
         progress.say(f"going on with {folder}")
-        result = asyncio.run(resume_async(folder, add_budget=add_budget, **progress.options, runs_dir=runs_dir))
+        result = asyncio.run(
+            resume_async(folder, add_budget=add_budget, max_connections=max_connections, **progress.options)
+        )
     if isinstance(result, Evaluation):
         evaluated(result, as_json=as_json)
         raise typer.Exit(code_of_evaluation(result))

@@ -111,6 +111,7 @@ def resume(run: str | Path, **options: Any) -> Result | Evaluation:
         retry_errors: of an evaluation: evaluate again what was lost to infrastructure errors, and nothing else that
             was evaluated. What was recorded before stays in the log.
         fail_on_error: of an evaluation: as in ``evaluate``, from here on.
+        max_connections: cells and requests in flight from here on; by default as many as the run was begun with.
         graph, task, metric, optimizer, model, optimizer_model, judge_model, clients: the objects of a run that was
             started from Python with objects that have no name; ``clients`` by model string.
         on_event, progress: as in ``optimize``; every further event.
@@ -128,6 +129,7 @@ async def resume_async(
     add_budget: Budget | str | None = None,
     retry_errors: bool = False,
     fail_on_error: float | None = None,
+    max_connections: int | None = None,
     graph: Any = None,
     task: Any = None,
     metric: Callable[..., Any] | None = None,
@@ -147,6 +149,10 @@ async def resume_async(
     with Store(folder) as store:
         subscribe(store, on_event, progress)
         earlier = Earlier.of(store)
+        if max_connections is not None:
+            if max_connections < 1:
+                raise UsageError(f"max_connections is {max_connections}; at least 1 is needed")
+            earlier.config = earlier.config.model_copy(update={"max_connections": max_connections})
         if earlier.first["kind"] == evaluation.KIND:
             return await evaluation.go_on(
                 earlier, add_budget=add_budget, graph=graph, task=task, metric=metric, clients=given,

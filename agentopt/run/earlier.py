@@ -139,7 +139,8 @@ class Earlier:
             await self.store.append("clock", {"seconds": round(self.elapsed - self.known, 3)})
         sums = {"add_budget": extra, "budget": self.config.budget}
         budgets = {name: sum_.model_dump(mode="json", exclude_none=True) for name, sum_ in sums.items()}
-        await self.store.append("run.resumed", {**budgets, "evaluator": evaluator, **(more or {})})
+        own = {"evaluator": evaluator, "max_connections": self.config.max_connections}
+        await self.store.append("run.resumed", {**budgets, **own, **(more or {})})
 
     def _evaluator(self) -> JsonValue:
         """Hash of the scorer that the scores in the log were made with."""

@@ -218,7 +218,7 @@ async def _part(
         prompt = functools.cache(functools.partial(stored_prompt, place))
         cells = ReplayCells(
             (part, log, report, gate), plan.target, plan.task, log, ledger := Ledger(Budget()), client,
-            setup.sessions(config, gateway, prompt), concurrency=1 if sequential else config.max_connections,
+            setup.sessions(config, gateway, prompt), concurrency=1 if sequential else _at_once(config, log),
             timeout=patience, world=world(config.seed, lambda scope: RememberedTape(scope, part, log, report)),
         )  # fmt: skip
         chosen = make("random") if begun["kind"] == "evaluate" else optimizer or setup.optimizer_of(config)
@@ -251,6 +251,12 @@ async def _part(
         if not report.found and log.next is not None:
             log.differs("decision", f"the run went on with {log.next.type}, the replay ended", log.next, None, None)
     return False
+
+
+def _at_once(config: RunConfig, log: Comparing) -> int:
+    """Cells in flight: as many as any process of the run so far had."""
+    resumed = [int(str(event.data.get("max_connections", 0))) for event in log.events("run.resumed")]
+    return max([config.max_connections, *resumed])
 
 
 def _end(loop: asyncio.AbstractEventLoop, gate: Gate, found: Divergence) -> None:
