@@ -113,7 +113,9 @@ async def measure(options: argparse.Namespace, client: Any) -> list[Row]:
             )  # fmt: skip
             return row | result
 
-        rows = await asyncio.gather(*(one(problem, method) for problem in problems(options) for method in METHODS))
+        rows = await asyncio.gather(
+            *(one(problem, method) for problem in problems(options) for method in options.methods)
+        )
     return [row for row in rows if row is not None]
 
 
@@ -186,6 +188,7 @@ def _tour(rows: Sequence[Row]) -> Row:
 
 
 def _classical(rows: Sequence[Row]) -> Row:
+    """Gaps of the heuristics, on instances that every method shares."""
     gap: Callable[[str], list[float]] = lambda name: [  # noqa: E731
         100 * (row["meta"][name] / row["meta"]["optimum"] - 1) for row in rows
     ]
@@ -215,7 +218,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in summary["lines"]:
-        for at, (method, m) in enumerate(row["methods"].items()):
+        for at, (method, m) in enumerate(_made(row["methods"])):
             head = f"| {row['w']}, {row['b']} | {row['region']}" if at == 0 else "| |"
             tail = f"{row['paper steps']} | {row['paper explored']}" if at == 0 else "|"
             out.append(f"{head} | {method} | {m['solved']} of {m['n']} | {m['steps']} | {m['explored']} | {tail} |")
@@ -230,7 +233,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in summary["tours"]:
-        for at, (method, m) in enumerate(row["methods"].items()):
+        for at, (method, m) in enumerate(_made(row["methods"])):
             c = row["classical"]
             tail = f"{c['nearest_neighbour']} | {c['farthest_insertion']} | {row['paper gap']}" if at == 0 else "| |"
             head = row["n"] if at == 0 else ""
@@ -246,6 +249,11 @@ def markdown(summary: Mapping[str, Any]) -> str:
     return "\n".join(out).rstrip() + "\n"
 
 
+def _made(methods: Mapping[str, Row]) -> list[tuple[str, Row]]:
+    """The methods that have any search."""
+    return [(method, m) for method, m in methods.items() if m["n"]]
+
+
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -259,6 +267,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--tour-steps", type=int, default=50, help="steps of a search for a tour")
     parser.add_argument("--proposals", type=int, default=8, help="candidates a step")
     parser.add_argument("--at-once", type=int, default=4, help="searches at once")
+    parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS), help="only these")
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin no search after so many minutes")
     parser.add_argument("--out", default=str(RESULTS), help="folder of opro_numbers.jsonl, .json and .md")
     return parser.parse_args(given)

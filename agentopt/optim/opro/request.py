@@ -16,7 +16,7 @@ from agentopt.optim.frame import marks, split
 from agentopt.optim.meta import clip, estimate_tokens, fill, section, show
 from agentopt.optim.opro.exemplars import POLICIES, pool
 from agentopt.optim.opro.forms import form_of, shown
-from agentopt.optim.opro.history import Entry, choose, entries, measure_of, number, same_values
+from agentopt.optim.opro.history import Entry, Measure, choose, entries, measure_of, number, same_values
 from agentopt.optim.opro.polish import key
 from agentopt.optim.opro.positions import position_of
 from agentopt.optim.opro.settings import Settings
@@ -79,8 +79,7 @@ def build(view: View, settings: Settings, specs: Sequence[ParameterSpec], rng: r
     shuffle = rng.getrandbits(32)
     while True:
         shown_now = choose(best, 0, threshold=None, order=settings.order, rng=random.Random(shuffle))
-        messages = _compose(view, settings, form, specs, shown_now, picked, measure.lower if measure else False,
-                            measure.name if measure else "")  # fmt: skip
+        messages = _compose(view, settings, form, specs, shown_now, picked, measure)
         size = sum(estimate_tokens(str(message.content)) for message in messages)
         if size <= settings.max_prompt_tokens or (len(best) < 2 and not picked):
             return messages
@@ -110,13 +109,14 @@ def _compose(
     specs: Sequence[ParameterSpec],
     history: Sequence[Entry],
     picked: Sequence[tuple[Any, Any]],
-    lower: bool,
-    label: str,
+    measure: Measure | None,
 ) -> list[Message]:
+    """The messages from what was chosen; every word is from the style's file."""
+    down = measure is not None and measure.lower
     words = Words(view.prompt(STYLES[settings.style].file), form, settings.style)
-    position = settings.position if settings.position != "auto" else position_of(str(specs[0].value))
-    mark = words(f"mark_{position}" if position == "A_begin" else "mark", {}, needed=False)
     texts = [str(spec.value) for spec in specs if spec.kind == "text"]
+    position = position_of("".join(texts[:1])) if settings.position == "auto" else settings.position
+    mark = words(f"mark_{position}" if position == "A_begin" else "mark", {}, needed=False)
     common = {
         "objective": view.objective,
         "names": ", ".join(spec.name for spec in specs),
@@ -131,9 +131,9 @@ def _compose(
         "mark_end": mark.replace("<", "</"),
         "thing": words("thing_A_begin" if position == "A_begin" else "thing", {}, needed=False),
         "position": words(f"where_{position}", {}, needed=False),
-        "label": label or words("label", {}, needed=False),
-        "better": words("better_down" if lower else "better_up", {}, needed=False),
-        "wanted": words("wanted_down" if lower else "wanted_up", {}, needed=False),
+        "label": measure.name if measure else words("label", {}, needed=False),
+        "better": words("better_down" if down else "better_up", {}, needed=False),
+        "wanted": words("wanted_down" if down else "wanted_up", {}, needed=False),
         "order": words(f"order_{settings.order}", {}, needed=False),
         "problem": _problem(view, settings, form),
         "size": str(len(v)) if isinstance(v := specs[0].value, list) else "",
