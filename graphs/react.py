@@ -48,14 +48,18 @@ ACTION = re.compile(
 
 @node
 def step(reply: str) -> dict[str, str]:
-    """What a reply does first: an action with its words, an answer, or nothing that can be read."""
+    """What a reply does first: an action with its words, an answer, or nothing that can be read; and its text so far.
+
+    What a small model makes up after its action is cut off (``kept``), or it would believe it in the next turn.
+    """
     said = sorted((m for m in (ANSWER.search(reply), ACTION.search(reply)) if m), key=lambda m: m.start())
     if not said:
-        return {"tool": "", "words": ""}
+        return {"tool": "", "words": "", "kept": reply}
+    kept = reply[: said[0].end()]
     if said[0].re is ANSWER:
-        return {"tool": "answer", "words": said[0]["answer"]}
+        return {"tool": "answer", "words": said[0]["answer"], "kept": kept}
     tool, words = said[0]["tool"].lower(), said[0]["words"].strip().strip("\"'")
-    return {"tool": "answer" if tool == "finish" else tool, "words": words}
+    return {"tool": "answer" if tool == "finish" else tool, "words": words, "kept": kept}
 
 
 @node
@@ -94,7 +98,7 @@ async def react(problem: str, corpus: str = "almanac") -> str:
         action = step(reply)
         if action["tool"] == "answer":
             return action["words"]
-        turns += [("assistant", reply), ("user", observe(action, corpus, K, left))]
+        turns += [("assistant", action["kept"]), ("user", observe(action, corpus, K, left))]
     raise UnusableAnswer(f"no answer after {TURNS.value} turns")
 
 

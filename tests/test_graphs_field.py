@@ -175,6 +175,13 @@ async def test_react_searches_calculates_and_answers(rivers: str) -> None:
     assert scripted.requests[0].stop == ("Observation:",)
 
 
+async def test_an_answer_made_up_after_an_action_is_neither_taken_nor_remembered(rivers: str) -> None:
+    made_up = "Thought: I look it up.\nAction: search[Alda]\nAnswer: It is 1,000 km long."
+    answer, scripted = await react([made_up, "Answer: 85"], rivers)
+    assert answer == "85"
+    assert str(scripted.requests[1].messages[1].content) == "Thought: I look it up.\nAction: search[Alda]"
+
+
 @pytest.mark.parametrize(
     ("reply", "seen"),
     [
