@@ -32,15 +32,15 @@ class Sizes:
     """Examples by which a search chooses among what it found."""
     agent_calls: int = 300
     """Calls of the agent's model in a search, validation included."""
-    optimizer_calls: int = 60
+    optimizer_calls: int = 30
     """Calls of the optimizer's model in a search."""
     optimizer_tokens: int = 1024
     """Cap of an answer of the optimizer's model."""
-    seconds: float = 1200.0
+    seconds: float = 2700.0
     """After so many seconds a search is ended; what it has by then counts."""
-    problems: int = 12
+    problems: int = 10
     """Numerical problems."""
-    evaluations: int = 12
+    evaluations: int = 8
     """Candidates that a search may try on a numerical problem, after the start."""
     proposals: int = 4
     """Candidates a step of ours on texts (2 on numbers)."""

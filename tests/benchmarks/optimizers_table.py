@@ -205,7 +205,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
 
 def _table(task: str, found: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> list[str]:
     numbers = task == NUMBERS
-    what = "best score of 12 candidates" if numbers else "test"
+    what = "best score found" if numbers else "test"
     page = [
         f"| method | of | may change | {what}, 95 % interval | by seed | {'solved' if numbers else 'changed'} "
         "| agent calls | optimizer calls | optimizer tokens in / out | s |",
