@@ -123,6 +123,18 @@ def test_one_meta_prompt_serves_as_many_asks_as_it_takes() -> None:
     assert view.llm.calls == 16
 
 
+@pytest.mark.parametrize(("model", "ahead", "most"), [
+    ("scripted/llm", None, 6), ("local/any", None, 5), ("http://127.0.0.1:8000/v1#any", None, 5),
+    ("https://example.org/v1#any", None, 6), ("local/any", False, 6), ("scripted/llm", True, 5),
+])  # fmt: skip
+def test_one_sample_goes_ahead_where_the_others_find_its_prefix(model: str, ahead: bool | None, most: int) -> None:
+    view = window([instruction()], [])
+    view.llm = ScriptedLLM(lambda r: {"suggestion": {"instruction": f"Think {r.seed}."}}, delay=0.01, model=model)
+    out = ask(OPRO(samples=6, ahead=ahead), view)
+    assert view.llm.most_in_flight == most and len(new(out, view)) == 6
+    assert [p.why.split()[-1] for p in out] == ["1", "2", "3", "4", "5", "6"]
+
+
 def test_repeats_are_asked_for_and_paid_for_once() -> None:
     answers = ["Think **hard**.", "think hard.", " think  hard. ", "Answer now.", "Guess.", "Think twice."]
     view = window([instruction()], [{"suggestion": {"instruction": a}} for a in answers],

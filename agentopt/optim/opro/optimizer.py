@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from agentopt.core.values import Outcome, Proposal
 from agentopt.errors import BudgetExhausted, ConstraintError, LLMError, UnusableAnswer
-from agentopt.llm.types import Address, Message, Request
+from agentopt.llm.types import Address, Message, Request, model_identity
 from agentopt.optim.base import ParameterSpec, View
 from agentopt.optim.frame import split
 from agentopt.optim.meta import parse_object, usable_text
@@ -79,7 +79,7 @@ class OPRO(Settings):
             return self._hand_out(n)
         plans = self._plans(view, specs)
         self._step += 1
-        drawn = await asyncio.gather(*(self._drawn(view, plan, known) for plan in plans))
+        drawn = await self._all_drawn(view, plans, known)
         found = settle(view, _without_repeats(drawn, view), self.name)
         parent = view.best.candidate.id
         self._waiting = [p for p in found if p.candidate.id != parent]
@@ -126,6 +126,17 @@ class OPRO(Settings):
             seeds = tuple(rng.randrange(2**31 - 1) for _ in range(more + 1))
             plans.append(Plan(i, asked, made[names], warmth, seeds))
         return plans
+
+    async def _all_drawn(self, view: View, plans: Sequence[Plan], known: Collection[str]) -> list[Suggestion]:
+        """All samples side by side; where it helps, one of each meta-prompt goes ahead and has its prefix cached."""
+        near = model_identity(view.llm.model).startswith(("local/", "loopback/"))
+        ahead = near if self.ahead is None else self.ahead
+        first = {plan.messages: plan.number for plan in reversed(plans)}.values() if ahead else ()
+        found: dict[int, Suggestion] = {}
+        for wave in ([p for p in plans if p.number in first], [p for p in plans if p.number not in first]):
+            drawn = await asyncio.gather(*(self._drawn(view, plan, known) for plan in wave))
+            found |= {plan.number: suggestion for plan, suggestion in zip(wave, drawn, strict=True)}
+        return [found[plan.number] for plan in plans]
 
     async def _drawn(self, view: View, plan: Plan, known: Collection[str]) -> Suggestion:
         """A sample: as many attempts as it has seeds, until one is usable and not among what is known."""

@@ -99,6 +99,9 @@ class Settings:
     retries: int | None = None
     """How often an answer of no use is asked for anew, each time as a fresh sample; None: 3 for lists such as tours,
     else 0."""
+    ahead: bool | None = None
+    """Send one sample of a meta-prompt ahead, so that the others find its prefix in the server's cache; None: where
+    the model runs on this machine. (Ours.)"""
     starts: int | None = None
     """Random starting points, evaluated before the first meta-prompt; None: 5 where no text is tuned, else 0."""
     start_low: float | None = None
