@@ -2,7 +2,8 @@
 
     python tests/benchmarks/opro_numbers.py --model local/qwen2.5-coder-1.5b
 
-Every search that has ended is a line of ``opro_numbers.jsonl``, so the same command goes on where it was stopped.
+Every search that has ended is a line of ``opro_numbers.jsonl``, and every answer is kept (``--answers``), so the same
+command goes on where it was stopped.
 ``opro_numbers.md`` and ``opro_numbers.json`` hold the tables, with the paper's own numbers beside (Yang et al. 2024,
 tables 2 and 3). Problems, starts, history, samples and the end of a search are the paper's; the model is not, and the
 number of repetitions and steps is given in the page.
@@ -25,6 +26,7 @@ from typing import Any
 
 from opro_search import Counter, Problem, search
 
+from agentopt.llm.cache import Cache, ResponseCache
 from agentopt.llm.providers import resolve
 from agentopt.optim.registry import make
 
@@ -269,18 +271,21 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--at-once", type=int, default=4, help="searches at once")
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS), help="only these")
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin no search after so many minutes")
+    parser.add_argument("--answers", default="runs/opro_numbers.sqlite", help="answers: a search that was cut has them")
     parser.add_argument("--out", default=str(RESULTS), help="folder of opro_numbers.jsonl, .json and .md")
     return parser.parse_args(given)
 
 
 async def run(options: argparse.Namespace, client: Any = None) -> dict[str, Any]:
     """Measure and write the page; with another client than the model's, for tests."""
-    used = client or resolve(options.model)
+    asked = client or resolve(options.model)
+    answers = ResponseCache(options.answers)
     try:
-        rows = await measure(options, used)
+        rows = await measure(options, Cache(asked, answers, options.model))
     finally:
+        answers.close()
         if client is None:
-            await used.aclose()
+            await asked.aclose()
     summary = summarise(rows, options)
     (Path(options.out) / "opro_numbers.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     (Path(options.out) / "opro_numbers.md").write_text(markdown(summary))
