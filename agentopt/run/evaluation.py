@@ -86,7 +86,7 @@ async def go_on(
     if complete and not (retry_errors and any(o.status == "infra_error" for o in store.cells())):
         if add_budget is not None:
             raise UsageError(f"run {earlier.name} has evaluated every example: more budget changes nothing")
-        return evaluation_of(store.folder)
+        return evaluation_of(store.folder, "evaluated")
     earlier.check_objects(graph, task)
     plan = setup.plan(earlier.config, graph, task, metric, clients)
     evaluator = earlier.check(plan)
