@@ -199,7 +199,7 @@ def test_a_run_that_is_open_elsewhere_is_neither_resumed_nor_begun(tmp_path: Pat
         with pytest.raises(UsageError, match="there is a run in"):
             optimize(tmp_path, llm)
         with open_run("run", tmp_path) as run:
-            assert run.status == "finished"
+            assert (run.status, run.state.finished) == ("running", "finished")
 
 
 def test_the_best_candidate_is_written_by_resume_when_it_is_missing(tmp_path: Path) -> None:
