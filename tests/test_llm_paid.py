@@ -17,6 +17,7 @@ from agentopt.llm.cache import Cache, ResponseCache
 from agentopt.llm.journal import Journal
 from agentopt.llm.ledger import Ledger
 from agentopt.llm.meter import Metered, bound
+from agentopt.llm.prices import Price
 from agentopt.llm.stack import Stack
 from agentopt.llm.structured import structured
 from agentopt.llm.types import Address, Message, Request, Response, Tool, Usage
@@ -183,11 +184,35 @@ async def test_a_price_below_nothing_earns_nothing() -> None:
     assert ledger.settled["usd"] == 0.0
 
 
+@pytest.mark.parametrize("told", [None, 0.0, 0.00001])
+async def test_the_runs_own_price_settles_as_it_reserves(told: float | None) -> None:
+    class Tells(Echo):
+        price = (0.0, 0.0)
+
+        async def complete(self, request: Request) -> Response:
+            return (await super().complete(request)).model_copy(update={"usd": told})
+
+    ledger = Ledger(Budget(usd=50))
+    stack = Stack(ledger, clients={"openai/gpt-4o": Tells()}, prices={"gpt-4o": Price(input=0.01, output=0.1)})
+    answer = await stack.complete(ask(model="openai/gpt-4o"))
+    assert ledger.settled["usd"] == answer.usd == pytest.approx(3 * 0.01 + 2 * 0.1)
+    assert not ledger.overruns
+
+
+async def test_a_provider_without_a_given_price_is_asked_for_its_own() -> None:
+    class Free(Echo):
+        price = (0.0, 0.0)
+
+    ledger = Ledger(Budget(usd=1))
+    await Stack(ledger, clients={"openai/gpt-4o": Free()}).complete(ask(model="openai/gpt-4o"))
+    assert ledger.settled["usd"] == 0.0 == ledger.outstanding["usd"]
+
+
 async def test_a_model_of_unknown_price_is_refused_before_it_is_used() -> None:
-    stack = Stack(Ledger(Budget(usd=1)), clients={"m": Echo()}, price=lambda m: None)
+    stack = Stack(Ledger(Budget(usd=1)), clients={"m": Echo()})
     with pytest.raises(UsageError, match="price of m is not known"):
         stack.endpoint("m")
-    assert Stack(Ledger(Budget(calls=1)), clients={"m": Echo()}, price=lambda m: None).endpoint("m") == "test/echo"
+    assert Stack(Ledger(Budget(calls=1)), clients={"m": Echo()}).endpoint("m") == "test/echo"
 
 
 async def test_every_round_of_a_structured_answer_reserves(tmp_path: Path) -> None:

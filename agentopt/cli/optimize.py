@@ -51,7 +51,7 @@ def _forecast(config: RunConfig, *, as_json: bool) -> None:
 
     plan = setup.plan(config)
     setup.preflight(plan)
-    stack = Stack(Ledger(config.budget), clients=plan.clients, price=setup.rates(config))
+    stack = Stack(Ledger(config.budget), clients=plan.clients, prices=setup.prices(config))
     setup.check_models(plan, stack)  # what a run would refuse is refused here
     baseline = plan.target.baseline()
     parts = plan.splits

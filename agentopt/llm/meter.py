@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from agentopt.core.values import canonical
 from agentopt.errors import BudgetExhausted, LLMError, RateLimited, RequestAdapted, TransientLLMError, UsageError
 from agentopt.llm.ledger import Amounts, Ledger
-from agentopt.llm.types import Client, Request, Response
+from agentopt.llm.types import Client, Request, Response, Usage
 
 __all__ = ["CallLog", "Metered", "Price", "bound", "need_price"]
 
@@ -108,13 +108,20 @@ class Metered:
         log: the journal; None keeps none.
         price: what a model costs.
         endpoint: identity of the provider, for the journal.
+        usd: the price of a usage, where the run has one of its own: what the provider says of money is not asked then.
     """
 
     def __init__(
-        self, inner: Client, ledger: Ledger, log: CallLog | None = None, price: Price | None = None, endpoint: str = ""
+        self,
+        inner: Client,
+        ledger: Ledger,
+        log: CallLog | None = None,
+        price: Price | None = None,
+        endpoint: str = "",
+        usd: Callable[[Usage], float] | None = None,
     ) -> None:
         self._inner, self._ledger, self._log, self._endpoint = inner, ledger, log, endpoint
-        self._price = price or (lambda model: None)
+        self._price, self._usd = price or (lambda model: None), usd
         self._beyond = 0.0
 
     async def complete(self, request: Request) -> Response:
@@ -156,7 +163,9 @@ class Metered:
             raise
         usage = response.usage
         if usage.reported and min(usage.input_tokens, usage.output_tokens) >= 0 < usage.input_tokens:
-            if response.usd is None and price is not None:
+            if self._usd is not None:
+                response = response.model_copy(update={"usd": self._usd(usage)})
+            elif response.usd is None and price is not None:
                 usd = usage.input_tokens * price[0] + usage.output_tokens * price[1]
                 response = response.model_copy(update={"usd": usd})
             settled["tokens"] = float(usage.input_tokens + usage.output_tokens)

@@ -15,7 +15,7 @@ from pydantic import Field
 from agentopt.core.values import Frozen
 from agentopt.llm.types import Usage
 
-__all__ = ["Price", "per_token", "price_of"]
+__all__ = ["Price", "given_price", "per_token", "price_of"]
 
 
 class Price(Frozen):
@@ -61,18 +61,24 @@ def price_of(model: str, prices: Mapping[str, Price] | None = None) -> Price | N
     >>> price_of("http://127.0.0.1:8000/v1#m") is None
     True
     """
-    given = prices or {}
-    url, _, fragment = model.partition("#")
-    short = fragment if url.startswith(("http://", "https://")) else model.partition("/")[2]
-    for name in (model, short):
-        if name and name in given:
-            return given[name]
+    given = given_price(model, prices)
+    if given is not None:
+        return given
     if model.startswith("local/"):
         return Price(input=0.0, output=0.0)
     if model.startswith(("http://", "https://")):
         return None
-    entry = _table().get(model) or (_table().get(short) if model.startswith("openai/") else None)
+    entry = _table().get(model) or (_table().get(_short(model)) if model.startswith("openai/") else None)
     return _price(entry) if isinstance(entry, dict) else None
+
+
+def given_price(model: str, prices: Mapping[str, Price] | None) -> Price | None:
+    """The price that ``prices`` gives a model, by its model string or by the name in it; None where it gives none."""
+    return next((prices[name] for name in (model, _short(model)) if name and name in prices), None) if prices else None
+
+
+def _short(model: str) -> str:
+    return model.partition("#" if model.startswith(("http://", "https://")) else "/")[2]
 
 
 def per_token(model: str, prices: Mapping[str, Price] | None = None) -> tuple[float, float] | None:

@@ -16,8 +16,8 @@ from agentopt.llm.gateway import Gateway
 from agentopt.llm.journal import Journal
 from agentopt.llm.ledger import Ledger
 from agentopt.llm.limits import Limited
-from agentopt.llm.meter import CallLog, Metered, Price, need_price
-from agentopt.llm.prices import per_token
+from agentopt.llm.meter import CallLog, Metered, need_price
+from agentopt.llm.prices import Price, given_price, per_token
 from agentopt.llm.providers import ByModel, resolve
 from agentopt.llm.retry import Retrying
 from agentopt.llm.types import Client, Request, Response
@@ -34,7 +34,7 @@ class Stack:
         cache: the workspace's response cache; None asks always.
         clients: ready clients by model name (a scripted model, a test server); others are resolved by name.
         max_connections: requests in flight at once, for each model.
-        price: what a model costs per token.
+        prices: the run's own prices by model string: they reserve and settle, whatever a table or a provider says.
         attempts: tries of one call.
         on_divergence: called when a journaled call is made again with another payload.
     """
@@ -47,11 +47,11 @@ class Stack:
         *,
         clients: Mapping[str, Client] | None = None,
         max_connections: int = 16,
-        price: Price = per_token,
+        prices: Mapping[str, Price] | None = None,
         attempts: int = 5,
         on_divergence: Callable[[Request, str], None] | None = None,
     ) -> None:
-        self._ledger, self._log, self._cache, self._price, self._attempts = ledger, log, cache, price, attempts
+        self._ledger, self._log, self._cache, self._prices, self._attempts = ledger, log, cache, prices, attempts
         self.gateway = Gateway()
         """What the sessions of the run lend its clients' address from; it starts with its first use."""
         self._ready, self._max_connections = dict(clients or {}), max_connections
@@ -91,10 +91,13 @@ class Stack:
             provider = resolve(model)
             self._providers.append(provider)
         endpoint = str(getattr(provider, "endpoint", model))
-        price = self._price_of(model, provider)
+        given = given_price(model, self._prices)
+        own = getattr(provider, "price", None)  # a provider that knows what it costs (a local model: nothing)
+        price = per_token(model, self._prices) if given or own is None else own
         if self._ledger.budget.usd is not None:
-            need_price(price(model), model)
-        metered = Metered(provider, self._ledger, self._log, price, endpoint)
+            need_price(price, model)
+        usd = None if given is None else given.usd
+        metered = Metered(provider, self._ledger, self._log, lambda _: price, endpoint, usd)
         lane: Client = Retrying(
             Limited(metered, self._max_connections, sleep=self._ledger.pause), self._attempts, sleep=self._ledger.pause
         )
@@ -102,8 +105,3 @@ class Stack:
             lane = Cache(lane, self._cache, endpoint)
         self._endpoints[model] = endpoint
         return lane
-
-    def _price_of(self, model: str, provider: Client) -> Price:
-        """A provider that knows its own price (a local model costs nothing) says so by ``price``."""
-        own: tuple[float, float] | None = getattr(provider, "price", None)
-        return (lambda name: own) if own is not None else self._price

@@ -19,8 +19,7 @@ from agentopt.llm.cache import ResponseCache
 from agentopt.llm.context import Session
 from agentopt.llm.gateway import Gateway
 from agentopt.llm.ledger import Ledger
-from agentopt.llm.meter import Price
-from agentopt.llm.prices import per_token
+from agentopt.llm.prices import Price, per_token
 from agentopt.llm.stack import Stack
 from agentopt.llm.types import Client, Request
 from agentopt.optim.base import Optimizer
@@ -218,7 +217,7 @@ def connect(plan: Plan, store: Store, *, optimizer: Optimizer | None, elapsed: f
         _cache(config),
         clients=plan.clients,
         max_connections=config.max_connections,
-        price=rates(config),
+        prices=prices(config),
         on_divergence=lambda request, _: _diverged(store, request),
     )
     client, known = Refusals(stack, store), StoreTape.known(store)
@@ -260,14 +259,9 @@ def check_models(plan: Plan, stack: Stack) -> dict[str, str]:
     return endpoints
 
 
-def rates(config: RunConfig) -> Price:
-    """Model to USD a token read and a token written: the run's own prices first, then the table."""
-
-    def of(model: str) -> tuple[float, float] | None:
-        own = config.prices.get(model)
-        return per_token(model) if own is None else (own[0] / 1e6, own[1] / 1e6)
-
-    return of
+def prices(config: RunConfig) -> dict[str, Price]:
+    """The run's own prices, a token."""
+    return {model: Price(input=read / 1e6, output=written / 1e6) for model, (read, written) in config.prices.items()}
 
 
 def estimate(plan: Plan) -> CallCost:
@@ -278,7 +272,7 @@ def estimate(plan: Plan) -> CallCost:
     texts = [len(str(p.value).encode()) for p in plan.target.parameters.values() if p.kind == "text"]
     examples = [len(canonical(e.input).encode()) for e in plan.splits.search] or [0]
     size = max(texts, default=0) + sum(examples) / len(examples)
-    rate = rates(config)(config.model)
+    rate = per_token(config.model, prices(config))
     usd = None if rate is None else size / 4 * rate[0] + 32 * rate[1]
     return CallCost(
         1.0, size / 4 + 32, usd, most_tokens=max(texts, default=0) + max(examples) + 192 + config.max_tokens

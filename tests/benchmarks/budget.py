@@ -37,6 +37,7 @@ from agentopt.errors import AgentOptError, BudgetExhausted, BudgetTooSmall, LLME
 from agentopt.evaluate import Example, Task
 from agentopt.evaluate.stats import clopper_pearson
 from agentopt.llm.ledger import Ledger, Reservation
+from agentopt.llm.prices import Price
 from agentopt.llm.stack import Stack
 from agentopt.llm.structured import structured
 from agentopt.llm.types import Address, Message, Request, Response, Usage
@@ -210,7 +211,7 @@ async def run(seed: int, axis: str, folder: Path, kind: type[Watched], beyond: f
         ledger = kind(budget, grace=GRACE)
         stack = Stack(
             ledger, StoreLog(store), clients={"m": provider}, max_connections=rng.choice((4, 16, 64)),
-            price=lambda m: PRICE, attempts=rng.choice((1, 3)),
+            prices={"m": Price(input=PRICE[0], output=PRICE[1])}, attempts=rng.choice((1, 3)),
         )  # fmt: skip
 
         async def worker(number: int) -> None:
