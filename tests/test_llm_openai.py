@@ -74,6 +74,19 @@ async def test_missing_usage_is_not_zero_usage(server: StubServer, client: Provi
     assert not response.usage.reported
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_tokens_that_are_counted_in_the_total_alone_are_paid(server: StubServer, stream: bool) -> None:
+    client = resolve(server.model, prices={"stub": Price(input=1e-6, output=1e-5)})
+    used = {"prompt_tokens": 20, "completion_tokens": 10, "completion_tokens_details": {"reasoning_tokens": 2000}}
+    server.reply = lambda body: StubReply("x", usage={**used, "total_tokens": 2030})
+    beside = await client.complete(request(on_text=(lambda piece: None) if stream else None))
+    assert (beside.usage.input_tokens, beside.usage.output_tokens) == (20, 2010)
+    assert beside.usd == pytest.approx(20e-6 + 2010e-5)
+    server.reply = lambda body: StubReply("x", usage={**used, "total_tokens": 7})
+    assert (await client.complete(request())).usage.output_tokens == 10
+    await client.aclose()
+
+
 async def test_what_is_sent(server: StubServer, client: Provider) -> None:
     asked = request(
         Message(role="system", content="Be brief."),

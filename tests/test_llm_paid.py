@@ -20,7 +20,7 @@ from agentopt.llm.meter import Metered, bound
 from agentopt.llm.prices import Price
 from agentopt.llm.stack import Stack
 from agentopt.llm.structured import structured
-from agentopt.llm.types import Address, Message, Request, Response, Tool, Usage
+from agentopt.llm.types import Address, Image, Message, Request, Response, Text, Tool, Usage
 from agentopt.run.calllog import StoreLog
 from agentopt.store import Store
 
@@ -131,6 +131,12 @@ def test_the_bound_counts_bytes_tools_and_schema() -> None:
     assert plain == bound(ask("a" * 20), None)["tokens"]
     assert bound(ask("é" * 10, tools=(Tool(name="t", description="d" * 50),)), None)["tokens"] >= plain + 50
     assert bound(ask("é" * 10, json_schema={"x": "y" * 50}), None)["tokens"] >= plain + 50
+
+
+def test_the_bound_of_a_picture_is_what_the_dearest_model_makes_of_a_large_one() -> None:
+    seen = ask().messages[0].model_copy(update={"content": (Text(text="hi"), Image(url="https://x.org/a.png"))})
+    more = bound(ask().model_copy(update={"messages": (seen,)}), None)["tokens"] - bound(ask(), None)["tokens"]
+    assert more == 2833 + 8 * 5667
 
 
 @pytest.mark.parametrize(

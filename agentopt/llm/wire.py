@@ -117,15 +117,20 @@ def finish_reason(told: str | None) -> Finish:
 
 
 def read_usage(usage: Any) -> Usage:
-    """What a completion says that it used; ``reported=False`` where it does not say."""
+    """What a completion says that it used; ``reported=False`` where it does not say.
+
+    Tokens of the total that are in neither part were billed beside them (some servers count reasoning so): output.
+    """
     counts = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
     if not all(isinstance(n, int) and n >= 0 for n in counts) or counts == (0, 0):
         return Usage(reported=False)
+    total = getattr(usage, "total_tokens", None)
+    beside = max(0, total - sum(counts)) if isinstance(total, int) else 0
     cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
     hidden = getattr(getattr(usage, "completion_tokens_details", None), "reasoning_tokens", None)
     return Usage(
         input_tokens=counts[0] or 0,
-        output_tokens=counts[1] or 0,
+        output_tokens=(counts[1] or 0) + beside,
         cached_tokens=cached or 0,
         reasoning_tokens=hidden or 0,
     )
