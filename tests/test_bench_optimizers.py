@@ -309,6 +309,13 @@ def test_nothing_is_shown_before_all_seeds_are_there() -> None:
     assert ("optoprime", "gepa") not in found  # no seed that both have
 
 
+def test_on_numbers_nobody_is_compared_with_the_start() -> None:
+    pairs = table.pairs_of("numerical")
+    assert ("ours against peers", "optoprime", "trace") in pairs
+    assert not any("start" in pair for pair in pairs)
+    assert not any(name in pair for pair in pairs for name in ("gepa", "miprov2", "demos"))
+
+
 def test_lines_of_another_protocol_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "optimizers.jsonl"
     rows = [line("start", 0, {1}), line("start", 0, {2}), line("gepa", 0, {1}, protocol="other")]

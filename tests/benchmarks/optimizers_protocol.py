@@ -60,7 +60,7 @@ class Method:
     """``ours`` or the package."""
     tasks: tuple[str, ...]
     slot: str = "instruction"
-    """``instruction``, ``instruction and demos``, or ``numbers``."""
+    """``instruction``, or ``instruction and demos``; on numbers, the numbers."""
     options: dict[str, Any] = field(default_factory=dict)
     """Ours: options of the optimizer. Peers: what their script is told."""
 
