@@ -149,6 +149,13 @@ def test_the_bound_of_a_picture_is_what_the_dearest_model_makes_of_a_large_one()
         ({"max_completion_tokens": 50, "n": 2}, 100),
         ({"max_tokens": 1, "n": 0}, 20),
         ({"n": "many", "max_tokens": None}, 20),
+        ({"n": "8"}, 160),
+        ({"n_predict": 300}, 300),
+        ({"max_new_tokens": 300, "max_tokens": 30}, 300),
+        ({"max_tokens": "300"}, 300),
+        ({"options": {"num_predict": 300}}, 300),
+        ({"thinking": {"type": "enabled", "budget_tokens": 500}, "n": 2}, 1040),
+        ({"n_predict": -1, "max_length": "nan"}, 20),
     ],
 )
 def test_the_bound_counts_every_sample_up_to_its_real_cap(extra: dict[str, Any], outputs: int) -> None:

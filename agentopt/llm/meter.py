@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -48,8 +49,9 @@ def bound(request: Request, price: tuple[float, float] | None) -> Amounts:
     """The most that one attempt may use: what is reserved for it.
 
     Input tokens are bounded by the UTF-8 bytes of messages, tools and schema (no tokenizer makes more tokens than
-    bytes) plus a margin for the chat template; output tokens by ``max_tokens``, or by what ``extra`` says in its place,
-    for each of the samples that ``extra`` asks for (``n``, ``best_of``).
+    bytes) plus a margin for the chat template; output tokens by ``max_tokens``, or by what ``extra`` says in its place
+    under any name that a server reads (``n_predict``, ``max_new_tokens``, ...), and tokens for thinking on top, for
+    each of the samples that ``extra`` asks for (``n``, ``best_of``).
 
     >>> from agentopt.llm.types import Message
     >>> request = Request(model="m", messages=(Message(role="user", content="hello"),), max_tokens=10)
@@ -63,16 +65,23 @@ def bound(request: Request, price: tuple[float, float] | None) -> Amounts:
     asked: Sequence[Any] = ([t.model_dump(mode="json") for t in request.tools], request.json_schema, request.extra)
     size += sum(len(canonical(part).encode()) for part in asked if part)
     inputs = float(size + 128 + 32 * len(request.messages))
-    outputs = _largest(request, _CAPS, request.max_tokens) * _largest(request, _SAMPLES, 1)
+    outputs = max(request.max_tokens, *_given(request.extra, _CAPS)) + max(_given(request.extra, _THOUGHTS))
+    outputs *= max(1.0, *_given(request.extra, _SAMPLES))
     amounts = {"calls": 1.0, "tokens": inputs + outputs}
     if price is not None:
         amounts["usd"] = inputs * price[0] + outputs * price[1]
     return amounts
 
 
-def _largest(request: Request, names: Sequence[str], least: float) -> float:
-    given = (request.extra.get(name) for name in names)
-    return max(least, *(float(v) for v in given if isinstance(v, int | float) and math.isfinite(v)), least)
+def _given(fields: Any, names: Sequence[str]) -> list[float]:
+    """The numbers that stand under some names at any depth, as text too, as servers read them; and 0."""
+    found = [0.0]
+    for name, value in fields.items() if isinstance(fields, dict) else ():
+        found += _given(value, names)
+        if name in names and isinstance(value, int | float | str):
+            with contextlib.suppress(ValueError, OverflowError):
+                found.append(float(value))
+    return [number for number in found if math.isfinite(number)]
 
 
 def need_price(price: tuple[float, float] | None, model: str) -> None:
@@ -97,7 +106,9 @@ Neither the size of a picture behind a URL nor the model's way of counting is kn
 reserved must not be exceeded.
 """
 _CUT = "no answer within the deadline of {0.budget.seconds:g} seconds and its grace of {0.grace:g} seconds"
-_CAPS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_CAPS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "max_gen_len", "max_length",
+         "max_tokens_to_sample", "min_tokens", "n_predict", "num_predict")  # fmt: skip
+_THOUGHTS = ("budget_tokens", "thinking_budget", "thinkingBudget", "reasoning_budget")
 _SAMPLES = ("n", "best_of")
 
 

@@ -121,7 +121,7 @@ def read_usage(usage: Any) -> Usage:
 
     Tokens of the total that are in neither part were billed beside them (some servers count reasoning so): output.
     """
-    counts = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
+    counts: tuple[Any, Any] = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
     if not all(isinstance(n, int) and n >= 0 for n in counts) or counts == (0, 0):
         return Usage(reported=False)
     total = getattr(usage, "total_tokens", None)
@@ -129,8 +129,8 @@ def read_usage(usage: Any) -> Usage:
     cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
     hidden = getattr(getattr(usage, "completion_tokens_details", None), "reasoning_tokens", None)
     return Usage(
-        input_tokens=counts[0] or 0,
-        output_tokens=(counts[1] or 0) + beside,
+        input_tokens=counts[0],
+        output_tokens=counts[1] + beside,
         cached_tokens=cached or 0,
         reasoning_tokens=hidden or 0,
     )
