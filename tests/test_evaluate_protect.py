@@ -113,7 +113,7 @@ async def test_a_scorer_that_changes_on_the_way_ends_without_a_claim(
         assert run.claim() is None
         assert run.outcomes(split="test") == []  # the test examples stay fresh
     task = Task("t", EXAMPLES, scorer)
-    with pytest.raises(UsageError, match="has scores of the old ones"):
+    with pytest.raises(UsageError, match="its scores are of the old ones"):
         await resume_async("run", graph=answer, task=task, optimizer=Careful(), runs_dir=tmp_path)
     scorer_file.write_text(before)
     llm = ScriptedLLM(says)

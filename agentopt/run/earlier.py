@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from agentopt.core.values import Budget
 from agentopt.errors import UsageError
 from agentopt.evaluate import evaluator_hash
+from agentopt.evaluate.protect import scorer_differs
 from agentopt.run import setup
 from agentopt.run.archive import Archive
 from agentopt.run.config import RunConfig
@@ -101,8 +102,8 @@ class Earlier:
             setup.same_space(plan, self.state.baseline)
         evaluator = evaluator_hash(plan.task.scorer)
         if cells := self.store.cells():
-            if evaluator != self._evaluator() and any(o.score is not None for o in cells):
-                self._refuse("the files of the scorer have", "its scores are of the old ones")
+            if scorer_differs(self._evaluator(), evaluator) and any(o.score is not None for o in cells):
+                self._refuse("the scorer (its files, or its settings) has", "its scores are of the old ones")
             if plan.reference.rpartition("@")[2] != self.config.graph.rpartition("@")[2]:
                 self._refuse(f"the graph has (then {self.config.graph}, now {plan.reference})")
             if changed := self._changed(plan):
@@ -142,7 +143,7 @@ class Earlier:
         own = {"evaluator": evaluator, "max_connections": self.config.max_connections}
         await self.store.append("run.resumed", {**budgets, **own, **(more or {})})
 
-    def _evaluator(self) -> JsonValue:
+    def _evaluator(self) -> str:
         """Hash of the scorer that the scores in the log were made with."""
         begun = reversed([*self.store.events("run.started", "run.resumed")])
-        return next(e.data["evaluator"] for e in begun if "evaluator" in e.data)
+        return next(str(e.data["evaluator"]) for e in begun if "evaluator" in e.data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import builtins
 import hashlib
 import importlib.metadata
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import agentopt
+from agentopt._imports import imports
 from agentopt.errors import AgentOptError
 from agentopt.llm.failures import redact
 from agentopt.run.config import RunConfig
@@ -195,18 +195,7 @@ def _closure(path: Path, root: Path, files: dict[str, bytes]) -> set[str]:
         if place in files:
             continue
         files[place] = path.read_bytes()
-        try:
-            tree = ast.parse(files[place])
-        except (SyntaxError, ValueError):
-            continue
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                libraries |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.level == 0:
-                libraries.add((node.module or "").partition(".")[0])
-            elif isinstance(node, ast.ImportFrom):
-                folder = path.parents[node.level - 1]
-                stem = folder.joinpath(*(node.module or "").split("."))
-                tried = [stem.with_suffix(".py"), *(stem / f"{alias.name}.py" for alias in node.names)]
-                waiting += [p for p in (*tried, stem / "__init__.py") if p.is_file() and p.is_relative_to(root)]
+        near, names = imports(path, files[place])
+        libraries |= {name.partition(".")[0] for name in names}
+        waiting += [file for file in near if file.is_relative_to(root)]
     return libraries - set(sys.stdlib_module_names) - {"agentopt"}
