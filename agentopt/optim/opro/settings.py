@@ -124,7 +124,7 @@ class Settings:
             ("quotes", QUOTES), ("scripts", SCRIPTS), ("focus", FOCUS),
         ):  # fmt: skip
             if not isinstance(value := getattr(self, option), str) or value not in known:
-                raise UnknownName(f"opro: {option}", str(value), [*known], f"there are {', '.join(known)}")
+                raise UnknownName(f"{option} of opro", str(value), [*known], f"there are {', '.join(known)}")
         for one in fields(Settings):
             if one.default is None and getattr(self, one.name) == "none":  # as a command line has it
                 setattr(self, one.name, None)
