@@ -148,7 +148,7 @@ async def test_a_baseline_that_was_cut_off_does_not_make_the_run_look_fast() -> 
 
 
 def test_a_baseline_from_the_cache_does_not_make_the_run_look_fast() -> None:
-    with StubServer(lambda request: time.sleep(0.05) or "no") as server:
+    with StubServer(lambda request: time.sleep(0.05) or "no", fingerprint="weights") as server:
         model = f"{server.url}#stub"
         agentopt.evaluate(slow, task=long_test(), model=model, name="before")
         result = agentopt.optimize(slow, task=long_test(), optimizer=Further(), model=model, name="run", **HASTE)

@@ -74,7 +74,7 @@ def _embedded(
         given["engine"] = engine  # type: ignore[assignment]
     loaded = resolve(asked.model_copy(update={k: v for k, v in given.items() if k not in asked.model_fields_set}))
     running = shared().acquire(loaded)
-    endpoint = Endpoint(running, asked.name, host=host, port=port, api_key=api_key or None)
+    endpoint = Endpoint(running, asked.name, host=host, port=port, api_key=api_key or None, fingerprint=loaded.endpoint)
     try:
         running.start()
         begun = threading.Event()

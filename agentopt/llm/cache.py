@@ -1,8 +1,11 @@
 """The response cache: equal requests to the same endpoint are paid once, across runs.
 
 One SQLite file with JSON values. The key is the endpoint's identity (weights and engine for a local model, provider
-and name for a remote one; never a port or an address of this machine), the payload, and the repeat index, so that
-several samples of one request stay several samples.
+and name for a remote one; never a port or an address of this machine), the payload with its repeat index, and, where an
+answer is drawn at random, the call's place in its cell: several samples of one request stay several samples.
+
+A name does not say which weights a server of one's own has loaded. Its answers are shared with other runs only when it
+says so itself (``shared_as``); otherwise a run keeps them to itself.
 """
 
 from __future__ import annotations
@@ -14,19 +17,40 @@ import time
 import warnings
 import zlib
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from agentopt.core.values import digest
 from agentopt.errors import StoreError
-from agentopt.llm.types import Client, Request, Response
+from agentopt.llm.types import Client, Request, Response, is_loopback
 
-__all__ = ["Cache", "ResponseCache"]
+__all__ = ["MEMORY", "Cache", "ResponseCache", "shared_as"]
+
+MEMORY = ":memory:"
+"""Path of a cache that is in no file and ends with its process."""
+
+
+def shared_as(url: str, model: str) -> str | None:
+    """What the answers of an OpenAI-compatible address may be kept under for other runs; None where it does not say.
+
+    A provider on the web is known by its name. What listens at a port, on this machine or without TLS is a server of
+    one's own, and may serve other weights under the same name tomorrow.
+
+    >>> shared_as("https://api.example.com/v1", "small")
+    'api.example.com/v1/small'
+    >>> shared_as("http://127.0.0.1:8000/v1", "small"), shared_as("https://gpu.example.com:8000/v1", "small")
+    (None, None)
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    named = "." in host and any(c.isalpha() for c in host.rpartition(".")[2]) and not is_loopback(host)
+    return f"{host}{parts.path.rstrip('/')}/{model}" if parts.scheme == "https" and named and not parts.port else None
 
 
 class ResponseCache:
     """Answers by key in one file, shared by any number of processes.
 
     Args:
-        path: the file; made with its folder when it is not there.
+        path: the file; made with its folder when it is not there. ``MEMORY`` is none.
         ttl: seconds after which an answer is too old to be used; None keeps it for ever.
 
     >>> import tempfile
@@ -99,10 +123,15 @@ class Cache:
         self._usable = True
 
     def key(self, request: Request) -> str:
-        """sha256 of endpoint identity and payload (messages, parameters, repeat index)."""
+        """sha256 of endpoint identity and payload (messages, parameters, repeat index).
+
+        Without a seed and above temperature 0 every call draws for itself: its path and ordinal are in the key, too.
+        """
         payload = request.payload()
         payload.pop("model")  # the endpoint says what answers; the name may be an address of this machine
-        return digest([self._endpoint, payload])
+        if request.address is None or request.temperature == 0 or request.seed is not None:
+            return digest([self._endpoint, payload])
+        return digest([self._endpoint, payload, request.address.path, request.address.ordinal])
 
     async def complete(self, request: Request) -> Response:
         """Answer from the cache, from an equal call in flight, or by asking."""

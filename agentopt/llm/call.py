@@ -45,8 +45,8 @@ def llm(prompt: Any = None, **options: Any) -> Any:
         tools: functions (or ``Tool`` records) that the model may ask for; ``full=True`` shows what it asked for, and
             ``run_tools`` calls them until there is an answer.
         images: https or ``data:`` URLs, file paths, or bytes, shown with the prompt.
-        sample: which of several equal requests this is, from 0, so that each is drawn for itself: without it a cache
-            may give all of them one answer.
+        sample: which of several equal requests this is, from 0, so that each is drawn for itself, whatever its place
+            in the program: without it a cache gives equal calls at temperature 0 one answer.
         name: name of the node.
         on_text: called with each piece of the answer as it arrives.
         full: return the ``Response`` (text, tool calls, finish, usage, price) instead of its text.

@@ -12,12 +12,16 @@ from typing import Any
 
 from agentopt.core.values import digest
 from agentopt.errors import AgentOptError, MissingDependency
+from agentopt.llm.cache import shared_as
 from agentopt.llm.failures import failure
 from agentopt.llm.prices import Price, price_of
 from agentopt.llm.types import Request, Response
 from agentopt.llm.wire import Pieces, chat_fields, read_completion
 
 __all__ = ["LiteLLMClient"]
+
+_HERE = ("ollama", "ollama_chat", "llamafile", "lm_studio", "hosted_vllm", "vllm", "xinference", "docker_model_runner")
+"""Providers that are programs on a machine of one's own."""
 
 
 class LiteLLMClient:
@@ -41,6 +45,14 @@ class LiteLLMClient:
     def endpoint(self) -> str:
         """The litellm model string: provider and model."""
         return self._model
+
+    def shared(self) -> str | None:
+        """What answers may be shared under with other runs: None for a server of one's own (see ``shared_as``)."""
+        provider, _, name = self._model.partition("/")
+        if provider in _HERE:
+            return None
+        url = os.environ.get(f"{provider.upper()}_API_BASE") or os.environ.get(f"{provider.upper()}_BASE_URL")
+        return shared_as(url, name) if url else self.endpoint
 
     async def complete(self, request: Request) -> Response:
         """Answer one request with one attempt."""

@@ -6,19 +6,23 @@ Works with openai 2 and 3: only ``AsyncOpenAI`` and ``chat.completions.create`` 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import json
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from agentopt._aio import PerLoop
 from agentopt.core.values import digest
 from agentopt.errors import AgentOptError, MissingDependency, RequestAdapted
+from agentopt.llm.cache import shared_as
 from agentopt.llm.failures import failure
 from agentopt.llm.types import Request, Response, Usage, is_loopback
 from agentopt.llm.wire import Pieces, chat_fields, read_completion
@@ -84,6 +88,20 @@ class OpenAIClient:
         """Provider and model: the same on every port and machine."""
         name = self.model
         return f"{self._provider}/{name.rstrip('/').rpartition('/')[2] if name.startswith('/') else name}"
+
+    def shared(self) -> str | None:
+        """What answers may be shared under with other runs (see ``shared_as``); asks a server of one's own (blocking).
+
+        ``agentopt serve`` tells weights, engine and version; what other servers list are names, paths and times.
+        """
+        if self._base_url is None:
+            return self.endpoint
+        if (known := shared_as(self._base_url, self.model)) is not None:
+            return known
+        with contextlib.suppress(OSError, HTTPException, ValueError, KeyError, TypeError, StopIteration):
+            told = next(entry.get("fingerprint") for entry in self._listed(2) if entry["id"] == self.model)
+            return f"served/{told}" if told else None
+        return None
 
     async def complete(self, request: Request) -> Response:
         """Answer one request with one attempt."""
@@ -164,15 +182,11 @@ class OpenAIClient:
         return failure(error, where, self._key.get_secret_value(), hint=f"check {self._key_name}")
 
     def _only_model(self) -> str:
-        url = f"{(self._base_url or '').rstrip('/')}/models"
-        headers = {"Authorization": f"Bearer {self._key.get_secret_value()}"} if self._key else {}
         failed: MissingDependency | None = None
         names: list[str] = []
         try:
-            opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if self._here else []))
-            with opener.open(urllib.request.Request(url, headers=headers), timeout=10) as answer:
-                names = [str(entry["id"]) for entry in json.load(answer)["data"]]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            names = [str(entry["id"]) for entry in self._listed(10)]
+        except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
             said = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else str(error)
             failed = MissingDependency(
                 f"no OpenAI-compatible server answers at {self._base_url} ({said}); `agentopt serve MODEL` starts one"
@@ -184,8 +198,12 @@ class OpenAIClient:
             raise MissingDependency(f"{self._base_url} serves {told}: name one, as in {self._base_url}#NAME")
         return names[0]
 
-    @property
-    def _here(self) -> bool:
-        from urllib.parse import urlsplit
-
-        return is_loopback(urlsplit(self._base_url or "").hostname or "")
+    def _listed(self, seconds: float) -> list[dict[str, Any]]:
+        """What the server lists under ``/models``."""
+        url = f"{(self._base_url or '').rstrip('/')}/models"
+        headers = {"Authorization": f"Bearer {self._key.get_secret_value()}"} if self._key else {}
+        here = is_loopback(urlsplit(url).hostname or "")
+        opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if here else []))
+        with opener.open(urllib.request.Request(url, headers=headers), timeout=seconds) as answer:
+            listed: list[dict[str, Any]] = json.load(answer)["data"]
+            return listed

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Mapping
 
 from agentopt.errors import UsageError
-from agentopt.llm.cache import Cache, ResponseCache
+from agentopt.llm.cache import MEMORY, Cache, ResponseCache
 from agentopt.llm.gateway import Gateway
 from agentopt.llm.journal import Journal
 from agentopt.llm.ledger import Ledger
@@ -55,6 +55,7 @@ class Stack:
         self.gateway = Gateway()
         """What the sessions of the run lend its clients' address from; it starts with its first use."""
         self._ready, self._max_connections = dict(clients or {}), max_connections
+        self._own: ResponseCache | None = None
         self._endpoints: dict[str, str] = {}
         self._providers: list[Client] = []
         self._lanes = ByModel(self._lane)
@@ -82,6 +83,8 @@ class Stack:
                 if inspect.isawaitable(done):
                     await done
         self._providers.clear()
+        if self._own is not None:
+            self._own.close()
 
     def _lane(self, model: str) -> Client:
         if not model:
@@ -102,6 +105,10 @@ class Stack:
             Limited(metered, self._max_connections, sleep=self._ledger.pause), self._attempts, sleep=self._ledger.pause
         )
         if self._cache is not None and model not in self._ready:
-            lane = Cache(lane, self._cache, endpoint)
+            shared = provider.shared() if hasattr(provider, "shared") else endpoint
+            cache = self._cache
+            if shared is None:  # nobody knows which weights answer: for this run alone
+                cache = self._own = self._own or ResponseCache(MEMORY)
+            lane = Cache(lane, cache, shared or model)
         self._endpoints[model] = endpoint
         return lane

@@ -35,17 +35,26 @@ class Endpoint(ThreadingHTTPServer):
         host: address to bind to.
         port: port; 0 takes a free one.
         api_key: key that requests must show as a bearer token.
+        fingerprint: weights, engine and version, told with the model's name.
     """
 
     daemon_threads = True
     request_queue_size = 128
 
     def __init__(
-        self, engine: Engine, model: str, *, host: str = "127.0.0.1", port: int = 0, api_key: str | None = None
+        self,
+        engine: Engine,
+        model: str,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        api_key: str | None = None,
+        fingerprint: str | None = None,
     ) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), Handler)
         self.engine, self.model, self.api_key, self.host = engine, model, api_key, host
+        self.fingerprint = fingerprint
         self.counts = {"requests": 0, "errors": 0, "input_tokens": 0, "cached_tokens": 0, "output_tokens": 0}
         self.lock = threading.Lock()
         self.started = time.time()
@@ -79,7 +88,8 @@ class Handler(LoopbackHandler):
             return None
         if path == "/v1/models":
             entry = {"id": self.server.model, "object": "model", "created": int(self.server.started)}
-            return self.send(200, {"object": "list", "data": [{**entry, "owned_by": "local"}]})
+            entry |= {"owned_by": "local", "fingerprint": self.server.fingerprint}
+            return self.send(200, {"object": "list", "data": [entry]})
         if path == "/metrics":
             lines = [f"agentopt_{name}_total {value}" for name, value in self.server.counts.items()]
             lines.append(f"agentopt_requests_in_flight {self.server.engine.in_flight}")

@@ -70,6 +70,7 @@ class StubServer:
         refuse: request fields that it answers with status 400, such as ``response_format``.
         idempotent: whether a request with a known ``Idempotency-Key`` gets the answer that the key had.
         api_key: the key that it wants; None takes any.
+        fingerprint: what ``/v1/models`` tells of its weights, so that runs share its answers; None tells nothing.
 
     Answers are cut at ``max_tokens`` (four bytes a token), as a real server's are.
 
@@ -90,9 +91,10 @@ class StubServer:
         refuse: Sequence[str] = (),
         idempotent: bool = False,
         api_key: str | None = None,
+        fingerprint: str | None = None,
     ) -> None:
         self.reply, self.models, self.refuse = reply, tuple(models), tuple(refuse)
-        self.idempotent, self.api_key = idempotent, api_key
+        self.idempotent, self.api_key, self.fingerprint = idempotent, api_key, fingerprint
         self.requests: list[Received] = []
         self.keys: Counter[str] = Counter()
         self.fresh = 0
@@ -202,7 +204,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """List the models."""
         if self.path.endswith("/models"):
-            self._json(200, {"object": "list", "data": [{"id": m, "object": "model"} for m in self.server.stub.models]})
+            stub = self.server.stub
+            told = {"object": "model", "fingerprint": stub.fingerprint}
+            self._json(200, {"object": "list", "data": [{"id": name, **told} for name in stub.models]})
         else:
             self._json(404, {"error": {"message": f"no such path: {self.path}"}})
 
