@@ -16,12 +16,19 @@ import pytest
 from pydantic import BaseModel
 
 from agentopt import core
+from agentopt.core.values import Budget
 from agentopt.errors import BudgetExhausted, LLMError, MissingDependency, UsageError
 from agentopt.llm.call import allm, llm
 from agentopt.llm.context import Session, current_session, use_session
+from agentopt.llm.ledger import Ledger
+from agentopt.llm.providers import resolve
+from agentopt.llm.retry import Retrying
+from agentopt.llm.stack import Stack
 from agentopt.llm.toolrun import arun_tools, run_tools
 from agentopt.llm.types import Image, Message, Request, Response, Text, ToolCall
-from agentopt.testing import Reply, ScriptedLLM, StubServer
+from agentopt.run.calllog import StoreLog
+from agentopt.store import Store
+from agentopt.testing import Reply, ScriptedLLM, StubReply, StubServer
 
 PNG = bytes.fromhex("89504e470d0a1a0a")
 
@@ -191,6 +198,58 @@ def test_pieces(told: Told) -> None:
     pieces: list[str] = []
     assert llm("a text of some length", on_text=pieces.append) == "".join(pieces)
     assert len(pieces) > 1
+
+
+@pytest.mark.parametrize("schema", [None, "form"])
+def test_a_listener_that_fails_is_no_reason_to_ask_again(schema: str | None, tmp_path: Path) -> None:
+    class Form(BaseModel):
+        n: int
+
+    def hear(piece: str) -> None:
+        heard.append(piece)
+        raise ValueError("the program's own mistake")
+
+    heard: list[str] = []
+    with StubServer(lambda body: '{"n": 1234567}') as server, Store(tmp_path) as store:
+        stack = Stack(Ledger(Budget()), StoreLog(store))
+        session = Session(stack, models={"agent": server.model}, scope="cell/c/e/0")
+        form = {} if schema is None else {"schema": Form}
+
+        async def ask() -> None:
+            with use_session(session):
+                await allm("hi", on_text=hear, **form)
+            await stack.aclose()
+
+        with pytest.raises(ValueError, match="the program's own mistake"):
+            asyncio.run(ask())
+        assert (server.count, len(heard)) == (1, 1)
+        assert [e.type for e in store.events()] == ["call.sent", "call.received"]
+        assert next(iter(store.events("call.received"))).data["response"]["text"] == '{"n": 1234567}'
+
+
+def test_a_listener_hears_of_a_second_try() -> None:
+    class Listens(list[str]):
+        def __call__(self, piece: str) -> None:
+            self.append(piece)
+
+        def restart(self) -> None:
+            self.clear()
+
+    heard = Listens()
+    with StubServer(lambda body: "an answer") as server:
+        server.fail(StubReply("an answer", break_after=5))
+        with use_session(Session(Retrying(resolve(server.model)), models={"agent": server.model})):
+            assert llm("hi", on_text=heard) == "".join(heard) == "an answer"
+    assert server.count == 2
+
+
+def test_the_key_of_a_models_url_is_not_on_the_graph(told: Told) -> None:
+    with core.Trace() as trace:
+        llm("hi", model="http://topsecret@127.0.0.1:8000/v1#m")
+    assert told.last.model == "http://topsecret@127.0.0.1:8000/v1#m"
+    said = json.dumps(trace.graph.to_json(), default=repr)
+    assert "http://127.0.0.1:8000/v1#m" in said
+    assert "topsecret" not in said
 
 
 def test_the_answer_is_on_the_graph_with_its_parents(told: Told) -> None:

@@ -16,7 +16,7 @@ from agentopt.errors import BudgetExhausted, LLMError, UsageError
 from agentopt.llm.context import Session, current_session
 from agentopt.llm.structured import answer_schema, structured
 from agentopt.llm.tools import as_tool
-from agentopt.llm.types import Address, Image, Message, Request, Response, Text, Tool, model_identity
+from agentopt.llm.types import Address, Image, Message, Request, Response, Text, Tool, model_identity, without_key
 
 __all__ = ["Call", "Turn", "allm", "llm", "prepare"]
 
@@ -48,7 +48,8 @@ def llm(prompt: Any = None, **options: Any) -> Any:
         sample: which of several equal requests this is, from 0, so that each is drawn for itself, whatever its place
             in the program: without it a cache gives equal calls at temperature 0 one answer.
         name: name of the node.
-        on_text: called with each piece of the answer as it arrives.
+        on_text: called with each piece of the answer as it arrives. What it raises is raised here, after the whole
+            answer has come and is kept.
         full: return the ``Response`` (text, tool calls, finish, usage, price) instead of its text.
         vars: values for the placeholders of ``prompt``.
 
@@ -121,11 +122,17 @@ class Call:
 
     async def ask(self) -> tuple[Any, Response]:
         """The value to return, and the response it came in."""
+        listener = _Listener(self.request.on_text) if self.request.on_text is not None else None
+        request = self.request.model_copy(update={"on_text": listener})
+        value: Any = None
         if self.schema is None:
-            response = await self.session.client.complete(self.request)
-            return (response if self.full else response.text), response
-        repair = self.session.prompt("meta/repair")
-        value, response = await structured(self.session.client, self.request, self.schema, repair=repair)
+            response = await self.session.client.complete(request)
+            value = response.text
+        else:
+            repair = self.session.prompt("meta/repair")
+            value, response = await structured(self.session.client, request, self.schema, repair=repair)
+        if listener is not None and listener.error is not None:
+            raise listener.error
         return (response if self.full else value), response
 
     def place(self, value: Any, response: Response) -> Any:
@@ -159,6 +166,29 @@ class Call:
         """Put the failure on the graph, where there is one, so that a trace shows which call failed."""
         text = f"{type(error).__name__}: {error}"
         add_op(self.name, None, self.given, kind="llm", doc=_DOC, error=text, model=model_identity(self.request.model))
+
+
+class _Listener:
+    """Hears an answer for a program's own listener, whose error is neither the server's nor a reason to ask again."""
+
+    def __init__(self, listen: Callable[[str], None]) -> None:
+        self._listen = listen
+        self.error: Exception | None = None
+
+    def __call__(self, piece: str) -> None:
+        self._tell(self._listen, piece)
+
+    def restart(self) -> None:
+        """The call is tried again: what comes now is the answer from its beginning."""
+        if callable(restart := getattr(self._listen, "restart", None)):
+            self._tell(restart)
+
+    def _tell(self, listen: Callable[..., object], *told: str) -> None:
+        if self.error is None:
+            try:
+                listen(*told)
+            except Exception as error:
+                self.error = error
 
 
 def prepare(
@@ -201,6 +231,8 @@ def prepare(
     }
     given = {role: value for role, value in arguments.items() if value is not None}
     plain = {role: unwrap(value)[0] for role, value in given.items()}
+    if isinstance(model, str):
+        given["model"] = without_key(model)
     turns = [Message(role="system", content=_text(plain["system"], "system"))] if system is not None else []
     turns.extend(_turn(turn, i) for i, turn in enumerate(plain.get("messages", ())))
     if prompt is not None:
