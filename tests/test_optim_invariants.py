@@ -95,11 +95,122 @@ def test_what_the_program_looks_for_in_an_answer_is_kept(old: str, new: str, los
     assert broken(view, instruction="Think. " + CONTRACT) == set()
 
 
-def test_frozen_words_are_kept_whatever_their_spacing() -> None:
-    view = window("Rate from 1 to 5.\n\n{{question}}", frozen=("from 1 to 5", "not here"))
-    assert broken(view, instruction="Rate it from  1\nto 5, with care.\n\n{{question}}") == set()
-    assert broken(view, instruction="Rate it from 1 to 10.\n\n{{question}}") == {"frozen"}
+def test_frozen_words_are_kept_verbatim() -> None:
+    rules = "1. one\n2. two"
+    view = window(f"Rate from 1 to 5.\n{rules}\n\n{{{{question}}}}", frozen=("from 1 to 5", rules, "not here"))
+    assert broken(view, instruction=f"Rate it from 1 to 5, with care.\n{rules}\n\n{{{{question}}}}") == set()
+    assert broken(view, instruction="Rate it from 1 to 5.\n1. one 2. two\n\n{{question}}") == {"frozen"}
+    assert broken(view, instruction=f"Rate it from 1\nto 5.\n{rules}\n\n{{{{question}}}}") == {"frozen"}
+    assert broken(view, instruction=f"Rate it from 1 to 10.\n{rules}\n\n{{{{question}}}}") == {"frozen"}
     assert broken(view, off=("frozen",), instruction="Rate it from 1 to 10.\n\n{{question}}") == set()
+
+
+def many(texts: list[tuple[str, str]], **parameters: Parameter[Any]) -> FakeView:
+    """A window over parameters and examples that are all searched on."""
+    examples = {f"e{i}": text for i, text in enumerate(texts)}
+    specs = {name: spec_of(parameter) for name, parameter in parameters.items()}
+    view = FakeView(specs, ScriptedLLM([]), examples=examples)
+    return view.evaluated(view.baseline, [Outcome(candidate="c", example=id) for id in examples])
+
+
+def test_every_example_is_compared_with_however_many_there_are() -> None:
+    texts = [(f"What is the capital of country {i}, in the year {1000 + i}?", f"city {i}") for i in range(1000)]
+    view = many(texts, text=Parameter("Answer.", name="text"))
+    for i in (0, 250, 999):
+        assert broken(view, text=f"Answer. For example: {texts[i][0]} {texts[i][1]}") == {"copied"}
+    assert broken(view, text="Answer. What is the capital of country 5000? Say it.") == set()
+
+
+UNSPACED = {
+    "Chinese": (
+        "请问第{}个国家的首都是哪一座城市，它在去年有多少居民？",
+        [
+            "回答问题。例如：请问第7个国家的首都是哪一座城市。",
+            "回答问题。先想一想第7个国家在哪里，然后说出城市的名字。",
+        ],
+    ),
+    "Japanese": (
+        "{}番目の国の首都はどの都市で、昨年の人口は何人でしたか。",
+        [
+            "質問に答えてください。例：7番目の国の首都はどの都市でしょう。",
+            "質問に答えてください。国と都市をよく考えること。",
+        ],
+    ),
+    "Thai": (
+        "เมืองหลวงของประเทศที่{}คือเมืองใดและมีประชากรกี่คน",
+        ["ตอบคำถาม เช่น เมืองหลวงของประเทศที่7คือเมืองใดและมีประชากรกี่คน", "ตอบคำถามโดยคิดถึงประเทศและเมืองให้ดีก่อน"],
+    ),
+}
+
+
+@pytest.mark.parametrize("script", UNSPACED)
+def test_scripts_without_spaces_are_compared_by_characters(script: str) -> None:
+    template, (copied, fine) = UNSPACED[script]
+    view = many([(template.format(i), "") for i in range(20)], text=Parameter("?", name="text"))
+    assert broken(view, text=copied) == {"copied"}
+    assert broken(view, text=fine) == set()
+    view.prompts = lambda name: template.format(7)
+    assert broken(view, off=("copied",), text=copied) == {"leak"}
+
+
+PARTS = {
+    "user": "Answer {{question}} in <answer> tags.",
+    "tone": "warm",
+    "steps": ["Think of {it}.", "Then write."],
+    "sep": ", ",
+    "n": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("rule", "change"),
+    [
+        ("placeholders", {"user": "Answer in <answer> tags."}),
+        ("placeholders", {"user": "Answer in <answer> tags.", "steps": ["Think of {it}.", "Read {{question}}."]}),
+        ("placeholders", {"user": "Answer {{question}} in <answer> tags, with {{hint}}."}),
+        ("placeholders", {"steps": ["Think.", "Then write."]}),
+        ("placeholders", {"more": "See {{hint}}."}),
+        ("schema", {"user": "Answer {{question}} in <result> tags."}),
+        ("length", {"tone": ""}),
+        ("length", {"steps": ["Think of {it}.", " "]}),
+        ("length", {"more": "x y " * 1000}),
+        ("length", {"x" * 3000: 1}),
+        ("unfinished", {"user": "Answer {{question}} in <answer> tags and then write the"}),
+        ("unfinished", {"steps": ["Think of {it}.", "Then write (in one line"]}),
+        ("leak", {"steps": ["Think of {it}.", "Rewrite it in other words. Keep its meaning."]}),
+        ("copied", {"steps": ["Think of {it}.", "In the year 3 a farmer from Kent sold cows."]}),
+    ],
+)
+def test_each_rule_holds_inside_a_json_value(rule: str, change: dict[str, Any]) -> None:
+    texts = [(f"In the year {i} a farmer from Kent sold his {i} best cows.", str(i)) for i in range(8)]
+    view = many(texts, parts=Parameter(PARTS, name="parts", kind="json"))
+    assert broken(view, parts={**PARTS, **change}) == {rule}
+    assert broken(view, off=(rule,), parts={**PARTS, **change}) == set()
+
+
+def test_what_a_json_value_may_become() -> None:
+    view = many([], parts=Parameter(PARTS, name="parts", kind="json"))
+    better = {
+        "user": "Read {{question}}; write <answer>.",
+        "steps": ["Now:", "think of {it}", "and write."],
+        "sep": "(",
+    }
+    assert broken(view, parts={**PARTS, **better, "more": {"stop": ["the", "and"], "note": ""}, "n": 2}) == set()
+
+
+def test_demonstrations_are_records_and_no_copies_but_not_without_bounds() -> None:
+    texts = [(f"In the year {i} a farmer from Kent sold his {i} best cows to an old", str(i)) for i in range(8)]
+    pool = [{"input": "A word of the pool that is in the year 3 a farmer from Kent and the", "output": 1}]
+    view = many(texts, shots=Parameter([], name="shots", kind="demos", choices=pool))
+    own = {"input": texts[3][0], "output": "3", "example": "e3"}
+    solved = {"input": f"Solve: {texts[3][0]}", "output": "He sold (three...", "example": "e3"}
+    assert broken(view, shots=[own, solved, *pool]) == set()
+    assert broken(view, shots=[{"input": texts[3][0].upper(), "output": "3"}]) == set()  # the run knows it by its input
+    assert broken(view, shots=[{**own, "input": texts[4][0]}]) == {"copied"}
+    assert broken(view, shots=[{"input": "x", "output": f"Like this: {texts[4][0]}"}]) == {"copied"}
+    assert broken(view, shots=[{"input": "Rewrite it in other words. Keep its meaning.", "output": "y"}]) == {"leak"}
+    assert broken(view, shots=[{**own, "output": "x " * 500_000}]) == {"length"}
+    assert broken(view, shots=[{"input": "x " * 20, "output": "y"}] * 400) == set()
 
 
 def test_examples_may_not_hide_in_code_or_json() -> None:
