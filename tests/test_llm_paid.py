@@ -309,6 +309,37 @@ async def test_an_answered_address_is_not_asked_again(tmp_path: Path) -> None:
         assert len(echo.requests) == 2
 
 
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_call_that_is_under_way_is_waited_for_and_not_sent_again(tmp_path: Path, cancelled: bool) -> None:
+    echo, heard = Echo(delay=0.1), []
+    with Store(tmp_path) as store:
+        stack = Stack(Ledger(Budget()), StoreLog(store), clients={"m": echo})
+        first = asyncio.ensure_future(stack.complete(ask()))
+        others = [asyncio.ensure_future(stack.complete(ask(on_text=heard.append))) for _ in range(2)]
+        while not echo.requests:
+            await asyncio.sleep(0.01)
+        if cancelled:
+            first.cancel()
+        assert [(await other).text for other in others] == ["re: hi"] * 2
+        assert heard == ["re: hi"] * 2 if not cancelled else "re: hi" in heard
+        assert len(echo.requests) == 1 + cancelled
+        assert [e.type for e in store.events()].count("call.received") == 1
+        await stack.aclose()
+
+
+async def test_the_end_of_a_run_cuts_off_and_journals_the_calls_under_way(tmp_path: Path) -> None:
+    echo, ledger = Echo(delay=30), Ledger(Budget())
+    with Store(tmp_path) as store:
+        stack = Stack(ledger, StoreLog(store), clients={"m": echo})
+        calls = [asyncio.ensure_future(stack.complete(ask(scope=f"cell/c/{i}/0"))) for i in range(3)]
+        while len(echo.requests) < 3:
+            await asyncio.sleep(0.01)
+        await asyncio.wait_for(stack.aclose(), 5)
+        assert [e.type for e in store.events()] == ["call.sent"] * 3 + ["call.failed"] * 3
+        assert not any(ledger.outstanding.values())
+    assert all(isinstance(e, asyncio.CancelledError) for e in await asyncio.gather(*calls, return_exceptions=True))
+
+
 async def test_a_changed_payload_is_asked_anew_and_told(tmp_path: Path) -> None:
     echo, told = Echo(), []
     with Store(tmp_path) as store:

@@ -7,6 +7,7 @@ provider. Models are told apart by name; each has its own limiter.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable, Mapping
 
@@ -56,14 +57,23 @@ class Stack:
         """What the sessions of the run lend its clients' address from; it starts with its first use."""
         self._ready, self._max_connections = dict(clients or {}), max_connections
         self._own: ResponseCache | None = None
+        self._calls: dict[object, asyncio.Task[Response]] = {}
+        """The calls under way; those of a run by address and payload."""
         self._endpoints: dict[str, str] = {}
         self._providers: list[Client] = []
         self._lanes = ByModel(self._lane)
         self._entry: Client = self._lanes if log is None else Journal(self._lanes, log, on_divergence)
 
     async def complete(self, request: Request) -> Response:
-        """Answer one request."""
-        return await self._entry.complete(request)
+        """Answer one request. One that is under way already is waited for: the journal has its answer then."""
+        key: object = object()
+        if self._log is not None and request.address is not None:
+            key = str(request.address), request.hash
+        while (earlier := self._calls.get(key)) is not None:
+            await asyncio.wait({earlier})
+        call = self._calls[key] = asyncio.ensure_future(self._entry.complete(request))
+        call.add_done_callback(lambda _: self._calls.pop(key))
+        return await call
 
     def endpoint(self, model: str) -> str:
         """Identity of what answers for a model.
@@ -74,8 +84,12 @@ class Stack:
         return self._endpoints[model]
 
     async def aclose(self) -> None:
-        """Close the gateway, and the providers that were made here."""
+        """Close the gateway, cut off the calls under way (which is journaled), and close the providers made here."""
         await self.gateway.aclose()
+        if calls := list(self._calls.values()):
+            for call in calls:
+                call.cancel()
+            await asyncio.wait(calls)
         for provider in self._providers:
             close = getattr(provider, "aclose", None)
             if close is not None:
