@@ -28,6 +28,7 @@ from agentopt.core.values import Budget
 from agentopt.errors import BudgetExhausted, LLMError, TransientLLMError, UsageError
 from agentopt.llm.context import Session, use_session
 from agentopt.llm.gateway import Gateway, lease, shapes
+from agentopt.llm.gateway import server as server_of_gateway
 from agentopt.llm.ledger import Ledger
 from agentopt.llm.stack import Stack
 from agentopt.llm.types import Request, Response, ToolCall, Usage
@@ -350,6 +351,32 @@ def test_a_client_that_leaves_a_stream_does_not_lose_what_is_paid(tmp_path: Path
         assert again == text
         assert server.count == 1
         assert [d["response"]["text"] for d in received(store)] == [text]
+
+
+def test_a_stream_has_been_delivered_with_the_reason_why_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = server_of_gateway._Handler.event
+
+    def slow(self: Any, value: Any) -> None:
+        if value == "[DONE]":
+            time.sleep(0.3)
+        send(self, value)
+
+    monkeypatch.setattr(server_of_gateway._Handler, "event", slow)
+    drawn = iter("abcdef")
+    with StubServer(lambda body: next(drawn)) as server, a_run(tmp_path, server) as (_, _, session):
+        with use_session(session), agentopt.gateway() as g, plain(g) as client:
+            said = []
+            for _ in range(2):  # two samples, by a client that leaves as soon as it knows that all is said
+                with client.chat.completions.create(model=g.model, messages=ASK, stream=True) as stream:
+                    told = ""
+                    for chunk in stream:
+                        told += chunk.choices[0].delta.content or ""
+                        if chunk.choices[0].finish_reason:
+                            break
+                said.append(told)
+        assert said == ["a", "b"]
 
 
 def test_a_client_that_tries_again_pays_once(tmp_path: Path) -> None:

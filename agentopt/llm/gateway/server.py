@@ -176,7 +176,6 @@ class _Handler(LoopbackHandler):
                         self.begin_events()
                         begun = True
                     self.event(event)
-                lease.delivered(asked)
                 return
             calls = [lease.ask(request, self.client_gone) for request in requests]
             answers = [self._wait(lease, asked) for asked in calls]
@@ -232,12 +231,13 @@ class _Handler(LoopbackHandler):
             yield shapes.chunk(start, {**first, "content": rest})
         if response.tool_calls:
             yield shapes.chunk(start, {**first, "tool_calls": shapes.tool_calls(response)})
+        if self.client_gone():
+            raise ConnectionAbortedError("the client has gone")
+        lease.delivered(asked)  # many clients leave at the reason why it ended, and ask their next question
         yield shapes.chunk(start, first, response)
         options = body.get("stream_options")
         if isinstance(options, dict) and options.get("include_usage"):
             yield {**start, "choices": [], "usage": shapes.usage([response])}
-        if self.client_gone():
-            raise ConnectionAbortedError("the client has gone")
         yield "[DONE]"
 
 
