@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 import agentopt
 from agentopt import Example, Task
 from agentopt.cli.app import application
+from agentopt.core.values import Candidate, Proposal
 from agentopt.errors import LLMError, StoreError, UsageError
 from agentopt.llm.types import Request
 from agentopt.run.files import open_run
@@ -325,6 +326,42 @@ def mine(question):
     assert found is not None
     assert found.kind == "effect"
     assert "an effect mail that is not performed now" in found.what
+
+
+def test_a_request_that_was_refused_is_the_candidates_fault_in_the_replay_too(place: Path) -> None:
+    class Refuses(ScriptedLLM):
+        async def complete(self, request: Request) -> Any:
+            if "other" in str(request.messages[-1].content):
+                error = LLMError("refused with 400 (too odd)")
+                error.status = 400
+                raise error
+            return await super().complete(request)
+
+    class Odd:
+        name = "odd"
+
+        async def ask(self, view: Any, n: int) -> list[Proposal]:
+            return [Proposal(candidate=Candidate(values={"style": "other {{question}}"}))]
+
+        def tell(self, outcomes: Any) -> None: ...
+
+        def state(self) -> dict[str, Any]:
+            return {}
+
+        def load(self, state: Any) -> None: ...
+
+    graph_file("""
+STYLE = agentopt.prompt("style")
+
+@agentopt.graph
+def mine(question):
+    return agentopt.llm(STYLE, question=question)
+""")
+    folder = small_run("mine", Refuses(answer), optimizer=Odd())
+    with open_run(folder) as run:
+        assert {outcome.status for outcome in run.outcomes()} == {"ok", "agent_error"}
+    result = replay(folder, optimizer=Odd())
+    assert result.clean, result.summary()
 
 
 def test_an_event_that_is_missing_is_named(place: Path) -> None:

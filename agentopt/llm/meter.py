@@ -40,8 +40,10 @@ class CallLog(Protocol):
         """An answer came."""
         ...
 
-    async def failed(self, request: Request, attempt: int, error: str, settled: Mapping[str, float]) -> None:
-        """An attempt failed, or was given up."""
+    async def failed(
+        self, request: Request, attempt: int, error: str, settled: Mapping[str, float], status: int | None = None
+    ) -> None:
+        """An attempt failed, or was given up; ``status`` is that of the server's answer, where there was one."""
         ...
 
 
@@ -171,7 +173,7 @@ class Metered:
             try:  # the log first: room that is free in the ledger is free in the log, too
                 if log is not None:
                     reason = f"{type(error).__name__}: {error}"
-                    await asyncio.shield(log.failed(request, attempt, reason, settled))
+                    await asyncio.shield(log.failed(request, attempt, reason, settled, getattr(error, "status", None)))
             finally:
                 self._ledger.settle(reservation, settled)
             if isinstance(error, TimeoutError) and cutoff.expired():

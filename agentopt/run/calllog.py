@@ -149,9 +149,13 @@ class StoreLog:
             blobs.append(payload)
         await self._store.append("call.received", data | {"turn": self._turn()}, blobs)
 
-    async def failed(self, request: Request, attempt: int, error: str, settled: Mapping[str, float]) -> None:
+    async def failed(
+        self, request: Request, attempt: int, error: str, settled: Mapping[str, float], status: int | None = None
+    ) -> None:
         """An attempt failed, or was given up."""
         data = self._head(request, attempt) | {"error": error, "settled": dict(settled), "turn": self._turn()}
+        if status is not None:  # whose fault it was depends on it
+            data["status"] = status
         await self._store.append("call.failed", data)
 
     def _key(self, request: Request, attempt: int) -> str:

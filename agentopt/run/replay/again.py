@@ -100,7 +100,7 @@ class Remembered:
         if answer.response is None:
             if answer.error.startswith("CancelledError"):
                 await asyncio.sleep(self._wait)
-            raise _error(answer.error)
+            raise _error(answer.error, answer.status)
         self._report.count("calls")
         if request.on_text is not None and answer.response.text:
             request.on_text(answer.response.text)
@@ -234,8 +234,10 @@ def _stuck(log: Comparing, missing: int, seq: int, **where: Any) -> Diverged:
     return log.differs("order", what, None, missing, seq, seq=missing, **where)
 
 
-def _error(text: str) -> Exception:
+def _error(text: str, status: int | None) -> Exception:
     """The exception that a journaled failure was."""
     name, _, message = text.partition(": ")
     kind = getattr(agentopt.errors, name, None)
-    return kind(message) if isinstance(kind, type) and issubclass(kind, LLMError) else LLMError(text)
+    error = kind(message) if isinstance(kind, type) and issubclass(kind, LLMError) else LLMError(text)
+    error.status = status
+    return error

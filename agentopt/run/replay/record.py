@@ -37,6 +37,8 @@ class Answer:
     seq: int
     response: Response | None = None
     error: str = ""
+    status: int | None = None
+    """The server's, of an error that had one."""
     refused: tuple[str, str] | None = None
     """Axis and message."""
 
@@ -144,7 +146,7 @@ def _fill(part: Part, events: list[Event]) -> None:
                 if "payload" in data:
                     part.payloads[key[0]] = event.seq, data["payload"]
             case "call.failed":
-                part.answers[key] = Answer(event.seq, error=data["error"] or "LLMError: ")
+                part.answers[key] = Answer(event.seq, error=data["error"] or "LLMError: ", status=data.get("status"))
             case "call.refused":
                 part.refused[key] = Answer(event.seq, refused=(data["axis"], data["message"]))
             case "call.moved":
