@@ -379,6 +379,32 @@ def test_a_stream_has_been_delivered_with_the_reason_why_it_ended(
         assert said == ["a", "b"]
 
 
+def test_several_answers_of_which_one_failed_are_not_paid_again(tmp_path: Path) -> None:
+    with StubServer(lambda body: f"answer {body['seed']}") as server, a_run(tmp_path, server) as (_, store, session):
+        server.fail(StubReply("no", status=400))
+        ask: Any = {"model": "loopback/stub", "messages": ASK, "n": 3, "seed": 7}
+        with use_session(session), agentopt.gateway() as g, plain(g, max_retries=0) as client:
+            with pytest.raises(openai.BadRequestError):
+                client.chat.completions.create(**ask)
+            again = client.chat.completions.create(**ask)  # on the same connection
+            assert [c.message.content for c in again.choices] == ["answer 7", "answer 8", "answer 9"]
+            assert server.count == 4
+            client.chat.completions.create(**ask)  # these have been delivered: it is asked anew
+        assert server.count == 7
+        assert len({d["address"] for d in received(store)}) == 6
+
+
+def test_the_answer_of_a_stream_that_went_on_otherwise_is_given_to_an_equal_request(tmp_path: Path) -> None:
+    with StubServer(lambda body: "a rather long answer") as server, a_run(tmp_path, server) as (_, _, session):
+        server.fail(StubReply("another beginning", break_after=10))
+        with use_session(session), agentopt.gateway() as g, plain(g, max_retries=0) as client:
+            with pytest.raises(openai.APIError, match="another answer"):
+                list(client.chat.completions.create(model=g.model, messages=ASK, stream=True))
+            again = client.chat.completions.create(model=g.model, messages=ASK)
+            assert again.choices[0].message.content == "a rather long answer"
+        assert server.count == 2
+
+
 def test_a_client_that_tries_again_pays_once(tmp_path: Path) -> None:
     def slow(body: Any) -> StubReply:
         return StubReply("late", delay=1.5)

@@ -7,7 +7,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -186,6 +186,13 @@ class Lease:
     def delivered(self, asked: Asked) -> None:
         """Say that a client has the answer of a call: an equal request is now another call."""
         asked.delivered, self._failure = True, None
+
+    def missed(self, calls: Sequence[Asked], gone: Callable[[], bool]) -> None:
+        """Say that a client's request has ended otherwise: what it was not given of its calls is an equal one's."""
+        with self._lock:
+            for asked in calls:
+                if asked.gone == gone:  # else another request has taken it up
+                    asked.gone = lambda: True
 
     def note(self, error: BaseException) -> None:
         """Keep what has to be told when the block ends."""

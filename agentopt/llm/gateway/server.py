@@ -164,12 +164,14 @@ class _Handler(LoopbackHandler):
 
     def _answer(self, lease: Lease, data: bytes) -> None:
         begun = False
+        calls: list[Asked] = []
         try:
             body = _read(data)
             requests = lease.requests(body)
             if body.get("stream"):
                 events = _Pieces()
                 asked = lease.ask(requests[0], self.client_gone, events)
+                calls.append(asked)
                 asked.future.add_done_callback(lambda _: events.end())
                 for event in self._events(lease, asked, events, body):
                     if not begun:
@@ -177,7 +179,7 @@ class _Handler(LoopbackHandler):
                         begun = True
                     self.event(event)
                 return
-            calls = [lease.ask(request, self.client_gone) for request in requests]
+            calls.extend(lease.ask(request, self.client_gone) for request in requests)
             answers = [self._wait(lease, asked) for asked in calls]
             if self.client_gone():
                 raise ConnectionAbortedError("the client has gone")
@@ -187,6 +189,7 @@ class _Handler(LoopbackHandler):
         except ConnectionError:
             raise
         except BaseException as error:
+            lease.missed(calls, self.client_gone)
             status, kind, code = _told(error)
             if isinstance(error, UsageError) and not isinstance(error, shapes.BadRequest):
                 lease.note(error)
