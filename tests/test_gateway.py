@@ -171,7 +171,7 @@ BAD: list[Any] = [
     [], "text", {}, {"messages": []}, {"messages": ["hi"]}, {"messages": [{"content": "no role"}]},
     {"messages": [{"role": "robot", "content": "hi"}]}, {"messages": [{"role": "user", "content": 5}]},
     {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]},
-    {"messages": [{"role": "user", "content": "hi", "name": "Ann"}]},
+    {"messages": [{"role": "user", "content": "hi", "weight": 1}]},
     {"messages": [{"role": "assistant", "tool_calls": [{"id": "x"}]}]},
     {**MESSAGE, "logprobs": True}, {**MESSAGE, "top_logprobs": 3}, {**MESSAGE, "functions": [{"name": "f"}]},
     {**MESSAGE, "n": 0}, {**MESSAGE, "n": 33}, {**MESSAGE, "n": True}, {**MESSAGE, "n": 2, "stream": True},
@@ -211,6 +211,61 @@ def test_no_body_is_more_than_a_bad_request(body: dict[str, Any], with_messages:
     except shapes.BadRequest:
         return
     assert all(r.messages for r in made)
+
+
+def raw(g: Any, body: bytes, **headers: str) -> tuple[int, Any]:
+    """A request as it goes over the wire; returns status and JSON."""
+    given = {"Host": "localhost", "Authorization": f"Bearer {g.key}", "Connection": "close", **headers}
+    if "Transfer-Encoding" not in given:
+        given["Content-Length"] = str(len(body))
+    head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+    with socket.create_connection(("127.0.0.1", urlsplit(g.url).port or 0), timeout=10) as connection:
+        connection.sendall(f"POST /v1/chat/completions HTTP/1.1\r\n{head}\r\n".encode() + body)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        return answer.status, json.loads(answer.read())
+
+
+def test_a_body_in_chunks_and_a_key_after_any_bearer() -> None:
+    body = json.dumps(MESSAGE).encode()
+    chunks = [body[:7], body[7:]]
+    sent = b"".join(b"%x;note=1\r\n%s\r\n" % (len(c), c) for c in chunks) + b"0\r\nTrailer: x\r\n\r\n"
+    with lent(ScriptedLLM(["one", "two", "three"])) as g:
+        assert raw(g, sent, **{"Transfer-Encoding": "chunked"})[0] == 200
+        assert raw(g, body, Authorization=f"bearer {g.key}")[0] == 200
+        assert raw(g, body, Authorization=f"BEARER  {g.key}")[0] == 200
+        for wrong, status in ((b"zz\r\n", 411), (b"-5\r\nabcde\r\n", 411), (b"fffffffff\r\n", 413)):
+            assert raw(g, wrong, **{"Transfer-Encoding": "chunked"})[0] == status
+
+
+def test_fields_that_clients_send_back_are_no_reason_to_refuse() -> None:
+    turns = [
+        {"role": "user", "content": "hi", "name": "bob"},
+        {"role": "assistant", "content": "ho", "reasoning_content": "hm"},
+        {"role": "user", "content": "and?"},
+    ]
+    llm = ScriptedLLM(["four"])
+    with lent(llm) as g:
+        assert post(g, {"messages": turns})[0] == 200
+    assert [m.content for m in llm.requests[0].messages] == ["hi", "ho", "and?"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"messages": [{"role": "user", "content": "hi"}], "temperature": NaN}', "NaN"),
+        (b'{"messages": [{"role": "user", "content": "hi"}], "top_k": 1e999}', "a number too large"),
+        (b'{"messages": [{"role": "user", "content": "\\ud83d"}]}', "\\ud83d is half a character"),
+        (b'{"messages": [{"role": "user", "content": "hi"}], "stream": "false"}', "stream must be true or false"),
+    ],
+)
+def test_what_is_no_sound_body_is_refused_with_the_reason(body: bytes, said: str) -> None:
+    llm = ScriptedLLM([])
+    with lent(llm) as g:
+        status, told = raw(g, body)
+        assert status == 400
+        assert said in told["error"]["message"]
+    assert not llm.calls
 
 
 # -- keys and addresses of the machine -----------------------------------------------------------------------------

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -33,7 +34,7 @@ class LoopbackHandler(BaseHTTPRequestHandler):
     @property
     def key(self) -> bytes:
         """The bearer token that the request shows."""
-        return (self.headers.get("Authorization") or "").removeprefix("Bearer ").strip().encode()
+        return re.sub(r"(?i)^bearer +", "", self.headers.get("Authorization") or "").strip().encode()
 
     def from_here(self) -> bool:
         """Whether the request names this machine's loopback address; one of a foreign web page is refused."""
@@ -48,14 +49,24 @@ class LoopbackHandler(BaseHTTPRequestHandler):
     def read_body(self) -> bytes | None:
         """The body, or None when it was refused."""
         try:
-            size = int(self.headers.get("Content-Length", ""))
-        except ValueError:
-            size = -1
-        if not 0 <= size <= MOST_BYTES:
+            if (self.headers.get("Transfer-Encoding") or "").strip().lower() == "chunked":
+                return b"".join(self._chunks())
+            return self.rfile.read(_size(self.headers.get("Content-Length") or "", 10))
+        except (ValueError, OverflowError) as error:
             self.close_connection = True
-            self.problem(411 if size < 0 else 413, f"a body of 0 to {MOST_BYTES} bytes is needed", "invalid_request")
+            status = 411 if isinstance(error, ValueError) else 413
+            self.problem(status, f"a body of 0 to {MOST_BYTES} bytes is needed", "invalid_request")
             return None
-        return self.rfile.read(size)
+
+    def _chunks(self) -> Iterator[bytes]:
+        """The pieces of a body whose length is not told beforehand."""
+        read = 0
+        while size := _size(self.rfile.readline(100).decode("latin-1").partition(";")[0], 16, read):
+            read += size
+            yield self.rfile.read(size)
+            self.rfile.readline(2)
+        while self.rfile.readline(1000).strip():  # trailers
+            pass
 
     def client_gone(self) -> bool:
         """Whether the other side has closed the connection. May be asked from any thread."""
@@ -103,3 +114,13 @@ class LoopbackHandler(BaseHTTPRequestHandler):
         data = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         self.wfile.write(b"data: " + data.encode() + b"\n\n")
         self.wfile.flush()
+
+
+def _size(text: str, base: int, before: int = 0) -> int:
+    """A number of bytes; ``OverflowError`` where there are too many with those before."""
+    size = int(text, base)
+    if size < 0:
+        raise ValueError(text)
+    if before + size > MOST_BYTES:
+        raise OverflowError(text)
+    return size

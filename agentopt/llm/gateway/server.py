@@ -274,9 +274,17 @@ class _Pieces:
 
 def _read(data: bytes) -> Any:
     try:
-        return json.loads(data)
+        body = json.loads(data)
     except (ValueError, RecursionError):
         raise shapes.BadRequest("the body is not JSON") from None
+    try:
+        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError as error:
+        half = f"{ord(error.object[error.start]):04x}"
+        raise shapes.BadRequest(f"the body is not Unicode: \\u{half} is half a character") from None
+    except ValueError:
+        raise shapes.BadRequest("the body is not JSON: NaN, Infinity, or a number too large") from None
+    return body
 
 
 def _told(error: BaseException) -> tuple[int, str, str]:

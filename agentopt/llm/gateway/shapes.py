@@ -31,6 +31,8 @@ _REFUSED = {
     "function_call": "write tool_choice instead",
     "audio": "only text is answered",
 }
+_IGNORED = ("name", "reasoning_content", "reasoning")
+"""Fields of a message that clients send back as they got them, and providers do not need."""
 
 
 def fields_of(body: Any) -> dict[str, Any]:
@@ -50,6 +52,8 @@ def fields_of(body: Any) -> dict[str, Any]:
     for name, why in _REFUSED.items():
         if body.pop(name, None):
             raise BadRequest(f"{name} cannot be served here: {why}")
+    if not isinstance(body.get("stream", False), bool):
+        raise BadRequest("stream must be true or false")
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise BadRequest("messages must be a list with at least one message")
@@ -152,7 +156,7 @@ def _call(call: ToolCall) -> dict[str, Any]:
 def _message(at: int, message: Any) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise BadRequest(f"messages[{at}] must be an object")
-    kept = {name: value for name, value in message.items() if value not in (None, [], {})}
+    kept = {name: value for name, value in message.items() if value not in (None, [], {}) and name not in _IGNORED}
     role = kept.pop("role", None)
     turn: dict[str, Any] = {"role": "system" if role == "developer" else role}
     content = kept.pop("content", "")
@@ -166,7 +170,6 @@ def _message(at: int, message: Any) -> dict[str, Any]:
             raise BadRequest(f"messages[{at}].tool_calls must be calls of functions, each with an id") from None
     if "tool_call_id" in kept:
         turn["tool_call_id"] = kept.pop("tool_call_id")
-        kept.pop("name", None)  # of the tool: its call's id tells it
     if kept:
         raise BadRequest(f"messages[{at}]: {', '.join(sorted(kept))} cannot be passed on")
     return turn
