@@ -19,8 +19,10 @@ from agentopt.evaluate import Example, SplitSpec, Task
 from agentopt.llm.types import Request
 from agentopt.run.api import optimize_async, resume_async
 from agentopt.run.archive import Archive
+from agentopt.run.config import RunConfig
 from agentopt.run.deploy import load
 from agentopt.run.files import find_run, list_runs, open_run
+from agentopt.run.options import Options
 from agentopt.run.telling import Telling
 from agentopt.testing import ScriptedLLM
 
@@ -123,6 +125,17 @@ async def test_a_run_from_python_tells_its_forecast_first_and_what_happens(
     assert told.index("examples:") < told.index("baseline ") < told.index("step 1 done")
     await go(tmp_path, steps=1, progress=False, name="silent")
     assert capsys.readouterr().err == ""
+
+
+def test_the_keywords_are_those_of_the_configuration() -> None:
+    assert set(Options.__annotations__) == {*RunConfig.model_fields, "clients"} - {"graph", "task"}
+
+
+async def test_an_option_of_a_wrong_kind_is_told_in_one_line_and_one_text_stands_for_several(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^the option proposals: .*, not 'many'$"):
+        await go(tmp_path, proposals="many")
+    with pytest.raises(UsageError, match="no invariant named 'leek'"):
+        await go(tmp_path, invariants_off="leek")
 
 
 def test_a_sign_of_life_is_given_where_nothing_else_is_told() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from agentopt.core.values import Budget
 from agentopt.errors import StoreError, UsageError
@@ -15,10 +15,11 @@ from agentopt.run import evaluation, setup
 from agentopt.run.archive import Archive
 from agentopt.run.best import read_best, write_best
 from agentopt.run.earlier import Earlier
-from agentopt.run.evaluation import evaluate_async
+from agentopt.run.evaluation import SplitChoice, evaluate_async
 from agentopt.run.files import find_run
 from agentopt.run.given import clients_by_role, configured
 from agentopt.run.lifetime import Listener, begun, interruptible, run_here, subscribe, write_down
+from agentopt.run.options import Options
 from agentopt.run.parts import Parts
 from agentopt.run.result import Evaluation, Result, result_of
 from agentopt.run.runner import Runner
@@ -37,7 +38,15 @@ __all__ = [
 ]
 
 
-def optimize(graph: Any, *, task: Any, **options: Any) -> Result:
+def optimize(
+    graph: Any,
+    *,
+    task: Any,
+    metric: Callable[..., Any] | None = None,
+    on_event: Listener | None = None,
+    progress: bool = True,
+    **options: Unpack[Options],
+) -> Result:
     """Improve a graph's parameters from feedback, within a budget, and test what comes out.
 
     Args:
@@ -71,7 +80,8 @@ def optimize(graph: Any, *, task: Any, **options: Any) -> Result:
     >>> result.best.values, result.claim.verdict
     ({'word': 'hello'}, 'better')
     """
-    return run_here(optimize_async(graph, task=task, **options))
+    work = optimize_async(graph, task=task, metric=metric, on_event=on_event, progress=progress, **options)
+    return run_here(work)
 
 
 async def optimize_async(
@@ -81,10 +91,10 @@ async def optimize_async(
     metric: Callable[..., Any] | None = None,
     on_event: Listener | None = None,
     progress: bool = True,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Result:
     """``optimize`` for code that runs in an event loop."""
-    config, given = configured(graph, task, options)
+    config, given = configured(graph, task, {**options})
     plan = setup.plan(config, given.get("graph"), given.get("task"), metric, given["clients"])
     optimizer = given.get("optimizer") or setup.optimizer_of(config)
     setup.preflight(plan)
@@ -187,7 +197,18 @@ async def resume_async(
             await stack.aclose()
 
 
-def evaluate(graph: Any, *, task: Any, **options: Any) -> Evaluation:
+def evaluate(
+    graph: Any,
+    *,
+    task: Any,
+    metric: Callable[..., Any] | None = None,
+    split: SplitChoice = "search",
+    values: Mapping[str, Any] | None = None,
+    fail_on_error: float | None = None,
+    on_event: Listener | None = None,
+    progress: bool = True,
+    **options: Unpack[Options],
+) -> Evaluation:
     """Score a graph on a task, as it is or with other values.
 
     Args:
@@ -213,7 +234,11 @@ def evaluate(graph: Any, *, task: Any, **options: Any) -> Evaluation:
     >>> done.summary.sentence, done.complete
     ('1.000 [0.676, 1.000] on 8 examples', True)
     """
-    return run_here(evaluate_async(graph, task=task, **options))
+    work = evaluate_async(
+        graph, task=task, metric=metric, split=split, values=values, fail_on_error=fail_on_error, on_event=on_event,
+        progress=progress, **options,
+    )  # fmt: skip
+    return run_here(work)
 
 
 # -- inside ------------------------------------------------------------------------------------------------------

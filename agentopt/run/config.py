@@ -17,6 +17,14 @@ from agentopt.llm.types import without_key
 __all__ = ["RunConfig"]
 
 
+def _several(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(_several)]
+"""Several texts, or one."""
+
+
 def _folder(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
@@ -28,7 +36,7 @@ class RunConfig(Frozen):
     """The graph to run or improve: a name, or ``./file.py@name``."""
     task: str
     """The task that it is judged on: a name, or ``./file.py@name``."""
-    parameters: tuple[str, ...] = ()
+    parameters: Texts = ()
     """Search only these parameters; all when not given."""
     task_args: dict[str, JsonValue] = Field(default_factory=dict)
     """Arguments of the task, such as its number of examples."""
@@ -64,10 +72,10 @@ class RunConfig(Frozen):
     """Stop after this many steps in a row without a new incumbent."""
     minibatch: int | None = Field(None, gt=0)
     """Examples on which new candidates race first; without it, a quarter of the search split, at least 8."""
-    invariants_off: tuple[str, ...] = ()
+    invariants_off: Texts = ()
     """Invariants on proposals that are switched off: placeholders, schema, frozen, length, unfinished, form, leak,
     copied, duplicate."""
-    frozen: tuple[str, ...] = ()
+    frozen: Texts = ()
     """Texts that proposals must keep word for word, in every parameter that holds them."""
     finalists: int = Field(3, gt=0)
     """Candidates that meet the baseline on the validation split."""

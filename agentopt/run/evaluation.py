@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from agentopt.core.values import Budget, Candidate
 from agentopt.errors import BudgetExhausted, UsageError
@@ -23,6 +23,7 @@ from agentopt.run.finals import touch
 from agentopt.run.forecast import told
 from agentopt.run.given import configured
 from agentopt.run.lifetime import Listener, begun, interruptible, subscribe, write_down
+from agentopt.run.options import Options
 from agentopt.run.parts import Parts
 from agentopt.run.result import Evaluation
 from agentopt.store import Event, Store
@@ -44,10 +45,10 @@ async def evaluate_async(
     fail_on_error: float | None = None,
     on_event: Listener | None = None,
     progress: bool = True,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Evaluation:
     """``evaluate`` for code that runs in an event loop."""
-    config, given = configured(graph, task, options)
+    config, given = configured(graph, task, {**options})
     _check_tolerance(fail_on_error)
     plan = setup.plan(config, given.get("graph"), given.get("task"), metric, given["clients"])
     setup.check_inputs(plan)

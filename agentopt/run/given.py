@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from agentopt.core.values import Budget
 from agentopt.errors import UnknownName, UsageError
 from agentopt.llm.types import Client
@@ -51,8 +53,10 @@ def configured(graph: Any, task: Any, options: dict[str, Any]) -> tuple[RunConfi
         fields["budget"] = Budget.parse(fields["budget"])
     try:
         return RunConfig.model_validate({**fields, **options}), given
-    except ValueError as error:
-        raise UsageError(f"the run's options cannot be used: {error}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"the option {name}: {first['msg']}, not {first['input']!r}") from None
 
 
 def clients_by_role(clients: Mapping[str, Client] | None, given: Mapping[str, Client | None]) -> dict[str, Client]:
