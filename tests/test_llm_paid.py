@@ -155,7 +155,7 @@ def test_the_bound_of_a_picture_is_what_the_dearest_model_makes_of_a_large_one()
         ({"max_tokens": "300"}, 300),
         ({"options": {"num_predict": 300}}, 300),
         ({"thinking": {"type": "enabled", "budget_tokens": 500}, "n": 2}, 1040),
-        ({"n_predict": -1, "max_length": "nan"}, 20),
+        ({"thinking_budget": -1, "max_length": "nan"}, 20),
     ],
 )
 def test_the_bound_counts_every_sample_up_to_its_real_cap(extra: dict[str, Any], outputs: int) -> None:
@@ -163,6 +163,13 @@ def test_the_bound_counts_every_sample_up_to_its_real_cap(extra: dict[str, Any],
     written = len(json.dumps(extra, separators=(",", ":"))) if extra else 0
     assert made["tokens"] - plain["tokens"] == outputs - 20 + written
     assert made["usd"] == outputs
+
+
+async def test_an_answer_without_end_is_refused() -> None:
+    echo = Echo()
+    with pytest.raises(UsageError, match="a cap of -1 tokens"):
+        await Metered(echo, Ledger(Budget())).complete(ask(extra={"n_predict": -1}))
+    assert not echo.requests
 
 
 async def test_hidden_tokens_beyond_the_cap_are_counted_reported_and_expected_from_then_on() -> None:

@@ -53,7 +53,7 @@ def bound(request: Request, price: tuple[float, float] | None) -> Amounts:
     Input tokens are bounded by the UTF-8 bytes of messages, tools and schema (no tokenizer makes more tokens than
     bytes) plus a margin for the chat template; output tokens by ``max_tokens``, or by what ``extra`` says in its place
     under any name that a server reads (``n_predict``, ``max_new_tokens``, ...), and tokens for thinking on top, for
-    each of the samples that ``extra`` asks for (``n``, ``best_of``).
+    each of the samples that ``extra`` asks for (``n``, ``best_of``). A cap below 0 is none to a server, and refused.
 
     >>> from agentopt.llm.types import Message
     >>> request = Request(model="m", messages=(Message(role="user", content="hello"),), max_tokens=10)
@@ -67,7 +67,10 @@ def bound(request: Request, price: tuple[float, float] | None) -> Amounts:
     asked: Sequence[Any] = ([t.model_dump(mode="json") for t in request.tools], request.json_schema, request.extra)
     size += sum(len(canonical(part).encode()) for part in asked if part)
     inputs = float(size + 128 + 32 * len(request.messages))
-    outputs = max(request.max_tokens, *_given(request.extra, _CAPS)) + max(_given(request.extra, _THOUGHTS))
+    caps = _given(request.extra, _CAPS)
+    if min(caps) < 0:
+        raise UsageError(f"a cap of {min(caps):g} tokens in `extra` is none, and no budget bears an answer without end")
+    outputs = max(request.max_tokens, *caps) + max(_given(request.extra, _THOUGHTS))
     outputs *= max(1.0, *_given(request.extra, _SAMPLES))
     amounts = {"calls": 1.0, "tokens": inputs + outputs}
     if price is not None:
