@@ -82,6 +82,21 @@ KillAgainAndAgain = Callable[..., tuple[Path, Path]]
 
 
 @pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run a command in this process; gives exit code, stdout and stderr."""
+    from agentopt.cli.app import execute
+
+    def call(*args: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            execute(args)
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture
 def kill_again_and_again(tmp_path: Path) -> KillAgainAndAgain:
     """Run a program whole, and once more with a SIGKILL after every few requests, and a resume after each."""
 

@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from agentopt.cli.app import execute
-
 Cli = Callable[..., tuple[int, str, str]]
 
 GONE = """
@@ -30,20 +28,6 @@ def beginner(request):
         return LLMError("the model is gone")
     return "42"
 """
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Run a command in this process; gives exit code, stdout and stderr."""
-
-    def call(*args: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            execute(args)
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from agentopt.cli.app import execute
-
 Cli = Callable[..., tuple[int, str, str]]
 
 PROMPT = """---
@@ -89,20 +87,6 @@ FILES = {
     "optimizers/endings.py": OPTIMIZER,
 }
 COMMAND = ("optimize", "doubling", "--task", "doubles", "--optimizer", "endings", "--name", "new", "--patience", "2")
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Run a command in this process; gives exit code, stdout and stderr."""
-
-    def call(*args: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            execute(args)
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
 
 
 @pytest.fixture
