@@ -202,3 +202,43 @@ def test_compare_refuses_what_cannot_be_compared(cli: Cli, new_workspace: Path) 
     assert (code, "name two or more" in err) == (2, True)
     code, _, err = cli("compare", "sums", "others", "--split", "train")
     assert (code, "--split 'train' is none of" in err) == (2, True)
+
+
+# -- what a newcomer meets -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "/tmp/x", "last", "q@baseline", "..", " "])
+def test_a_name_that_is_none_is_refused(cli: Cli, new_workspace: Path, name: str) -> None:
+    code, _, err = cli("eval", "--name", name)
+    assert code == 2
+    assert "a run's name is that of one folder" in err
+    assert not (new_workspace / "x").exists()
+
+
+def test_a_server_that_is_not_there_is_told_with_its_reason(cli: Cli, new_workspace: Path) -> None:
+    code, out, _ = cli("eval", "--model", "http://127.0.0.1:9/v1#x", "--limit", "8", "-q")
+    assert code == 5
+    assert re.search(r"the first that was lost: .*127\.0\.0\.1:9|the first that was lost: .*cannot be reached", out)
+
+
+def test_a_dry_run_knows_the_optimizer(cli: Cli, new_workspace: Path) -> None:
+    assert cli("optimize", "--dry-run", "--optimizer", "opor")[0] == 2
+    assert cli("optimize", "--dry-run", "--optimizer", "opro", "--optimizer-arg", "styl=short")[0] == 2
+    assert cli("optimize", "--dry-run", "--optimizer", "opro", "--optimizer-arg", "style=short")[0] == 0
+
+
+def test_a_run_is_not_compared_with_itself_and_runs_tells_its_mean(cli: Cli, new_workspace: Path) -> None:
+    assert cli("eval", "--name", "one", "--split", "validation", "-q")[0] == 0
+    code, _, err = cli("compare", "one", "last")
+    assert code == 2
+    assert "a run is not compared with itself" in err
+    (row,) = json.loads(cli("runs", "--json")[1])
+    assert row["score_baseline"] is not None
+
+
+def test_a_file_that_does_not_parse_is_told_in_the_list(cli: Cli, new_workspace: Path) -> None:
+    (new_workspace / "graphs" / "broken.py").write_text("def broken(:\n")
+    code, out, err = cli("list", "graphs")
+    assert code == 0
+    assert "solve" in out
+    assert "graphs/broken.py:1 does not parse" in err

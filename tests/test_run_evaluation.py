@@ -247,8 +247,8 @@ def test_last_is_what_began_last_and_errors_of_an_optimization_are_its_own_matte
     pairs: Any = [(f"n{i}", f"hello n{i}") for i in range(30)]
     agentopt.optimize(greet, task=pairs, metric=gold, optimizer="random", steps=1, name="found", progress=False)
     scored(World())
-    assert find_run("last").name == "found"
-    assert find_run("last", kind="evaluate").name == find_run("last", kind=None).name == "run"
+    assert find_run("last").name == find_run("last", kind="evaluate").name == "run"
+    assert find_run("last", kind="optimize").name == "found"
     with pytest.raises(UsageError, match="found is an optimization"):
         agentopt.resume("found", graph=greet, task=pairs, metric=gold, retry_errors=True)
 

@@ -45,7 +45,10 @@ class Change:
 
 
 def apply(
-    run: Annotated[str, typer.Argument(help="A run: its path, name, the beginning of its name, or last.")] = "last",
+    run: Annotated[
+        str,
+        typer.Argument(help="A run: as elsewhere; last is the last optimization."),
+    ] = "last",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the diff; write nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Also overwrite prompts that changed since the run.")] = False,
     runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of the runs.")] = "runs",
@@ -58,7 +61,7 @@ def apply(
     from agentopt.run.best import read_best
     from agentopt.run.files import find_run
 
-    folder = find_run(run, runs_dir)
+    folder = find_run(run, runs_dir, kind="optimize")
     record = read_best(folder)
     found = list(changes(record))
     drifted = [c for c in found if c.drifted]

@@ -12,7 +12,10 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["console", "print_json", "print_table", "wide"]
+__all__ = ["RUN", "console", "print_json", "print_table", "wide"]
+
+RUN = "A run: its path, name, the beginning of its name, or last: the run that began last."
+"""How commands say which run they take."""
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -22,7 +22,7 @@ def list_(
 ) -> None:
     """List what can be named: where it comes from, and what it shadows. Nothing is imported."""
     from agentopt import workspace
-    from agentopt.workspace.listing import KINDS
+    from agentopt.workspace.listing import KINDS, unparsed
 
     wanted = {folder: key for key, folder in KINDS.items()}
     if kind and kind not in {*wanted, *wanted.values()}:
@@ -58,6 +58,10 @@ def list_(
         for row in rows
     ]
     print_table(["kind", "name", "from", "about"], lines)
+    for space in workspace.search_path():
+        for key in ("graph", "task", "optimizer"):
+            if kind in ("", key, KINDS[key]) and (broken := unparsed(space, key)) is not None:
+                typer.echo(f"warning: {broken} (what it defines is not listed)", err=True)
 
 
 def _optimizers() -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agentopt.cli.console import print_json
+from agentopt.cli.console import RUN, print_json
 from agentopt.errors import UsageError
 
 __all__ = ["DIVERGED", "replay"]
@@ -17,7 +17,7 @@ DIVERGED = 1
 
 
 def replay(
-    run: Annotated[str, typer.Argument(help="A run: its path, name, the beginning of its name, or last.")] = "last",
+    run: Annotated[str, typer.Argument(help=RUN)] = "last",
     from_step: Annotated[
         int | None, typer.Option("--from-step", min=1, help="Take what came before this step from the log.")
     ] = None,

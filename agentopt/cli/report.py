@@ -8,11 +8,13 @@ from typing import Annotated
 
 import typer
 
+from agentopt.cli.console import RUN
+
 __all__ = ["report"]
 
 
 def report(
-    run: Annotated[str, typer.Argument(help="A run: its path, name, the beginning of its name, or last.")] = "last",
+    run: Annotated[str, typer.Argument(help=RUN)] = "last",
     out: Annotated[
         Path | None, typer.Option("--out", help="The file; report.html in the run's folder if none.")
     ] = None,

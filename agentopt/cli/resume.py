@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from agentopt.cli.console import RUN
 from agentopt.cli.outcome import code_of, finished, interrupted
 from agentopt.cli.progress import Progress
 from agentopt.cli.scores import code_of_evaluation, evaluated
@@ -16,7 +17,7 @@ __all__ = ["resume"]
 
 
 def resume(
-    run: Annotated[str, typer.Argument(help="A run: its path, name, the beginning of its name, or last.")] = "last",
+    run: Annotated[str, typer.Argument(help=RUN)] = "last",
     add_budget: Annotated[
         str | None,
         typer.Option(
@@ -42,7 +43,7 @@ def resume(
     from agentopt.run.files import find_run
     from agentopt.run.result import Evaluation
 
-    folder: Path = find_run(run, runs_dir, kind=None)
+    folder: Path = find_run(run, runs_dir)
     with Progress(quiet=quiet) as progress, interrupted(runs_dir, folder.name):
         progress.say(f"going on with {folder}")
         result = asyncio.run(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentopt._text import number, short
-from agentopt.cli.console import print_json, print_table
+from agentopt.cli.console import RUN, print_json, print_table
 from agentopt.cli.drawing import FORMATS, draw, outline
 from agentopt.cli.outcome import as_record
 from agentopt.cli.scores import evaluated
@@ -22,7 +22,7 @@ __all__ = ["show"]
 
 
 def show(
-    run: Annotated[str, typer.Argument(help="A run: its path, name, the beginning of its name, or last.")] = "last",
+    run: Annotated[str, typer.Argument(help=RUN)] = "last",
     graph: Annotated[
         str | None, typer.Option("--graph", "-g", metavar="|".join(FORMATS), help="Draw only the traced graph.")
     ] = None,

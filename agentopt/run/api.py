@@ -155,7 +155,7 @@ async def resume_async(
     """``resume`` for code that runs in an event loop."""
     roles = {"model": model, "optimizer_model": optimizer_model, "judge_model": judge_model}
     given = clients_by_role(clients, roles)
-    folder = find_run(run, runs_dir, kind=None)
+    folder = find_run(run, runs_dir)
     with Store(folder) as store:
         subscribe(store, on_event, progress)
         earlier = Earlier.of(store)

@@ -74,4 +74,4 @@ def read_best(path: str | Path) -> dict[str, Any]:
 
 def best_values(run: str, runs_dir: str) -> dict[str, Any]:
     """Parameter values of the best candidate of a run, found as ``find_run`` finds it."""
-    return dict(read_best(find_run(run, runs_dir))["values"])
+    return dict(read_best(find_run(run, runs_dir, kind="optimize"))["values"])

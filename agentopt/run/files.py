@@ -11,7 +11,7 @@ from typing import Any, Self
 from agentopt.core import Graph
 from agentopt.core.values import Budget, Candidate, Outcome
 from agentopt.errors import StoreError, UnknownName, UsageError
-from agentopt.evaluate import Claim
+from agentopt.evaluate import Claim, summarize
 from agentopt.optim.base import Scored
 from agentopt.run.archive import Archive
 from agentopt.run.config import RunConfig
@@ -104,6 +104,9 @@ class RunFile:
         """The run in one line."""
         state = self.state
         means = [state.archive.scored(c.id).mean if c else None for c in (self.baseline(), self.best())]
+        if self.started["kind"] == "evaluate":  # of whatever was evaluated
+            low, high = self.started["score_range"]
+            means = [summarize(self.outcomes(), (low, high)).mean, None]
         config = self.config
         optimizer = config.optimizer if self.started["kind"] == "optimize" else "-"
         return RunInfo(
@@ -134,7 +137,7 @@ def list_runs(folder: str | Path = "runs") -> list[RunInfo]:
     return sorted(infos, key=lambda i: (i.started, i.name))
 
 
-def find_run(name: str | Path, folder: str | Path = "runs", *, kind: str | None = "optimize") -> Path:
+def find_run(name: str | Path, folder: str | Path = "runs", *, kind: str | None = None) -> Path:
     """The folder of a run: a path, a name, a unique beginning of one, or ``last``.
 
     ``last`` is the run of a ``kind`` (optimize, evaluate; None is either) that began last. Raises ``UnknownName`` with

@@ -146,6 +146,11 @@ class Evaluation:
                 f"{self.summary.n_infra} of {done} evaluations were lost to the world and do not count; "
                 f"`agentopt eval --resume {name} --retry-errors` tries them again"
             )
+        lost = [outcome for outcome in self.outcomes if outcome.status == "infra_error"]
+        if lost:
+            lines.append(f"the first that was lost: {' '.join((lost[0].error or 'no reason').split())[:300]}")
+        if self.status == "errors" and done == self.planned:
+            lines.append("more examples were lost than --fail-on-error allows")
         if self.agreement is not None:
             lines.append(self.agreement.sentence)
         return [*lines, *_spent(self.spend, self.budget)]

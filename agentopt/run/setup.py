@@ -136,6 +136,7 @@ def new_folder(config: RunConfig) -> Path:
     """A folder for a new run: ``runs/<time>-<graph>-<task>``, or the given name."""
     place = Path(config.runs_dir)
     if config.name:
+        _check_name(config.name)
         folder = place / config.name
         if _begun(folder):
             raise UsageError(
@@ -148,6 +149,15 @@ def new_folder(config: RunConfig) -> Path:
     while folder.exists():
         folder, number = place / f"{stamp}-{slug}-{number}", number + 1
     return folder
+
+
+def _check_name(name: str) -> None:
+    """Refuse names that would lead out of the folder of runs, or that mean something else."""
+    if name in (".", "..", "last") or any(c in name for c in "/\\@") or not name.strip() or name.startswith("-"):
+        raise UsageError(
+            f"--name {name!r}: a run's name is that of one folder, without / and @, and not `last`, which is the run "
+            "that began last"
+        )
 
 
 def _begun(folder: Path) -> bool:

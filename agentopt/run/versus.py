@@ -152,6 +152,9 @@ def compare_all(
     with ExitStack() as stack:
         files = [stack.enter_context(_open(name, runs_dir)) for name in names]
         sides = [_side(name, file) for name, file in zip(names, files, strict=True)]
+        for i, (side, file) in enumerate(zip(sides[1:], files[1:], strict=True)):
+            if (file.dir.resolve(), side.candidate) == (files[0].dir.resolve(), sides[0].candidate):
+                raise UsageError(f"{names[i + 1]} is {names[0]}: a run is not compared with itself")
         everybody = _everybody(sides, files)
         found = [
             list(_compared((sides[0], side), (files[0], file), split, alpha, everybody))

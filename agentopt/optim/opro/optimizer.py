@@ -187,10 +187,15 @@ class OPRO(Settings):
         if data is None and self.answer == "json":
             raise ConstraintError("the answer has no complete JSON object")
         if data is None:
-            data = dict(read(form_of(plan.specs), plan.specs, text, self.markers))
+            try:
+                data = dict(read(form_of(plan.specs), plan.specs, text, self.markers))
+            except ConstraintError as error:
+                raise ConstraintError("the answer has no complete JSON object" if self.json else str(error)) from None
         inner = data.get("suggestion", data)
         if not isinstance(inner, dict):
             raise ConstraintError("the answer has no object under 'suggestion'")
+        if not inner:
+            raise ConstraintError(f"the answer names none of {', '.join(spec.name for spec in plan.specs)}")
         by_name = {spec.name: spec for spec in plan.specs}
         whole = {name: self._clean(view, by_name[name], raw) if name in by_name else raw for name, raw in inner.items()}
         values, faults = _accepted(whole, by_name, view, self.off)

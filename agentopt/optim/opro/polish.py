@@ -80,6 +80,8 @@ def fault(
         return "the text is empty"
     if len(text) > max_chars:
         return f"the text has {len(text)} characters; at most {max_chars} are allowed"
+    if any(ord(c) < 32 and c not in "\n\t" for c in text):
+        return "the text has control characters"
     if not digits and (found := re.search(r"\d", text)):
         return f"the text has the digit {found.group()!r}, and digits are not allowed"
     for mark in MARKS:
