@@ -100,7 +100,7 @@ class StoreLog:
 
     def again(self, scope: str) -> None:
         """What stands under a scope (a cell, with its judge) is executed once more by this process."""
-        self._places.again(scope, self._store.journal())
+        self._places.again(scope, self._store.journal(scope))
 
     def lookup(self, request: Request) -> tuple[str, Response] | None:
         """Payload hash and answer of a call that has been answered, or None."""

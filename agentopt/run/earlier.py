@@ -15,7 +15,7 @@ from agentopt.evaluate.protect import scorer_differs
 from agentopt.run import setup
 from agentopt.run.archive import Archive
 from agentopt.run.config import RunConfig
-from agentopt.run.state import State, fold
+from agentopt.run.state import State, fold, whole_budget
 from agentopt.store import Store, blob_id
 
 __all__ = ["Earlier"]
@@ -49,9 +49,7 @@ class Earlier:
             raise UsageError(f"run {store.folder.name} has not begun: nothing was paid, start it again")
         first: dict[str, Any] = dict(begun.data)
         config = RunConfig.model_validate(first["config"])
-        budget = config.budget
-        for event in store.events("run.resumed"):
-            budget = budget.plus(Budget.model_validate(event.data.get("add_budget") or {}))
+        budget = whole_budget(store, config.budget)
         low, high = first["score_range"]
         state = fold(store, Archive((low, high)))
         known = store.spend().get("run", {}).get("seconds", 0.0)

@@ -15,7 +15,7 @@ from agentopt.evaluate import Claim, summarize
 from agentopt.optim.base import Scored
 from agentopt.run.archive import Archive
 from agentopt.run.config import RunConfig
-from agentopt.run.state import State, fold
+from agentopt.run.state import State, fold, whole_budget
 from agentopt.store import Event, Store, in_use
 
 __all__ = ["RunFile", "RunInfo", "list_runs", "open_run"]
@@ -91,10 +91,7 @@ class RunFile:
     @property
     def budget(self) -> Budget:
         """What the run may spend, with what was added to it."""
-        total = self.config.budget
-        for event in self.store.events("run.resumed"):
-            total = total.plus(Budget.model_validate(event.data.get("add_budget") or {}))
-        return total
+        return whole_budget(self.store, self.config.budget)
 
     def spend(self) -> dict[str, dict[str, float]]:
         """Settled amounts by role and axis."""

@@ -7,12 +7,10 @@ import functools
 import inspect
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from pydantic import JsonValue
 
 from agentopt.core.values import Candidate, canonical
 from agentopt.errors import RunLocked, UnknownName, UsageError
@@ -26,6 +24,7 @@ from agentopt.llm.stack import Stack
 from agentopt.llm.types import Client, Request
 from agentopt.optim.base import Optimizer
 from agentopt.optim.invariants import known
+from agentopt.optim.overlap import strings
 from agentopt.optim.registry import BUILTIN, make
 from agentopt.run.calllog import Refusals, StoreLog
 from agentopt.run.cells import Cells
@@ -111,18 +110,9 @@ def preflight(plan: Plan) -> None:
     if "constraint" in plan.config.invariants_off:
         raise UsageError("what a parameter admits is part of the program: change the parameter, not invariants_off")
     for text in plan.config.frozen:
-        if not any(text in held for value in values.values() for held in _texts(value)):
+        if not any(text in held for value in values.values() for held in strings(value)):
             raise UsageError(f"the frozen text {text!r} is in no parameter; there are {', '.join(sorted(values))}")
     forecast(plan.config, (len(plan.splits.search), len(plan.splits.validation), len(plan.splits.test)), estimate(plan))
-
-
-def _texts(value: JsonValue) -> Iterator[str]:
-    """Every text inside a value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | dict):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _texts(part)
 
 
 def check_inputs(plan: Plan) -> None:

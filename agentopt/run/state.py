@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentopt.core.values import Candidate, Proposal
+from agentopt.core.values import Budget, Candidate, Proposal
 from agentopt.evaluate import Claim
 from agentopt.run.archive import Archive
 from agentopt.store import Store
 
-__all__ = ["State", "fold"]
+__all__ = ["State", "fold", "whole_budget"]
 
 
 @dataclass(slots=True)
@@ -87,3 +87,10 @@ def fold(store: Store, archive: Archive) -> State:
         if outcome.candidate in archive:
             archive.put(outcome)
     return state
+
+
+def whole_budget(store: Store, first: Budget) -> Budget:
+    """What a run may spend: the budget that it began with, and all that was added to it."""
+    for event in store.events("run.resumed"):
+        first = first.plus(Budget.model_validate(event.data.get("add_budget") or {}))
+    return first

@@ -182,9 +182,13 @@ class Store:
         call["response"] = next((event.data["response"] for event in events), None)
         return call
 
-    def journal(self) -> list[tuple[str, str]]:
-        """Address and payload hash of every call that was answered, then of those that were sent and never answered."""
-        return self._read("SELECT address, hash FROM calls WHERE state IN ('received', 'sent') ORDER BY state", [])
+    def journal(self, below: str = "") -> list[tuple[str, str]]:
+        """Address and payload hash of every call that was answered, then of those that were sent and never answered.
+
+        ``below`` is how their addresses begin.
+        """
+        query = "SELECT address, hash FROM calls WHERE state IN ('received', 'sent') AND address >= ? AND address < ?"
+        return self._read(f"{query} ORDER BY state", [below, f"{below}\U0010ffff"])
 
     def unanswered(self) -> list[dict[str, Any]]:
         """Calls that were sent and never answered: address, role and what was reserved for each."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import math
 import os
@@ -21,6 +20,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from opro_search import Row, finished
 
 from agentopt.evaluate import interval
 from agentopt.evaluate.stats import paired_permutation
@@ -48,23 +49,11 @@ PAPER = {
 """What the paper reports against the defaults; it has curves only, no numbers."""
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 
-Row = dict[str, Any]
-
 
 def key_of(arm: str, seed: int, options: argparse.Namespace) -> str:
     """What a line of the raw file stands for."""
     names = ("graph", "task", "model", "optimizer_model", "limit", "steps", "samples", "style")
     return json.dumps([arm, seed, *(getattr(options, name) for name in names)])
-
-
-def finished(path: Path) -> dict[str, Row]:
-    """The runs that a raw file holds."""
-    found: dict[str, Row] = {}
-    for line in path.read_text().splitlines() if path.exists() else ():
-        with contextlib.suppress(json.JSONDecodeError):  # the last line of a run that was killed
-            row = json.loads(line)
-            found[row["key"]] = row
-    return found
 
 
 async def one(arm: str, seed: int, options: argparse.Namespace, clients: Mapping[str, Any] | None) -> Result:

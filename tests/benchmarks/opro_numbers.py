@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import math
 import os
@@ -24,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from opro_search import Counter, Problem, search
+from opro_search import Counter, Problem, Row, finished, search
 
 from agentopt.llm.cache import Cache, ResponseCache
 from agentopt.llm.providers import resolve
@@ -50,8 +49,6 @@ TOURS = {10: "0.0 / 0.0 / 0.0", 15: "4.4 / 1.2 / 0.2", 20: "30.4 / 4.4 / 1.4", 5
 GRAPHS = {10: "tour", 15: "tour_15", 20: "tour_20", 50: "tour_50"}
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 
-Row = dict[str, Any]
-
 
 def problems(options: argparse.Namespace) -> list[Problem]:
     """Line and tour problems, repetition by repetition, so that a run that is cut has all kinds."""
@@ -71,16 +68,6 @@ def key_of(problem: Problem, method: str, options: argparse.Namespace) -> str:
     steps = options.steps if problem.task == "linear_regression" else options.tour_steps
     model = "" if METHODS[method][0] == "random" else options.model
     return json.dumps([problem.task, problem.args, problem.rep, method, steps, options.proposals, model])
-
-
-def finished(path: Path) -> dict[str, Row]:
-    """The searches that a raw file holds."""
-    found: dict[str, Row] = {}
-    for line in path.read_text().splitlines() if path.exists() else ():
-        with contextlib.suppress(json.JSONDecodeError):  # the last line of a run that was killed
-            row = json.loads(line)
-            found[row["key"]] = row
-    return found
 
 
 async def measure(options: argparse.Namespace, client: Any) -> list[Row]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from agentopt.core import Override, Trace, parameters
@@ -15,6 +18,19 @@ from agentopt.evaluate import Task
 from agentopt.llm.types import Request, Response
 from agentopt.optim.base import Optimizer, ParameterSpec, Scored, View
 from agentopt.workspace import load_graph, load_task, prompt_text
+
+Row = dict[str, Any]
+"""A search, or a run, that has ended: a line of a raw file."""
+
+
+def finished(path: Path) -> dict[str, Row]:
+    """The searches, or runs, that a raw file holds."""
+    found: dict[str, Row] = {}
+    for line in path.read_text().splitlines() if path.exists() else ():
+        with contextlib.suppress(json.JSONDecodeError):  # the last line of a run that was killed
+            row = json.loads(line)
+            found[row["key"]] = row
+    return found
 
 
 @dataclass(frozen=True)
