@@ -155,3 +155,24 @@ async def test_tool_is_called(coder):
     assert answer.finish == "tool_calls"
     assert answer.tool_calls[0].name == "get_weather"
     assert "Paris" in json.loads(answer.tool_calls[0].arguments)["city"]
+
+
+async def test_requests_that_begin_alike_wait_for_the_first_and_are_all_answered(small):
+    """They are read one after another where that saves work: the answers are those of requests alone."""
+    start = " ".join(f"Rule {i}: be brief and kind." for i in range(40))
+    asked = [
+        ask(f"{start}\nName a {x}.", max_tokens=1 + 4 * i) for i, x in enumerate(("river", "bird", "tree", "city"))
+    ]
+    together = await asyncio.gather(*(small.complete(q) for q in asked))
+    alone = [await small.complete(q) for q in asked]
+    assert [a.text for a in together] == [a.text for a in alone]
+
+
+async def test_those_that_wait_go_on_when_the_first_is_given_up(small):
+    start = " ".join(f"Law {i}: be short and warm." for i in range(60))
+    first = asyncio.ensure_future(small.complete(ask(f"{start}\nName a river.")))
+    await asyncio.sleep(0.05)
+    others = [asyncio.ensure_future(small.complete(ask(f"{start}\nName a {x}."))) for x in ("bird", "tree")]
+    await asyncio.sleep(0.05)
+    first.cancel()
+    assert all(answer.text for answer in await asyncio.wait_for(asyncio.gather(*others), 120))

@@ -1,13 +1,16 @@
 """The OpenVINO engine: a program that loads a GGUF and answers what comes over its stdin (see ``wire``).
 
-Continuous batching: a request joins the batch at the next step. The prefix cache keeps the common start of prompts.
+Continuous batching: a request joins the batch at the next step. The prefix cache keeps the common start of prompts;
+one whose start is just being read waits for it (see ``starts``).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +18,7 @@ import numpy
 
 from agentopt.serve.grammar import compact
 from agentopt.serve.pieces import Pieces, cut, split_words
+from agentopt.serve.starts import Starts, Tokens
 from agentopt.serve.tooltext import forced_schema, parse_tool_calls
 from agentopt.serve.wire import Channel, Refused
 
@@ -22,29 +26,32 @@ __all__ = ["OpenVino", "main"]
 
 SAMPLING = ("top_k", "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty")
 TOKENIZER_LIMIT = 8192
+"""Tokens after which OpenVINO's tokenizer cuts a text, and so bytes that are certainly fewer tokens."""
 BLANKS = 24
 """A JSON answer whose last so many tokens are blanks is ended as cut off."""
-"""Tokens after which OpenVINO's tokenizer cuts a text, and so bytes that are certainly fewer tokens."""
 KNOWN = {*SAMPLING, "ignore_eos", "min_tokens", "logprobs", "regex", "grammar"}
 
 
 @dataclass(slots=True)
 class Live:
-    """A request in the batch."""
+    """A request: in the batch once it has a handle."""
 
     id: int
-    handle: Any
-    prompt_tokens: int
+    prompt: Any
+    tokens: Tokens
+    config: Any
     stop: list[str]
     tools: set[str]
-    forced: bool
     stream: bool
     logprobs: bool
     pieces: Pieces | None
     ids: list[int] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
+    handle: Any = None
     finish: str = ""
     json: bool = False
+    suspect: bool = False
+    """Whether its first step may break, as that of a grammar can."""
 
 
 class OpenVino:
@@ -74,24 +81,30 @@ class OpenVino:
         self.defaults = self.pipe.get_config()
         self.template = self.tokenizer.chat_template or ""
         self.live: dict[int, Live] = {}
+        self.waiting: list[Live] = []
+        self.starts = Starts()
         self.count = 0
 
     def run(self) -> None:
         """Answer until the parent is gone."""
         while True:
-            for message in self.channel.take(block=not self.live):
+            for message in self.channel.take(block=not self.live and not self.waiting):
                 if message.get("op") == "cancel":
                     self._cancel(message["id"])
                 else:
                     self._admit(message)
             if self.live:
                 self._step()
+            elif self.waiting:
+                self._join()
 
     def _cancel(self, ident: int) -> None:
+        self.waiting = [entry for entry in self.waiting if entry.id != ident]
         gone = self.live.pop(ident, None)
         if gone is not None:
             gone.handle.cancel()
             self._sweep()
+            self._join()
 
     def _sweep(self) -> None:
         """A cancelled request leaves the batch at the next step; without others in it that step is made here."""
@@ -99,17 +112,35 @@ class OpenVino:
             self.pipe.step()
 
     def _admit(self, message: dict[str, Any]) -> None:
-        try:
-            entry = self._add(message)
-            self.live[entry.id] = entry
-            if message.get("json_schema") or entry.forced or message.get("regex") or message.get("grammar"):
-                self._step(suspect=entry)
-        except (Refused, ValueError, TypeError, KeyError) as error:
-            self.channel.emit("error", id=message.get("id"), kind="invalid", message=str(error) or repr(error))
-        except RuntimeError as error:
-            self.channel.emit("error", id=message.get("id"), kind="invalid", message=_short(error))
+        with self._refusing(message.get("id")):
+            self.waiting.append(self._read_in(message))
+            self._join()
 
-    def _add(self, message: dict[str, Any]) -> Live:
+    def _join(self) -> None:
+        """Put those into the batch that no longer wait for the start of another."""
+        for entry in list(self.waiting):
+            reading = [other.tokens for other in self.live.values() if not other.ids]
+            if self.starts.waits(entry.tokens, reading):
+                continue
+            self.waiting.remove(entry)
+            with self._refusing(entry.id):
+                self.count += 1
+                entry.handle = self.pipe.add_request(self.count, entry.prompt, entry.config)
+                self.live[entry.id] = entry
+                if entry.suspect:
+                    self._step(suspect=entry)
+
+    @contextlib.contextmanager
+    def _refusing(self, ident: Any) -> Iterator[None]:
+        """A request that cannot be answered is told so, and the others go on."""
+        try:
+            yield
+        except (Refused, ValueError, TypeError, KeyError) as error:
+            self.channel.emit("error", id=ident, kind="invalid", message=str(error) or repr(error))
+        except RuntimeError as error:
+            self.channel.emit("error", id=ident, kind="invalid", message=_short(error))
+
+    def _read_in(self, message: dict[str, Any]) -> Live:
         tools = message.get("tools") or []
         choice = message.get("tool_choice")
         if choice == "none":
@@ -128,14 +159,15 @@ class OpenVino:
             raise Refused(f"the prompt has {size} tokens; the model reads and writes at most {self.context}")
         config = self._config(message, schema)
         config.max_new_tokens = min(int(message["max_tokens"]), self.context - size)
-        self.count += 1
         stop = list(message.get("stop") or [])
         stream = bool(message.get("stream"))
         pieces = Pieces(lambda x: self._decode(x, False), stop) if stream and not tools else None
-        handle = self.pipe.add_request(self.count, ids, config)
         names = {t["function"]["name"] for t in tools}
-        live = Live(message["id"], handle, size, stop, names, forced, stream, bool(message.get("logprobs")), pieces)
+        tokens = numpy.array(ids.data[0], dtype=numpy.int64)
+        logprobs = bool(message.get("logprobs"))
+        live = Live(message["id"], ids, tokens, config, stop, names, stream, logprobs, pieces)
         live.json = schema is not None
+        live.suspect = live.json or bool(message.get("regex") or message.get("grammar"))
         return live
 
     def _encode(self, prompt: str) -> Any:
@@ -210,7 +242,12 @@ class OpenVino:
             self._sweep()
             raise Refused(_short(error)) from error
         for entry in list(self.live.values()):
+            begun = bool(entry.ids)
             self._read(entry)
+            if entry.ids and not begun:
+                self.starts.read(entry.tokens)
+        if self.waiting and suspect is None:
+            self._join()
 
     def _read(self, entry: Live) -> None:
         fresh: list[int] = []
@@ -266,7 +303,7 @@ class OpenVino:
             id=entry.id,
             text=text,
             finish=finish,
-            input_tokens=entry.prompt_tokens,
+            input_tokens=entry.tokens.size,
             output_tokens=len(entry.ids),
             tool_calls=calls,
             **more,

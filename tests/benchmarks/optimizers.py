@@ -121,37 +121,47 @@ def expected(cell: Cell, known: list[dict[str, Any]]) -> float:
 
 
 async def fill(options: argparse.Namespace, sizes: Sizes, clients: Clients) -> None:
-    """Run what is missing, one cell after another, until it is done or the minutes are over."""
+    """Run what is missing, ``jobs`` cells at once, until it is done or the minutes are over."""
     path = Path(options.out) / "optimizers.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    try:
-        for cell in wanted(options, sizes):
-            known = read_lines(path, sizes)
-            if any((k["task"], k["method"], k["seed"]) == (cell.task, cell.method, cell.seed) for k in known):
-                continue
+    known = read_lines(path, sizes)
+    there = {(k["task"], k["method"], k["seed"]) for k in known}
+    waiting = iter([c for c in wanted(options, sizes) if (c.task, c.method, c.seed) not in there])
+
+    async def work() -> None:
+        for cell in waiting:
             left = math.inf if options.minutes is None else 60 * options.minutes - (time.monotonic() - began)
             if expected(cell, known) > left:
                 print(f"{cell} waits: {left:.0f} s are left; the same command goes on", flush=True)
                 continue
             print(f"{time.strftime('%H:%M:%S')} {cell} ...", flush=True)
-            try:
-                line = await run(cell, sizes, clients, known)
-            except Exception as error:  # a search that fails has no line; the others go on
-                if options.strict:
-                    raise
-                print(f"  no result: {type(error).__name__}: {str(error)[:1500]}", flush=True)
-                if options.verbose:
-                    traceback.print_exc()
-                continue
-            with path.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps(line, ensure_ascii=False) + "\n")
-            scores = list(line["outcomes"].values())
-            print(
-                f"  {sum(scores) / len(scores):.3f} on {len(scores)}; {line['spend']['agent']['calls']} + "
-                f"{line['spend']['optimizer']['calls']} calls, {line['seconds']:.0f} s; {line['ended'][:100]}",
-                flush=True,
-            )
+            await attempt(cell)
+
+    async def attempt(cell: Cell) -> None:
+        try:
+            line = await run(cell, sizes, clients, known)
+        except Exception as error:  # a search that fails has no line; the others go on
+            if options.strict:
+                raise
+            print(f"  {cell}: no result: {type(error).__name__}: {str(error)[:1500]}", flush=True)
+            if options.verbose:
+                traceback.print_exc()
+            return
+        line["at_once"] = options.jobs
+        known.append(line)
+        with path.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(line, ensure_ascii=False) + "\n")
+        scores = list(line["outcomes"].values())
+        print(
+            f"{time.strftime('%H:%M:%S')} {cell}: {sum(scores) / len(scores):.3f} on {len(scores)}; "
+            f"{line['spend']['agent']['calls']} + {line['spend']['optimizer']['calls']} calls, "
+            f"{line['seconds']:.0f} s; {line['ended'][:100]}",
+            flush=True,
+        )
+
+    try:
+        await asyncio.gather(*(work() for _ in range(options.jobs)))
     finally:
         await clients.aclose()
 
@@ -173,6 +183,7 @@ def main() -> None:
     parser.add_argument(
         "--minutes", type=float, help="be done in so many minutes: begin no search that would take longer"
     )
+    parser.add_argument("--jobs", type=int, default=1, help="searches at once; they share the models' batches")
     parser.add_argument("--full", action="store_true", help="the tasks of the full table, too")
     parser.add_argument("--seeds", type=int, default=3, help="seeds of each method and task (the core table has 3)")
     parser.add_argument("--out", default=str(RESULTS), help="folder of optimizers.jsonl, .json and .md")

@@ -25,18 +25,18 @@ SMALL, LARGE = "local/qwen2.5-coder-0.5b", "local/qwen2.5-coder-1.5b"
 class Sizes:
     """How much everybody gets."""
 
-    version: int = 1
-    search: int = 30
+    version: int = 2
+    search: int = 24
     """Examples that optimizers see, with targets and feedback."""
-    validation: int = 20
+    validation: int = 16
     """Examples by which a search chooses among what it found."""
-    agent_calls: int = 300
+    agent_calls: int = 200
     """Calls of the agent's model in a search, validation included."""
-    optimizer_calls: int = 30
+    optimizer_calls: int = 40
     """Calls of the optimizer's model in a search."""
-    optimizer_tokens: int = 1024
+    optimizer_tokens: int = 512
     """Cap of an answer of the optimizer's model."""
-    seconds: float = 2700.0
+    seconds: float = 3600.0
     """After so many seconds a search is ended; what it has by then counts."""
     problems: int = 10
     """Numerical problems."""
@@ -109,8 +109,8 @@ class TextTask:
 
 
 TEXT_TASKS = {
-    "boolean": TextTask("boolean", LARGE, 128, 120, lambda: load_task("bbh", name="boolean_expressions")),
-    "bills": TextTask("bills", SMALL, 48, 200, lambda: load_task("bills", n=400, seed=2026), calculation),
+    "boolean": TextTask("boolean", LARGE, 64, 100, lambda: load_task("bbh", name="boolean_expressions")),
+    "bills": TextTask("bills", SMALL, 48, 150, lambda: load_task("bills", n=400, seed=2026), calculation),
     "mail": TextTask("mail", SMALL, 12, 200, lambda: load_task("mail", n=400, seed=2026)),
     "navigate": TextTask("navigate", LARGE, 128, 120, lambda: load_task("bbh", name="navigate")),
     "objects": TextTask("objects", LARGE, 128, 120, lambda: load_task("bbh", name="object_counting")),
