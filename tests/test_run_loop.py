@@ -117,6 +117,17 @@ async def test_a_better_prompt_is_found_and_proven(tmp_path: Path, graph: Any) -
     assert any(line.startswith("test: better") for line in result.summary())
 
 
+async def test_runs_begin_and_end_side_by_side_in_one_process(tmp_path: Path) -> None:
+    """One begins while a cell of the other is open, on the same graph: each scores its own candidates."""
+    first, second = ScriptedLLM(says, delay=0.3), ScriptedLLM(says)
+    plain = asyncio.ensure_future(go(tmp_path, llm=first, texts=["Say {{question}}"], name="plain", progress=False))
+    while not first.in_flight and not plain.done():
+        await asyncio.sleep(0.001)
+    better = await go(tmp_path, llm=second, name="better", progress=False)
+    assert better.claim.verdict == "better" and not plain.done()
+    assert not (await plain).improved
+
+
 async def test_a_run_from_python_tells_its_forecast_first_and_what_happens(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -280,7 +280,7 @@ def estimate(plan: Plan) -> CallCost:
     config = plan.config
     if not config.model:
         return CallCost(calls=0.0, tokens=0.0, usd=0.0)
-    texts = [len(str(p.value).encode()) for p in plan.target.parameters.values() if p.kind == "text"]
+    texts = [len(str(s.value).encode()) for s in plan.target.specs.values() if s.kind == "text"]
     examples = [len(canonical(e.input).encode()) for e in plan.splits.search] or [0]
     size = max(texts, default=0) + sum(examples) / len(examples)
     rate = per_token(config.model, prices(config))
