@@ -171,11 +171,10 @@ class Cell:
 
 
 def cells(sizes: Sizes, tasks: Sequence[str] = CORE) -> list[Cell]:
-    """All cells of a table, the starts first, then task by task."""
-    found = [Cell(task, name, 0) for task in tasks if task != NUMBERS for name in STARTS]
-    for task in tasks:
-        found += [Cell(task, m.name, seed) for seed in sizes.seeds for m in METHODS if task in m.tasks]
-    return found
+    """All cells of a table: the starts first, then seed by seed, so that a table that is cut has every method."""
+    ordered = sorted(tasks, key=lambda task: task == NUMBERS)
+    found = [Cell(task, name, 0) for task in ordered if task != NUMBERS for name in STARTS]
+    return found + [Cell(t, m.name, seed) for seed in sizes.seeds for t in ordered for m in METHODS if t in m.tasks]
 
 
 def settings(sizes: Sizes, task: str, name: str) -> dict[str, Any]:
