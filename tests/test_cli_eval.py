@@ -13,6 +13,10 @@ from pathlib import Path
 
 import pytest
 
+import agentopt
+from agentopt.run.files import open_run
+from agentopt.store import Store, blob_id
+
 Cli = Callable[..., tuple[int, str, str]]
 
 GONE = """
@@ -55,11 +59,40 @@ def test_the_table_has_splits_costs_and_repeats(cli: Cli, new_workspace: Path) -
 
 def test_json_has_everything(cli: Cli, new_workspace: Path) -> None:
     found = json.loads(cli("eval", "--limit", "20", "-q", "--json", "--seed", "3")[1])
-    assert (found["status"], found["complete"], found["planned"]) == ("evaluated", True, 8)
+    assert (found["status"], found["complete"], found["planned"]) == ("evaluated", True, 20)
     assert [row["name"] for row in found["rows"]] == ["all"]
-    assert len(found["outcomes"]) == found["rows"][0]["n_ok"] == 8
+    assert len(found["outcomes"]) == found["rows"][0]["n_ok"] == 20
     assert found["config"]["seed"] == 3
-    assert found["spend"]["agent"]["calls"] == 8
+    assert found["spend"]["agent"]["calls"] == 20
+
+
+@pytest.mark.parametrize("split", ["search", "validation", "test", "all"])
+def test_a_limit_counts_examples_of_the_split_that_is_evaluated(cli: Cli, new_workspace: Path, split: str) -> None:
+    """Also when it goes on, and when it is replayed."""
+    code, out, err = cli("eval", "--limit", "7", "--split", split, "--name", "e", "--budget", "calls=5", "-q")
+    assert (code, "5 of 7 evaluations are done" in out) == (4, True), err
+    code, out, err = cli("eval", "--resume", "e", "--limit", "7", "--add-budget", "calls=9", "-q", "--json")
+    assert code == 0, err
+    ended = json.loads(out)
+    assert (ended["planned"], len(ended["outcomes"])) == (7, 7)
+    assert {o["split"] for o in ended["outcomes"]} == ({"search", "validation", "test"} if split == "all" else {split})
+    assert cli("replay", "e")[0] == 0
+
+
+def test_an_evaluation_of_an_older_version_goes_on_with_the_examples_that_it_began_with(new_workspace: Path) -> None:
+    """Its limit counted examples of all splits, and its log does not say of what."""
+    done = agentopt.evaluate("solve", task="sums", limit=20, budget="calls=3", progress=False)
+    splits = agentopt.load_task("sums").splits(limit=20)
+    with open_run(done.dir) as run, Store(new_workspace / "runs" / "old") as old:
+        assert run.started["limit_of"] == "search"
+        began = {k: v for k, v in run.started.items() if k != "limit_of"}
+        blobs = {n: json.dumps([e.model_dump(mode="json") for e in splits[n]]).encode() for n in began["splits"]}
+        began["splits"] = {
+            n: {"n": len(splits[n]), "hash": splits.hash(n), "examples": blob_id(blobs[n])} for n in blobs
+        }
+        old.append_now("run.started", began, list(blobs.values()))
+    again = agentopt.resume("old", add_budget="calls=20", progress=False)
+    assert (again.planned, len(again.outcomes)) == (8, 8)
 
 
 def test_too_many_errors_stop_it_with_5_and_only_they_are_tried_again(cli: Cli, mending: Path) -> None:

@@ -213,7 +213,8 @@ def evaluate(
 
     Args:
         graph, task, metric, model, on_event, progress, options: as in ``optimize``.
-        split: search (default), validation, test or all. The use of the test split is written down.
+        split: search (default), validation, test or all. The use of the test split is written down. The option
+            ``limit`` counts examples of this split.
         values: parameter values to use instead of the graph's own.
         fail_on_error: stop when more examples than this are lost to infrastructure errors: a number of them, or,
             below 1, a share. Without it nothing stops the evaluation.

@@ -55,7 +55,7 @@ class RunConfig(Frozen):
     prices: dict[str, tuple[float, float]] = Field(default_factory=dict)
     """Model to USD per million input tokens and per million output tokens, for models whose price is not known."""
     limit: int | None = Field(None, gt=0)
-    """Use at most this many examples in all; the splits keep their shares."""
+    """At most this many examples: of the split that is evaluated; for a search, in all, splits keeping their shares."""
     repeats: int = Field(1, gt=0)
     """Evaluate each example this many times; repeats average within the example."""
     seed: int = 0

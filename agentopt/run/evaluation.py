@@ -6,13 +6,13 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Any, Unpack, cast
 
 from agentopt.core.values import Budget, Candidate
 from agentopt.errors import BudgetExhausted, UsageError
 from agentopt.evaluate import Example
 from agentopt.evaluate.breakdown import agreement, breakdown
-from agentopt.evaluate.splits import SplitName
+from agentopt.evaluate.splits import SplitChoice, SplitName
 from agentopt.evaluate.summary import counted
 from agentopt.llm.types import Client
 from agentopt.run import setup
@@ -30,7 +30,6 @@ from agentopt.store import Event, Store
 
 __all__ = ["SplitChoice", "evaluate_async", "evaluation_of", "go_on", "score", "split_names"]
 
-SplitChoice = SplitName | Literal["all"]
 KIND = "evaluate"
 """How an evaluation is called in its first event."""
 
@@ -50,7 +49,9 @@ async def evaluate_async(
     """``evaluate`` for code that runs in an event loop."""
     config, given = configured(graph, task, {**options})
     _check_tolerance(fail_on_error)
-    plan = setup.plan(config, given.get("graph"), given.get("task"), metric, given["clients"])
+    if not split_names(split):
+        raise UsageError(f"split {split!r} is none of search, validation, test, all")
+    plan = setup.plan(config, given.get("graph"), given.get("task"), metric, given["clients"], limit_of=split)
     setup.check_inputs(plan)
     candidate = Candidate(values={n: s.value for n, s in plan.target.specs.items()}, origin="baseline")
     if values:
@@ -61,8 +62,9 @@ async def evaluate_async(
         parts, stack = setup.connect(plan, store, optimizer=None)
         try:
             data, blobs = setup.started(plan, setup.check_models(plan, stack), KIND)
-            own = {"split": split, "fail_on_error": fail_on_error, "candidate": candidate.model_dump(mode="json")}
-            await store.append("run.started", data | own, blobs)
+            own = {"split": split, "limit_of": split, "fail_on_error": fail_on_error}
+            begun_with = {"candidate": candidate.model_dump(mode="json")}
+            await store.append("run.started", data | own | begun_with, blobs)
             return await _drive(parts, candidate, split)
         finally:
             await stack.aclose()
@@ -89,7 +91,8 @@ async def go_on(
             raise UsageError(f"run {earlier.name} has evaluated every example: more budget changes nothing")
         return evaluation_of(store.folder, "evaluated")
     earlier.check_objects(graph, task)
-    plan = setup.plan(earlier.config, graph, task, metric, clients)
+    limit_of = cast("SplitChoice | None", earlier.first.get("limit_of"))  # older runs: of all splits
+    plan = setup.plan(earlier.config, graph, task, metric, clients, limit_of=limit_of)
     evaluator = earlier.check(plan)
     parts, stack = setup.connect(plan, store, optimizer=None, elapsed=earlier.elapsed)
     try:

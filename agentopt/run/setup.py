@@ -15,6 +15,7 @@ from typing import Any
 from agentopt.core.values import Candidate, canonical
 from agentopt.errors import RunLocked, UnknownName, UsageError
 from agentopt.evaluate import Example, SplitLedger, Splits, Task, evaluator_hash, from_metric
+from agentopt.evaluate.splits import SplitChoice
 from agentopt.llm.cache import ResponseCache
 from agentopt.llm.context import Session
 from agentopt.llm.gateway import Gateway
@@ -61,8 +62,12 @@ def plan(
     task: Any = None,
     metric: Callable[..., Any] | None = None,
     clients: Mapping[str, Client] | None = None,
+    *,
+    limit_of: SplitChoice | None = None,
 ) -> Plan:
     """Resolve names to objects. Objects that are given go before the names in ``config``.
+
+    ``limit_of`` is what ``config.limit`` counts: the split of an evaluation, or, without it, the examples of a search.
 
     Raises ``UsageError`` (``UnknownName``, ``MissingDependency``) for what cannot be had.
     """
@@ -80,7 +85,7 @@ def plan(
         model = config.model_of(role)
         if model and model.startswith("scripted/") and model not in ready:
             ready[model] = scripted(model)
-    splits = made.splits(limit=config.limit, seed=config.seed)
+    splits = made.splits(limit=config.limit, of=limit_of, seed=config.seed)
     return Plan(config, target, made, splits, ready, collect(config, target, given, read), named)
 
 
