@@ -141,6 +141,9 @@ def test_a_budget_that_ends_is_exit_code_4_and_more_of_it_goes_on(cli: Cli, mend
         (["--retry-errors"], "--retry-errors is for an evaluation that has begun: add --resume"),
         (["--add-budget", "calls=3"], "--add-budget is for an evaluation that has begun"),
         (["--fail-on-error", "1.5"], "give a share of the examples"),
+        (["--gate", "90"], "--gate 90: the task's scores go from 0 to 1; give a mean in between"),
+        (["--gate", "-0.1"], "--gate -0.1: the task's scores go from 0 to 1"),
+        (["--gate", "nan"], "--gate nan: the task's scores go from 0 to 1"),
         (["--resume", "last"], "no evaluation has begun in runs: `agentopt eval` begins one"),
         (["--resume", "nothing"], "no run named 'nothing'"),
         (["--values", "nothing"], "no run named 'nothing'"),
@@ -195,6 +198,26 @@ def test_ctrl_c_keeps_what_is_paid_and_it_goes_on(new_workspace: Path, command: 
     assert ran.returncode == 0, ran.stderr
     ended = json.loads(ran.stdout)
     assert (ended["status"], len(ended["outcomes"]), ended["spend"]["agent"]["calls"]) == ("evaluated", 108, 108)
+
+
+def test_a_gate_that_no_mean_reaches_is_refused_when_it_goes_on(cli: Cli, new_workspace: Path) -> None:
+    assert cli("eval", "--name", "e", "--limit", "4", "--budget", "calls=2", "-q", "--gate", "0")[0] == 4
+    code, _, err = cli("eval", "--resume", "e", "--gate", "1.01", "--add-budget", "calls=2")
+    assert (code, "--gate 1.01: the task's scores go from 0 to 1" in err) == (2, True)
+
+
+def test_arguments_of_the_task_are_seen_wherever_a_run_is_named(cli: Cli, new_workspace: Path) -> None:
+    assert cli("eval", "--limit", "4", "--task-arg", "seed=7", "--task-arg", "n=30", "-q")[0] == 0
+    (folder,) = (new_workspace / "runs").iterdir()
+    assert re.fullmatch(r"[\d-]+-solve-sums-seed7-n30", folder.name)
+    assert cli("optimize", "--task-arg", "seed=9", "--steps", "1", "-q", "--name", "o")[0] == 0
+    assert [row["task"] for row in json.loads(cli("runs", "--json")[1])] == ["sums(seed=7, n=30)", "sums(seed=9)"]
+    assert "sums(seed=9)" in cli("runs")[1]
+    assert "solve on sums(seed=7, n=30) (search): " in cli("show", folder.name)[1]
+    assert "solve on sums(seed=9): optimizer" in cli("show", "o")[1]
+    assert "(best: solve on sums(seed=9), scripted/beginner)" in cli("compare", "o@baseline", "o")[1]
+    assert cli("report", "o")[0] == 0
+    assert "<strong>sums(seed=9)</strong>" in (new_workspace / "runs" / "o" / "report.html").read_text()
 
 
 def test_show_tells_an_evaluation(cli: Cli, new_workspace: Path) -> None:

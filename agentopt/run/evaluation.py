@@ -28,7 +28,7 @@ from agentopt.run.parts import Parts
 from agentopt.run.result import Evaluation
 from agentopt.store import Event, Store
 
-__all__ = ["SplitChoice", "evaluate_async", "evaluation_of", "go_on", "score", "split_names"]
+__all__ = ["SplitChoice", "check_gate", "evaluate_async", "evaluation_of", "go_on", "score", "split_names"]
 
 KIND = "evaluate"
 """How an evaluation is called in its first event."""
@@ -42,16 +42,21 @@ async def evaluate_async(
     split: SplitChoice = "search",
     values: Mapping[str, Any] | None = None,
     fail_on_error: float | None = None,
+    gate: float | None = None,
     on_event: Listener | None = None,
     progress: bool = True,
     **options: Unpack[Options],
 ) -> Evaluation:
-    """``evaluate`` for code that runs in an event loop."""
+    """``evaluate`` for code that runs in an event loop.
+
+    ``gate`` is a mean that the caller asks for: one that no score can reach is refused before anything is paid.
+    """
     config, given = configured(graph, task, {**options})
     _check_tolerance(fail_on_error)
     if not split_names(split):
         raise UsageError(f"split {split!r} is none of search, validation, test, all")
     plan = setup.plan(config, given.get("graph"), given.get("task"), metric, given["clients"], limit_of=split)
+    check_gate(gate, plan.task.score_range)
     setup.check_inputs(plan)
     candidate = Candidate(values={n: s.value for n, s in plan.target.specs.items()}, origin="baseline")
     if values:
@@ -211,6 +216,13 @@ def _tolerated(store: Store, cells: Sequence[Cell]) -> float | None:
 def _check_tolerance(value: float | None) -> None:
     if value is not None and not (0 <= value < 1 or (value >= 1 and value == int(value))):
         raise UsageError(f"--fail-on-error {value}: give a share of the examples (0 to 1) or a whole number of them")
+
+
+def check_gate(gate: float | None, score_range: tuple[float, float]) -> None:
+    """Refuse a mean that every evaluation is below, or none."""
+    low, high = score_range
+    if gate is not None and not low <= gate <= high:
+        raise UsageError(f"--gate {gate:g}: the task's scores go from {low:g} to {high:g}; give a mean in between")
 
 
 def _forecast(parts: Parts, cells: int) -> list[str]:

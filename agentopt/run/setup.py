@@ -6,11 +6,15 @@ import asyncio
 import functools
 import inspect
 import itertools
+import json
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from pydantic import JsonValue
 
 from agentopt.core.values import Candidate, canonical
 from agentopt.errors import RunLocked, UnknownName, UsageError
@@ -128,7 +132,7 @@ def check_inputs(plan: Plan) -> None:
 
 
 def new_folder(config: RunConfig) -> Path:
-    """A folder for a new run: ``runs/<time>-<graph>-<task>``, or the given name."""
+    """A folder for a new run: ``runs/<time>-<graph>-<task>-<arguments of the task>``, or the given name."""
     place = Path(config.runs_dir)
     if config.name:
         _check_name(config.name)
@@ -138,7 +142,7 @@ def new_folder(config: RunConfig) -> Path:
                 f"there is a run in {folder} already: `agentopt resume {config.name}`, or choose another --name"
             )
         return folder
-    slug = "-".join(_slug(part) for part in (config.graph, config.task))
+    slug = "-".join(filter(None, [_slug(config.graph), _slug(config.task), _slug_of(config.task_args)]))
     stamp = time.strftime("%Y%m%d-%H%M%S")
     folder, number = place / f"{stamp}-{slug}", 2
     while folder.exists():
@@ -169,6 +173,20 @@ def _begun(folder: Path) -> bool:
 def _slug(name: str) -> str:
     name = name.rpartition("@")[2] or name
     return "".join(c if c.isalnum() or c in "._" else "-" for c in Path(name).stem)[:40].strip("-")
+
+
+def _slug_of(args: Mapping[str, JsonValue]) -> str:
+    """What tells the tasks of one name apart: texts as they are, other values behind their name.
+
+    >>> _slug_of({"name": "navigate"}), _slug_of({"n": 20, "malformed": True}), _slug_of({"corpus": "./my/notes"})
+    ('navigate', 'n20-malformed', 'my-notes')
+    """
+    parts = []
+    for key, value in args.items():
+        if value is not False and value is not None:
+            text = value if isinstance(value, str) else key if value is True else f"{key}{json.dumps(value)}"
+            parts.append("".join(c if c.isalnum() or c in "._" else "-" for c in text).strip("-."))
+    return re.sub("-{2,}", "-", "-".join(filter(None, parts)))[:40].strip("-.")
 
 
 def started(plan: Plan, endpoints: Mapping[str, str], kind: str) -> tuple[dict[str, Any], list[bytes]]:
