@@ -31,20 +31,25 @@ def check(
 
     place = workspace.Workspace(workspace.require_root(folder))
     absent: list[workspace.Problem] = []
+    notes: list[workspace.Problem] = []
     with without_download():
-        problems = workspace.check(place, run_fields=tuple(RunConfig.model_fields), absent=absent)
+        problems = workspace.check(place, run_fields=tuple(RunConfig.model_fields), absent=absent, notes=notes)
     elsewhere = _without_data(place)
     counts = {KINDS[kind]: len(workspace.items(place, kind)) for kind in KINDS}
     if as_json:
         found = [{"where": p.where, "what": p.what} for p in problems]
+        told = [{"where": p.where, "what": p.what} for p in notes]
         without = [{"where": p.where, "what": p.what} for p in absent]
         without += [{"where": f"{item.workspace.source}: {item.ref}", "what": what} for item, what in elsewhere]
-        print_json({"workspace": str(place.root), "counts": counts, "problems": found, "absent": without})
+        lists = {"problems": found, "absent": without, "notes": told}
+        print_json({"workspace": str(place.root), "counts": counts, **lists})
     else:
         for problem in problems:
             typer.echo(str(problem))
         for problem in absent:
             typer.echo(f"{problem.where}: not checked: {problem.what}")
+        for problem in notes:
+            typer.echo(f"{problem.where}: note: {problem.what}")
         if elsewhere:
             typer.echo(_told([f"{item.name} ({what})" for item, what in elsewhere]))
         listed = ", ".join(f"{n} {kind}" for kind, n in counts.items())

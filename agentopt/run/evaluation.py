@@ -23,6 +23,7 @@ from agentopt.run.finals import touch
 from agentopt.run.forecast import told
 from agentopt.run.given import configured
 from agentopt.run.lifetime import Listener, begun, interruptible, subscribe, write_down
+from agentopt.run.naming import new_folder
 from agentopt.run.options import Options
 from agentopt.run.parts import Parts
 from agentopt.run.result import Evaluation
@@ -61,7 +62,7 @@ async def evaluate_async(
     candidate = Candidate(values={n: s.value for n, s in plan.target.specs.items()}, origin="baseline")
     if values:
         candidate = candidate.change(dict(values), "given")
-    folder = setup.new_folder(config)
+    folder = new_folder(config)
     with begun(folder), Store(folder) as store:
         subscribe(store, on_event, progress)
         parts, stack = setup.connect(plan, store, optimizer=None)

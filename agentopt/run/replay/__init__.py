@@ -30,6 +30,7 @@ from agentopt.run.config import RunConfig
 from agentopt.run.effects import world
 from agentopt.run.evaluation import score, split_names
 from agentopt.run.files import find_run
+from agentopt.run.lifetime import plainly
 from agentopt.run.parts import Parts
 from agentopt.run.replay.again import Gate, Remembered, RememberedTape, ReplayCells, ReplayRunner, Touches
 from agentopt.run.replay.code import (
@@ -124,7 +125,7 @@ def replay(run: str | Path, **options: Any) -> ReplayResult:
         UsageError: the run cannot be replayed: its code is not trusted, not stored, or cannot be loaded.
         StoreError: the file cannot be read.
     """
-    return run_sync(replay_async(run, **options))
+    return plainly(lambda: run_sync(replay_async(run, **options)))
 
 
 def write_stored_code(run: str | Path, folder: str | Path, runs_dir: str | Path = "runs") -> list[Path]:
