@@ -13,6 +13,10 @@ from pathlib import Path
 
 import pytest
 
+import agentopt
+from agentopt.run.files import open_run
+from agentopt.store import Store, blob_id
+
 Cli = Callable[..., tuple[int, str, str]]
 
 GONE = """
@@ -55,11 +59,40 @@ def test_the_table_has_splits_costs_and_repeats(cli: Cli, new_workspace: Path) -
 
 def test_json_has_everything(cli: Cli, new_workspace: Path) -> None:
     found = json.loads(cli("eval", "--limit", "20", "-q", "--json", "--seed", "3")[1])
-    assert (found["status"], found["complete"], found["planned"]) == ("evaluated", True, 8)
+    assert (found["status"], found["complete"], found["planned"]) == ("evaluated", True, 20)
     assert [row["name"] for row in found["rows"]] == ["all"]
-    assert len(found["outcomes"]) == found["rows"][0]["n_ok"] == 8
+    assert len(found["outcomes"]) == found["rows"][0]["n_ok"] == 20
     assert found["config"]["seed"] == 3
-    assert found["spend"]["agent"]["calls"] == 8
+    assert found["spend"]["agent"]["calls"] == 20
+
+
+@pytest.mark.parametrize("split", ["search", "validation", "test", "all"])
+def test_a_limit_counts_examples_of_the_split_that_is_evaluated(cli: Cli, new_workspace: Path, split: str) -> None:
+    """Also when it goes on, and when it is replayed."""
+    code, out, err = cli("eval", "--limit", "7", "--split", split, "--name", "e", "--budget", "calls=5", "-q")
+    assert (code, "5 of 7 evaluations are done" in out) == (4, True), err
+    code, out, err = cli("eval", "--resume", "e", "--limit", "7", "--add-budget", "calls=9", "-q", "--json")
+    assert code == 0, err
+    ended = json.loads(out)
+    assert (ended["planned"], len(ended["outcomes"])) == (7, 7)
+    assert {o["split"] for o in ended["outcomes"]} == ({"search", "validation", "test"} if split == "all" else {split})
+    assert cli("replay", "e")[0] == 0
+
+
+def test_an_evaluation_of_an_older_version_goes_on_with_the_examples_that_it_began_with(new_workspace: Path) -> None:
+    """Its limit counted examples of all splits, and its log does not say of what."""
+    done = agentopt.evaluate("solve", task="sums", limit=20, budget="calls=3", progress=False)
+    splits = agentopt.load_task("sums").splits(limit=20)
+    with open_run(done.dir) as run, Store(new_workspace / "runs" / "old") as old:
+        assert run.started["limit_of"] == "search"
+        began = {k: v for k, v in run.started.items() if k != "limit_of"}
+        blobs = {n: json.dumps([e.model_dump(mode="json") for e in splits[n]]).encode() for n in began["splits"]}
+        began["splits"] = {
+            n: {"n": len(splits[n]), "hash": splits.hash(n), "examples": blob_id(blobs[n])} for n in blobs
+        }
+        old.append_now("run.started", began, list(blobs.values()))
+    again = agentopt.resume("old", add_budget="calls=20", progress=False)
+    assert (again.planned, len(again.outcomes)) == (8, 8)
 
 
 def test_too_many_errors_stop_it_with_5_and_only_they_are_tried_again(cli: Cli, mending: Path) -> None:
@@ -108,6 +141,9 @@ def test_a_budget_that_ends_is_exit_code_4_and_more_of_it_goes_on(cli: Cli, mend
         (["--retry-errors"], "--retry-errors is for an evaluation that has begun: add --resume"),
         (["--add-budget", "calls=3"], "--add-budget is for an evaluation that has begun"),
         (["--fail-on-error", "1.5"], "give a share of the examples"),
+        (["--gate", "90"], "--gate 90: the task's scores go from 0 to 1; give a mean in between"),
+        (["--gate", "-0.1"], "--gate -0.1: the task's scores go from 0 to 1"),
+        (["--gate", "nan"], "--gate nan: the task's scores go from 0 to 1"),
         (["--resume", "last"], "no evaluation has begun in runs: `agentopt eval` begins one"),
         (["--resume", "nothing"], "no run named 'nothing'"),
         (["--values", "nothing"], "no run named 'nothing'"),
@@ -162,6 +198,26 @@ def test_ctrl_c_keeps_what_is_paid_and_it_goes_on(new_workspace: Path, command: 
     assert ran.returncode == 0, ran.stderr
     ended = json.loads(ran.stdout)
     assert (ended["status"], len(ended["outcomes"]), ended["spend"]["agent"]["calls"]) == ("evaluated", 108, 108)
+
+
+def test_a_gate_that_no_mean_reaches_is_refused_when_it_goes_on(cli: Cli, new_workspace: Path) -> None:
+    assert cli("eval", "--name", "e", "--limit", "4", "--budget", "calls=2", "-q", "--gate", "0")[0] == 4
+    code, _, err = cli("eval", "--resume", "e", "--gate", "1.01", "--add-budget", "calls=2")
+    assert (code, "--gate 1.01: the task's scores go from 0 to 1" in err) == (2, True)
+
+
+def test_arguments_of_the_task_are_seen_wherever_a_run_is_named(cli: Cli, new_workspace: Path) -> None:
+    assert cli("eval", "--limit", "4", "--task-arg", "seed=7", "--task-arg", "n=30", "-q")[0] == 0
+    (folder,) = (new_workspace / "runs").iterdir()
+    assert re.fullmatch(r"[\d-]+-solve-sums-seed7-n30", folder.name)
+    assert cli("optimize", "--task-arg", "seed=9", "--steps", "1", "-q", "--name", "o")[0] == 0
+    assert [row["task"] for row in json.loads(cli("runs", "--json")[1])] == ["sums(seed=7, n=30)", "sums(seed=9)"]
+    assert "sums(seed=9)" in cli("runs")[1]
+    assert "solve on sums(seed=7, n=30) (search): " in cli("show", folder.name)[1]
+    assert "solve on sums(seed=9): optimizer" in cli("show", "o")[1]
+    assert "(best: solve on sums(seed=9), scripted/beginner)" in cli("compare", "o@baseline", "o")[1]
+    assert cli("report", "o")[0] == 0
+    assert "<strong>sums(seed=9)</strong>" in (new_workspace / "runs" / "o" / "report.html").read_text()
 
 
 def test_show_tells_an_evaluation(cli: Cli, new_workspace: Path) -> None:

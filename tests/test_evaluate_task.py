@@ -31,6 +31,7 @@ from agentopt.evaluate import (
     numeric,
     task,
 )
+from agentopt.evaluate.splits import SplitName
 
 
 def examples(n: int, groups: int = 1) -> list[Example]:
@@ -114,6 +115,23 @@ def test_a_limit_takes_a_part_of_every_split() -> None:
             assert part[name] == whole[name][: len(part[name])]
             assert part[name]
     assert t.splits(limit=1000) == whole
+
+
+@pytest.mark.parametrize("name", ["search", "validation", "test"])
+@pytest.mark.parametrize("limit", [1, 2, 15, 1000])
+def test_a_limit_of_a_split_takes_a_part_of_it_alone(name: SplitName, limit: int) -> None:
+    t = Task("t", examples(100, 3), exact())
+    whole, part = t.splits(), t.splits(limit=limit, of=name)
+    assert part[name] == whole[name][:limit]
+    others = {"search", "validation", "test"} - {name}
+    assert all(part[other] == whole[other] for other in others)
+
+
+def test_a_limit_of_all_may_leave_a_split_empty() -> None:
+    splits = Task("t", examples(50), exact()).splits(limit=2, of="all")
+    assert sorted(map(len, (splits.search, splits.validation, splits.test))) == [0, 1, 1]
+    with pytest.raises(UsageError, match="none is left for validation"):
+        Task("t", examples(2), exact()).splits(limit=1, of="all")
 
 
 def test_another_seed_gives_other_splits_and_hashes_follow_content() -> None:

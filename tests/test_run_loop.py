@@ -21,6 +21,7 @@ from agentopt.run.api import optimize_async, resume_async
 from agentopt.run.archive import Archive
 from agentopt.run.config import RunConfig
 from agentopt.run.deploy import load
+from agentopt.run.evaluation import evaluate_async
 from agentopt.run.files import find_run, list_runs, open_run
 from agentopt.run.options import Options
 from agentopt.run.telling import Telling
@@ -158,6 +159,36 @@ def test_a_sign_of_life_is_given_where_nothing_else_is_told() -> None:
     telling(cell)
     telling(cell)
     assert lines == ["  2 evaluations, 2 failed, 0 s"]
+
+
+async def test_each_phase_is_told_when_it_is_entered(tmp_path: Path) -> None:
+    lines: list[str] = []
+    await go(tmp_path, on_event=Telling(lines.append), progress=False)
+    begins = [line.partition(":")[0] for line in lines]
+    assert begins.index("A/A") < begins.index("step 1") < begins.index("validation") < begins.index("test")
+    assert begins.count("A/A") == 2, "what is done, and what came of it"
+    assert begins.count("test") == 1
+
+
+async def test_an_evaluation_of_the_test_split_is_no_final_test(tmp_path: Path) -> None:
+    lines: list[str] = []
+    options: dict[str, Any] = {"task": task(), "model": ScriptedLLM(says), "cache": False, "runs_dir": str(tmp_path)}
+    done = await evaluate_async(
+        answer, split="test", budget="calls=3", on_event=Telling(lines.append), progress=False, **options
+    )
+    assert done.status == "budget"
+    assert not [line for line in lines if line.startswith("test:")]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_mistake_comes_up_without_our_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
+    """What the caller did wrong is in the text; AGENTOPT_TRACEBACK shows the way that it came."""
+    if kept:
+        monkeypatch.setenv("AGENTOPT_TRACEBACK", "1")
+    with pytest.raises(UsageError) as mistake:
+        agentopt.optimize(answer, task=[("a", "b")], runs_dir=str(tmp_path))
+    assert (len(mistake.traceback) > 4) == kept
+    assert "needs metric" in str(mistake.value)
 
 
 async def test_what_was_rejected_is_kept_with_its_reason(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from agentopt.errors import UnknownName, UsageError
 from agentopt.evaluate import Example, SplitSpec, Task, exact
 from agentopt.evaluate.data_catalogue import data_sets
 from agentopt.testing import StubServer
+from agentopt.workspace import init
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = os.environ.get("AGENTOPT_DATA", "")
@@ -221,6 +222,36 @@ def test_an_eval_without_the_data_says_where_it_is_to_be_had(
     told = capsys.readouterr().err
     assert "Traceback" not in told
     assert "svamp/SVAMP.json" in told and "AGENTOPT_DATA" in told
+    assert f"(looked in {tmp_path / 'cache' / 'agentopt' / 'data' / 'svamp'} (the cache))" in told
+
+
+def test_check_of_a_workspace_names_data_that_are_not_here(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which data, where they were looked for, and what to do; a task of one's own takes a built-in one's place."""
+    folder, cache = tmp_path / "data", tmp_path / "cache"
+    monkeypatch.setenv("AGENTOPT_DATA", str(folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    (folder / "svamp").mkdir(parents=True)
+    (folder / "svamp" / "SVAMP.json").touch()
+    (folder / "gsm8k").mkdir()
+    (folder / "gsm8k" / "test.jsonl").touch()
+    init(tmp_path / "ws")
+    (tmp_path / "ws" / "tasks" / "aqua.py").write_text(
+        "from agentopt import task\nfrom agentopt.evaluate import exact\n\n"
+        "@task\ndef aqua():\n    return [(i, i) for i in range(9)], exact()\n"
+    )
+    with pytest.raises(SystemExit) as ended:
+        execute(("check", str(tmp_path / "ws")))
+    assert ended.value.code == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "not on this machine" in line]
+    assert "of built-in tasks: bbh (27 of 27 files), gsm8k (train.jsonl), multiarith (MultiArith.json); looked" in line
+    assert f"looked in {folder} (AGENTOPT_DATA) and {cache / 'agentopt' / 'data'} (the cache): using a task" in line
+    with pytest.raises(SystemExit):
+        execute(("check", str(tmp_path / "ws"), "--json"))
+    absent = json.loads(capsys.readouterr().out)["absent"]
+    assert {"where": "built-in: tasks/gsm8k.py@gsm8k", "what": "train.jsonl"} in absent
+    assert len(absent) == 3
 
 
 def test_check_and_list_know_the_tasks(

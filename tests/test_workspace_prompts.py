@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from agentopt.errors import ConstraintError, UnknownName, UsageError
-from agentopt.workspace import placeholders, prompt, prompt_text, read_prompt, rewrite
+from agentopt.evaluate.data import without_download
+from agentopt.workspace import Problem, check, placeholders, prompt, prompt_text, read_prompt, rewrite
 from agentopt.workspace.loader import load_file
-from agentopt.workspace.roots import Workspace
+from agentopt.workspace.prompts import broken_placeholders
+from agentopt.workspace.roots import Workspace, builtin_root
 
 TEXT = """---
 name: asker
@@ -41,6 +43,43 @@ def test_a_prompt_is_a_parameter_with_words_and_a_place(root: Path) -> None:
     assert made.path == "prompts/agents/solver.md"
     assert prompt("solver") is made, "agents/ is looked in too, and one file is one parameter"
     assert prompt_text("agents/solver") == made.value
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("{{problem}", [(1, "{{problem}")]),
+        ("Solve.\n\n{problem}}\n", [(3, "{problem}}")]),
+        ("{{problem", [(1, "{{problem")]),
+        ("{{ problem }} {{the problem}} {{a-b}}", [(1, "{{the problem}}"), (1, "{{a-b}}")]),
+        ("{{a} and {{b}}", [(1, "{{a}")]),
+        ("{{a}} {{ b }} {{{c}}} {d}", []),
+        ('{"a": {"b": {}}} {{a}, {b}} \\frac{{x}}{2} {a: {b}}', []),
+    ],
+)
+def test_what_is_no_placeholder_and_looks_like_one(text: str, found: list[tuple[int, str]]) -> None:
+    assert broken_placeholders(text) == found
+
+
+def test_check_tells_broken_placeholders_and_names_that_differ(root: Path) -> None:
+    """The first is a problem: a run would go on with the braces. The second is allowed, and surprises."""
+    (root / "prompts" / "broken.md").write_text("---\nname: broken\n---\n\nSolve.\n\n{{problem}\n")
+    (root / "prompts" / "same.md").write_text("---\nname: same\n---\n{{problem}}\n")
+    notes: list[Problem] = []
+    problems = check(Workspace(root), notes=notes)
+    assert [str(p) for p in problems] == [
+        "prompts/broken.md: no placeholder, so nothing is put in there: '{{problem}' (line 7); one is written {{name}}"
+    ]
+    assert [note.where for note in notes] == ["prompts/agents/solver.md"]
+    assert "the parameter 'asker'" in notes[0].what and "`prompt('agents/solver')` finds" in notes[0].what
+
+
+def test_the_prompts_of_the_house_have_no_surprises() -> None:
+    notes: list[Problem] = []
+    house = Workspace(builtin_root())
+    with without_download():
+        assert not [p for p in check(house, notes=notes) if p.where.startswith("prompts/")]
+    assert not notes
 
 
 def test_one_file_is_one_parameter_until_it_changes(root: Path) -> None:

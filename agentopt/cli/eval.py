@@ -76,10 +76,10 @@ def eval_(
         for option, wanted in (("--retry-errors", retry_errors), ("--add-budget", add_budget)):
             if wanted:
                 raise UsageError(f"{option} is for an evaluation that has begun: add --resume RUN, or --resume last")
-        done = _new(flags, split or "search", values, fail_on_error, quiet)
+        done = _new(flags, values, {"split": split or "search", "fail_on_error": fail_on_error, "gate": gate}, quiet)
     else:
         given = flags | {name: v for name, v in (("split", split), ("values", values)) if v is not None}
-        done = _again(resume, given, quiet, {
+        done = _again(resume, given, gate, quiet, {
             "retry_errors": retry_errors, "add_budget": add_budget, "fail_on_error": fail_on_error,
             "max_connections": flags.get("max_connections"),
         })  # fmt: skip
@@ -91,21 +91,22 @@ def eval_(
     raise typer.Exit(code)
 
 
-def _new(flags: dict[str, Any], split: str, values: str | None, fail_on_error: float | None, quiet: bool) -> Evaluation:
+def _new(flags: dict[str, Any], values: str | None, own: dict[str, Any], quiet: bool) -> Evaluation:
     config = configured(RunConfig, flags)
     from agentopt.run.api import evaluate_async
     from agentopt.run.best import best_values
 
     options = {name: getattr(config, name) for name in RunConfig.model_fields if name not in ("graph", "task")}
-    options |= {"split": split, "fail_on_error": fail_on_error}
+    options |= own
     options["values"] = best_values(values, config.runs_dir) if values else None
     with Progress(quiet=quiet) as progress, interrupted(config.runs_dir):
         return asyncio.run(evaluate_async(config.graph, task=config.task, **progress.options, **options))
 
 
-def _again(run: str, given: dict[str, Any], quiet: bool, options: dict[str, Any]) -> Evaluation:
+def _again(run: str, given: dict[str, Any], gate: float | None, quiet: bool, options: dict[str, Any]) -> Evaluation:
     """Go on with an evaluation. What else is given on the command line must be what it was begun with."""
     from agentopt.run.api import resume_async
+    from agentopt.run.evaluation import check_gate
     from agentopt.run.files import find_run, open_run
     from agentopt.run.result import Evaluation
 
@@ -115,6 +116,7 @@ def _again(run: str, given: dict[str, Any], quiet: bool, options: dict[str, Any]
         if opened.started["kind"] != "evaluate":
             raise UsageError(f"run {folder.name} is an optimization: `agentopt resume {folder.name}` goes on with it")
         _same(opened.config, opened.started, given, folder.name)
+        check_gate(gate, opened.started["score_range"])
     with Progress(quiet=quiet) as progress, interrupted(runs_dir, folder.name):
         progress.say(f"going on with {folder}")
         done = asyncio.run(resume_async(folder, **progress.options, **options))

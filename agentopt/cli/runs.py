@@ -33,6 +33,7 @@ def runs(
             info.name,
             time.strftime("%Y-%m-%d %H:%M", time.localtime(info.started)) if info.started else "-",
             info.status,
+            info.task or "-",
             info.optimizer,
             number(info.score_baseline),
             number(info.score_best),
@@ -40,5 +41,5 @@ def runs(
         )
         for info in found
     ]
-    columns = ["run", "started", "status", "optimizer", "baseline", "best", "claim"]
+    columns = ["run", "started", "status", "task", "optimizer", "baseline", "best", "claim"]
     print_table(columns, rows, right=["baseline", "best"])

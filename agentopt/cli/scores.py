@@ -34,7 +34,7 @@ def evaluated(done: Evaluation, *, as_json: bool, examples: bool = False) -> Non
         return
     if examples:
         _examples(done)
-    typer.echo(f"{done.config.graph} on {done.config.task} ({done.split}): {done.summary.sentence}")
+    typer.echo(f"{done.config.graph} on {done.config.task_told} ({done.split}): {done.summary.sentence}")
     columns = ["of", "mean", "95 % interval", "n", "ok", "agent error", "timeout", "infra error", "calls", "tokens",
                "seconds each", "usd"]  # fmt: skip
     rows = []

@@ -62,7 +62,9 @@ def show(
         config = opened.config
         typer.echo(f"run: {folder}")
         model = config.model or "none"
-        typer.echo(f"{config.graph} on {config.task}: optimizer {config.optimizer}, model {model}, seed {config.seed}")
+        typer.echo(
+            f"{config.graph} on {config.task_told}: optimizer {config.optimizer}, model {model}, seed {config.seed}"
+        )
         for line in result_of(folder, opened.status).summary():
             typer.echo(line)
         _print_steps(opened)

@@ -20,10 +20,10 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from agentopt.errors import MissingData, UsageError
-from agentopt.evaluate.data_catalogue import DataFile, DataSet, find_set
+from agentopt.evaluate.data_catalogue import DataFile, DataSet, data_sets, find_set
 from agentopt.evaluate.data_fetch import CannotFetch, address, fetch
 
-__all__ = ["Rows", "data_cache", "read_rows", "without_download"]
+__all__ = ["Rows", "data_cache", "missing_files", "places", "read_rows", "without_download"]
 
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -57,6 +57,18 @@ def data_cache() -> Path:
     return (Path(cache) if cache else Path.home() / ".cache") / "agentopt" / "data"
 
 
+def places() -> list[tuple[str, Path]]:
+    """The folders in which a data set's folder is looked for, in this order, and what each is called."""
+    named = os.environ.get("AGENTOPT_DATA")
+    own = [("AGENTOPT_DATA", Path(named).expanduser())] if named else []
+    return [*own, ("the cache", data_cache())]
+
+
+def missing_files(name: str) -> list[str]:
+    """The files of a data set that are in none of the places; nothing is read or fetched."""
+    return [file for file in data_sets()[name].files if not any((p / name / file).is_file() for _, p in places())]
+
+
 def read_rows(name: str, file: str, row: type[Row]) -> Rows[Row]:
     """The rows of one file of a data set.
 
@@ -71,10 +83,9 @@ def read_rows(name: str, file: str, row: type[Row]) -> Rows[Row]:
         UsageError: it is cut, has another checksum, or rows that do not fit.
     """
     found, expected = find_set(name, file)
-    folder, cached = os.environ.get("AGENTOPT_DATA"), data_cache() / name / file
-    if folder:
-        path = Path(folder).expanduser() / name / file
-        if path.is_file():
+    cached = data_cache() / name / file
+    for _, folder in places()[:-1]:
+        if (path := folder / name / file).is_file():
             return _read(path, found, expected, row)
     if cached.is_file():
         try:
@@ -89,7 +100,8 @@ def read_rows(name: str, file: str, row: type[Row]) -> Rows[Row]:
 def _bring(name: str, file: str, target: Path, row: type[BaseModel], because: str = "") -> None:
     found, expected = find_set(name, file)
     url = address(found, file)
-    here = f"{because}; " if because else f"{name}/{file} is not on this machine; "
+    looked = " and ".join(f"{place / name} ({said})" for said, place in places())
+    here = f"{because}; " if because else f"{name}/{file} is not on this machine (looked in {looked}); "
     help_ = f"put it into a folder as {name}/{file} and name that folder with AGENTOPT_DATA"
     if not _download.get():
         raise MissingData(f"{here}it is at {url}: using the task fetches it, or {help_}")

@@ -1,7 +1,7 @@
 """Search, validation and test: disjoint parts of a task's examples, fixed by a seed.
 
 The order in which examples are listed does not matter, near-identical examples stay on one side, and a limit takes a
-part of each split, so that the test examples of a small run are never search examples of a larger one.
+part of a split that is cut first, so that the test examples of a small run are never search examples of a larger one.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from agentopt.errors import UsageError
 if TYPE_CHECKING:
     from agentopt.evaluate.task import Example
 
-__all__ = ["SplitName", "SplitSpec", "Splits", "make_splits"]
+__all__ = ["SplitChoice", "SplitName", "SplitSpec", "Splits", "make_splits"]
 
 SplitName = Literal["search", "validation", "test"]
+SplitChoice = Literal["search", "validation", "test", "all"]
 NAMES: tuple[SplitName, ...] = get_args(SplitName)
 
 
@@ -87,6 +88,7 @@ def make_splits(
     spec: SplitSpec,
     *,
     limit: int | None = None,
+    of: SplitChoice | None = None,
     task: str = "task",
     test_only: Collection[str] = (),
 ) -> Splits:
@@ -95,8 +97,10 @@ def make_splits(
     Args:
         examples: without repeats.
         spec: sizes and seed.
-        limit: at most so many examples over all three splits, taken in proportion from the start of each, so that
-            every split of a smaller limit is a part of the same split without one.
+        limit: at most so many examples, from the start of a split, so that every split of a smaller limit is a part of
+            the same split without one.
+        of: what ``limit`` counts. None: all three splits, which keep their shares, and none of them is left empty, as a
+            search needs all. ``all``: the same, but a split may become empty. A split: that one; the others are whole.
         task: the name in error messages.
         test_only: ids of the examples that are published as test set. When there are any, the test split is drawn from
             them, search and validation from the others that are not near-identical to one of them, and a fraction is a
@@ -114,18 +118,18 @@ def make_splits(
         parts, units = {**parts, **test}, units + more
     else:
         parts, units = _cut(examples, spec, NAMES, task)
-    if limit is not None:
-        if limit < 1:
-            raise UsageError(f"limit is {limit}; it must be at least 1")
-        parts = _limited(parts, limit)
-    empty = [name for name in NAMES if getattr(spec, name) and not parts[name]]
+    if limit is not None and limit < 1:
+        raise UsageError(f"limit is {limit}; it must be at least 1")
+    cut = parts if limit is None else _limited(parts, limit, of)
+    needed = cut if of is None else parts
+    empty = [name for name in NAMES if getattr(spec, name) and not needed[name]]
     if empty:
         left = "" if limit is None else f" with limit={limit}"
         raise UsageError(
             f"task {task!r} has {len(examples)} examples ({units} after grouping near-identical ones){left}:"
             f" none is left for {' and '.join(empty)}; give more examples, or set that split to 0 in SplitSpec"
         )
-    return Splits(**{name: tuple(part) for name, part in parts.items()})
+    return Splits(**{name: tuple(part) for name, part in cut.items()})
 
 
 def _cut(
@@ -192,7 +196,11 @@ def _dealt(units: list[list[Example]], sizes: dict[SplitName, int]) -> dict[Spli
     return {name: [example for unit in part for example in unit] for name, part in parts.items()}
 
 
-def _limited(parts: dict[SplitName, list[Example]], limit: int) -> dict[SplitName, list[Example]]:
+def _limited(
+    parts: dict[SplitName, list[Example]], limit: int, of: SplitChoice | None
+) -> dict[SplitName, list[Example]]:
+    if of in NAMES:
+        return {name: part[:limit] if name == of else part for name, part in parts.items()}
     have = sum(len(p) for p in parts.values())
     if limit >= have:
         return parts

@@ -14,7 +14,7 @@ from pydantic import Field, JsonValue, TypeAdapter, ValidationError, model_valid
 from agentopt.core.values import Feedback, Frozen, digest
 from agentopt.errors import UnknownName, UsageError
 from agentopt.evaluate.scoring import Scorer, call_scorer, failed, normalise, scorer_name
-from agentopt.evaluate.splits import Splits, SplitSpec, make_splits
+from agentopt.evaluate.splits import SplitChoice, Splits, SplitSpec, make_splits
 
 __all__ = ["Example", "Task", "TaskFactory", "as_example", "task"]
 
@@ -127,18 +127,19 @@ class Task:
         contents = sorted([e.id, e.content] for e in self.examples)
         return digest([self.name, self.version, list(self.score_range), contents])
 
-    def splits(self, *, limit: int | None = None, seed: int | None = None) -> Splits:
+    def splits(self, *, limit: int | None = None, of: SplitChoice | None = None, seed: int | None = None) -> Splits:
         """The search, validation and test examples: disjoint, fixed by the seed, stratified by group.
 
         Args:
-            limit: at most so many examples in all.
+            limit: at most so many examples, in all where ``of`` does not say of which split.
+            of: the split that is limited, the others stay whole; ``all`` as without it, but a split may become empty.
             seed: in place of the one in ``split``.
 
         Raises:
             UsageError: a split would be empty.
         """
         spec = self.split if seed is None else self.split.model_copy(update={"seed": seed})
-        return make_splits(self.examples, spec, limit=limit, task=self.name, test_only=self.test_only)
+        return make_splits(self.examples, spec, limit=limit, of=of, task=self.name, test_only=self.test_only)
 
     def score(self, example: Example, output: Any, trace: Any = None) -> Feedback:
         """What the scorer says of ``output``; a ``ScorerError`` (no score) when the scorer fails.

@@ -13,6 +13,7 @@ from agentopt.evaluate.summary import pair
 from agentopt.llm.types import model_identity
 from agentopt.report.clean import clean
 from agentopt.report.diff import changes
+from agentopt.run.config import said_with
 from agentopt.run.files import RunFile
 
 __all__ = ["candidates", "claim", "commands", "head", "incumbents", "rejected", "warnings"]
@@ -34,7 +35,8 @@ def head(run: RunFile) -> dict[str, Any]:
     end = max((e.time for e in run.events("run.finished", "step.done", "baseline.done")), default=None)
     return {
         "name": run.dir.name, "kind": started["kind"], "status": run.status, "unfinished": _UNFINISHED.get(run.status),
-        "graph": config.graph.rpartition("@")[2], "task": started["task"]["name"], "objective": started["objective"],
+        "graph": config.graph.rpartition("@")[2], "objective": started["objective"],
+        "task": said_with(started["task"]["name"], config.task_args),
         "optimizer": config.optimizer, "models": {r: m for r, m in models.items() if m}, "seed": config.seed,
         "started": run.time, "ended": end, "reason": run.state.ended or "", "score_range": started["score_range"],
         "splits": {name: part["n"] for name, part in started["splits"].items()},

@@ -19,6 +19,7 @@ from agentopt.run.evaluation import SplitChoice, evaluate_async
 from agentopt.run.files import find_run
 from agentopt.run.given import clients_by_role, configured
 from agentopt.run.lifetime import Listener, begun, interruptible, run_here, subscribe, write_down
+from agentopt.run.naming import new_folder
 from agentopt.run.options import Options
 from agentopt.run.parts import Parts
 from agentopt.run.result import Evaluation, Result, result_of
@@ -98,7 +99,7 @@ async def optimize_async(
     plan = setup.plan(config, given.get("graph"), given.get("task"), metric, given["clients"])
     optimizer = given.get("optimizer") or setup.optimizer_of(config)
     setup.preflight(plan)
-    folder = setup.new_folder(config)
+    folder = new_folder(config)
     with begun(folder), Store(folder) as store:
         subscribe(store, on_event, progress)
         parts, stack = setup.connect(plan, store, optimizer=optimizer)
@@ -213,7 +214,8 @@ def evaluate(
 
     Args:
         graph, task, metric, model, on_event, progress, options: as in ``optimize``.
-        split: search (default), validation, test or all. The use of the test split is written down.
+        split: search (default), validation, test or all. The use of the test split is written down. The option
+            ``limit`` counts examples of this split.
         values: parameter values to use instead of the graph's own.
         fail_on_error: stop when more examples than this are lost to infrastructure errors: a number of them, or,
             below 1, a share. Without it nothing stops the evaluation.

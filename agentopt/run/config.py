@@ -6,7 +6,9 @@ Command-line flags, ``AGENTOPT_*`` variables, the ``[run]`` table of ``agentopt.
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, JsonValue, field_serializer
@@ -14,7 +16,7 @@ from pydantic import BeforeValidator, Field, JsonValue, field_serializer
 from agentopt.core.values import Budget, Frozen
 from agentopt.llm.types import without_key
 
-__all__ = ["RunConfig"]
+__all__ = ["RunConfig", "said_with"]
 
 
 def _several(value: Any) -> Any:
@@ -27,6 +29,16 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(_several)]
 
 def _folder(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def said_with(name: str, args: Mapping[str, JsonValue]) -> str:
+    """A name with arguments, for people.
+
+    >>> said_with("bbh", {"name": "navigate"}), said_with("bills", {"n": 20, "seed": 3}), said_with("bills", {})
+    ('bbh(name=navigate)', 'bills(n=20, seed=3)', 'bills')
+    """
+    told = ", ".join(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in args.items())
+    return f"{name}({told})" if told else name
 
 
 class RunConfig(Frozen):
@@ -55,7 +67,7 @@ class RunConfig(Frozen):
     prices: dict[str, tuple[float, float]] = Field(default_factory=dict)
     """Model to USD per million input tokens and per million output tokens, for models whose price is not known."""
     limit: int | None = Field(None, gt=0)
-    """Use at most this many examples in all; the splits keep their shares."""
+    """At most this many examples: of the split that is evaluated; for a search, in all, splits keeping their shares."""
     repeats: int = Field(1, gt=0)
     """Evaluate each example this many times; repeats average within the example."""
     seed: int = 0
@@ -91,6 +103,11 @@ class RunConfig(Frozen):
     """Folder of the runs: a text or a path."""
     name: str | None = None
     """Name of the run's folder; made from time, graph and task when not given."""
+
+    @property
+    def task_told(self) -> str:
+        """The task with the arguments that it was given, for people: ``bbh(name=navigate)``."""
+        return said_with(self.task, self.task_args)
 
     def model_of(self, role: str) -> str | None:
         """The model of a role: agent, optimizer or judge."""

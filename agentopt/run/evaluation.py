@@ -6,13 +6,13 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Any, Unpack, cast
 
 from agentopt.core.values import Budget, Candidate
 from agentopt.errors import BudgetExhausted, UsageError
 from agentopt.evaluate import Example
 from agentopt.evaluate.breakdown import agreement, breakdown
-from agentopt.evaluate.splits import SplitName
+from agentopt.evaluate.splits import SplitChoice, SplitName
 from agentopt.evaluate.summary import counted
 from agentopt.llm.types import Client
 from agentopt.run import setup
@@ -23,14 +23,14 @@ from agentopt.run.finals import touch
 from agentopt.run.forecast import told
 from agentopt.run.given import configured
 from agentopt.run.lifetime import Listener, begun, interruptible, subscribe, write_down
+from agentopt.run.naming import new_folder
 from agentopt.run.options import Options
 from agentopt.run.parts import Parts
 from agentopt.run.result import Evaluation
 from agentopt.store import Event, Store
 
-__all__ = ["SplitChoice", "evaluate_async", "evaluation_of", "go_on", "score", "split_names"]
+__all__ = ["SplitChoice", "check_gate", "evaluate_async", "evaluation_of", "go_on", "score", "split_names"]
 
-SplitChoice = SplitName | Literal["all"]
 KIND = "evaluate"
 """How an evaluation is called in its first event."""
 
@@ -43,26 +43,34 @@ async def evaluate_async(
     split: SplitChoice = "search",
     values: Mapping[str, Any] | None = None,
     fail_on_error: float | None = None,
+    gate: float | None = None,
     on_event: Listener | None = None,
     progress: bool = True,
     **options: Unpack[Options],
 ) -> Evaluation:
-    """``evaluate`` for code that runs in an event loop."""
+    """``evaluate`` for code that runs in an event loop.
+
+    ``gate`` is a mean that the caller asks for: one that no score can reach is refused before anything is paid.
+    """
     config, given = configured(graph, task, {**options})
     _check_tolerance(fail_on_error)
-    plan = setup.plan(config, given.get("graph"), given.get("task"), metric, given["clients"])
+    if not split_names(split):
+        raise UsageError(f"split {split!r} is none of search, validation, test, all")
+    plan = setup.plan(config, given.get("graph"), given.get("task"), metric, given["clients"], limit_of=split)
+    check_gate(gate, plan.task.score_range)
     setup.check_inputs(plan)
     candidate = Candidate(values={n: s.value for n, s in plan.target.specs.items()}, origin="baseline")
     if values:
         candidate = candidate.change(dict(values), "given")
-    folder = setup.new_folder(config)
+    folder = new_folder(config)
     with begun(folder), Store(folder) as store:
         subscribe(store, on_event, progress)
         parts, stack = setup.connect(plan, store, optimizer=None)
         try:
             data, blobs = setup.started(plan, setup.check_models(plan, stack), KIND)
-            own = {"split": split, "fail_on_error": fail_on_error, "candidate": candidate.model_dump(mode="json")}
-            await store.append("run.started", data | own, blobs)
+            own = {"split": split, "limit_of": split, "fail_on_error": fail_on_error}
+            begun_with = {"candidate": candidate.model_dump(mode="json")}
+            await store.append("run.started", data | own | begun_with, blobs)
             return await _drive(parts, candidate, split)
         finally:
             await stack.aclose()
@@ -89,7 +97,8 @@ async def go_on(
             raise UsageError(f"run {earlier.name} has evaluated every example: more budget changes nothing")
         return evaluation_of(store.folder, "evaluated")
     earlier.check_objects(graph, task)
-    plan = setup.plan(earlier.config, graph, task, metric, clients)
+    limit_of = cast("SplitChoice | None", earlier.first.get("limit_of"))  # older runs: of all splits
+    plan = setup.plan(earlier.config, graph, task, metric, clients, limit_of=limit_of)
     evaluator = earlier.check(plan)
     parts, stack = setup.connect(plan, store, optimizer=None, elapsed=earlier.elapsed)
     try:
@@ -208,6 +217,13 @@ def _tolerated(store: Store, cells: Sequence[Cell]) -> float | None:
 def _check_tolerance(value: float | None) -> None:
     if value is not None and not (0 <= value < 1 or (value >= 1 and value == int(value))):
         raise UsageError(f"--fail-on-error {value}: give a share of the examples (0 to 1) or a whole number of them")
+
+
+def check_gate(gate: float | None, score_range: tuple[float, float]) -> None:
+    """Refuse a mean that every evaluation is below, or none."""
+    low, high = score_range
+    if gate is not None and not low <= gate <= high:
+        raise UsageError(f"--gate {gate:g}: the task's scores go from {low:g} to {high:g}; give a mean in between")
 
 
 def _forecast(parts: Parts, cells: int) -> list[str]:

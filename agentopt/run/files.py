@@ -31,6 +31,7 @@ class RunInfo:
     """running, interrupted, budget, finished, evaluated, damaged."""
     graph: str = ""
     task: str = ""
+    """As it is named for people: with its arguments, where it was given any."""
     optimizer: str = ""
     started: float = 0.0
     score_baseline: float | None = None
@@ -107,7 +108,7 @@ class RunFile:
         config = self.config
         optimizer = config.optimizer if self.started["kind"] == "optimize" else "-"
         return RunInfo(
-            self.dir, self.dir.name, self.status, config.graph, config.task, optimizer, self.time,
+            self.dir, self.dir.name, self.status, config.graph, config.task_told, optimizer, self.time,
             means[0], means[1], state.claim.sentence if state.claim else None,
         )  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import os
 import shutil
 import signal
 import threading
@@ -21,7 +22,7 @@ from agentopt.run.parts import Parts
 from agentopt.run.telling import Telling
 from agentopt.store import Event, Store
 
-__all__ = ["Listener", "begun", "interruptible", "run_here", "subscribe", "write_down"]
+__all__ = ["Listener", "begun", "interruptible", "plainly", "run_here", "subscribe", "write_down"]
 
 T = TypeVar("T")
 Listener = Callable[[Event], None]
@@ -30,7 +31,20 @@ Listener = Callable[[Event], None]
 def run_here(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end: in the main thread itself where that is free, so that Ctrl-C reaches the run; else beside it."""
     free = threading.current_thread() is threading.main_thread() and not _in_loop()
-    return asyncio.run(work) if free else run_sync(work)
+    return plainly(lambda: asyncio.run(work) if free else run_sync(work))
+
+
+def plainly(work: Callable[[], T]) -> T:
+    """Let a mistake of the caller come up without the frames below: where it was made is in its text.
+
+    AGENTOPT_TRACEBACK keeps them.
+    """
+    try:
+        return work()
+    except UsageError as mistake:
+        if os.environ.get("AGENTOPT_TRACEBACK"):
+            raise
+        raise mistake.with_traceback(None) from mistake.__cause__
 
 
 def _in_loop() -> bool:

@@ -6,15 +6,15 @@ import asyncio
 import functools
 import inspect
 import itertools
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from agentopt.core.values import Candidate, canonical
-from agentopt.errors import RunLocked, UnknownName, UsageError
+from agentopt.errors import UnknownName, UsageError
 from agentopt.evaluate import Example, SplitLedger, Splits, Task, evaluator_hash, from_metric
+from agentopt.evaluate.splits import SplitChoice
 from agentopt.llm.cache import ResponseCache
 from agentopt.llm.context import Session
 from agentopt.llm.gateway import Gateway
@@ -37,7 +37,7 @@ from agentopt.run.target import Target
 from agentopt.store import Store, blob_id
 from agentopt.workspace import find_root, load_graph, load_optimizer, load_task, names, prompt_text, scripted
 
-__all__ = ["Plan", "connect", "new_folder", "plan", "started"]
+__all__ = ["Plan", "connect", "plan", "started"]
 
 
 @dataclass(slots=True)
@@ -61,8 +61,12 @@ def plan(
     task: Any = None,
     metric: Callable[..., Any] | None = None,
     clients: Mapping[str, Client] | None = None,
+    *,
+    limit_of: SplitChoice | None = None,
 ) -> Plan:
     """Resolve names to objects. Objects that are given go before the names in ``config``.
+
+    ``limit_of`` is what ``config.limit`` counts: the split of an evaluation, or, without it, the examples of a search.
 
     Raises ``UsageError`` (``UnknownName``, ``MissingDependency``) for what cannot be had.
     """
@@ -80,7 +84,7 @@ def plan(
         model = config.model_of(role)
         if model and model.startswith("scripted/") and model not in ready:
             ready[model] = scripted(model)
-    splits = made.splits(limit=config.limit, seed=config.seed)
+    splits = made.splits(limit=config.limit, of=limit_of, seed=config.seed)
     return Plan(config, target, made, splits, ready, collect(config, target, given, read), named)
 
 
@@ -120,50 +124,6 @@ def check_inputs(plan: Plan) -> None:
     for part in _parts(plan.splits):
         for example in part:
             plan.target.admit(example.input)
-
-
-def new_folder(config: RunConfig) -> Path:
-    """A folder for a new run: ``runs/<time>-<graph>-<task>``, or the given name."""
-    place = Path(config.runs_dir)
-    if config.name:
-        _check_name(config.name)
-        folder = place / config.name
-        if _begun(folder):
-            raise UsageError(
-                f"there is a run in {folder} already: `agentopt resume {config.name}`, or choose another --name"
-            )
-        return folder
-    slug = "-".join(_slug(part) for part in (config.graph, config.task))
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    folder, number = place / f"{stamp}-{slug}", 2
-    while folder.exists():
-        folder, number = place / f"{stamp}-{slug}-{number}", number + 1
-    return folder
-
-
-def _check_name(name: str) -> None:
-    """Refuse names that would lead out of the folder of runs, or that mean something else."""
-    if name in (".", "..", "last") or any(c in name for c in "/\\@") or not name.strip() or name.startswith("-"):
-        raise UsageError(
-            f"--name {name!r}: a run's name is that of one folder, without / and @, and not `last`, which is the run "
-            "that began last"
-        )
-
-
-def _begun(folder: Path) -> bool:
-    """Whether a run has been made there; one that was killed before its first event has not."""
-    if not (folder / "run.sqlite").exists():
-        return False
-    try:
-        with Store(folder) as store:
-            return store.last("run.started") is not None
-    except RunLocked:
-        return True
-
-
-def _slug(name: str) -> str:
-    name = name.rpartition("@")[2] or name
-    return "".join(c if c.isalnum() or c in "._" else "-" for c in Path(name).stem)[:40].strip("-")
 
 
 def started(plan: Plan, endpoints: Mapping[str, str], kind: str) -> tuple[dict[str, Any], list[bytes]]:

@@ -43,6 +43,7 @@ class Telling:
         self._values: dict[str, Mapping[str, Any]] = {}
         self._incumbent = ""
         self._cells = self._errors = 0
+        self._phase, self._evaluates = "", False
         self._begin = self._said = time.monotonic()
 
     @property
@@ -56,6 +57,9 @@ class Telling:
         if event.type == "cell":
             self._cells += 1
             self._errors += event.data.get("outcome", {}).get("status", "ok") != "ok"
+            self._enter(str(event.data.get("outcome", {}).get("split", "")))
+        if event.type in ("run.started", "run.resumed"):
+            self._evaluates = event.data.get("kind") == "evaluate" or "retry_errors" in event.data
         if event.type in ("baseline", "candidate"):
             candidate = Candidate.model_validate(event.data["candidate"])
             self._values[candidate.id] = candidate.values
@@ -71,6 +75,13 @@ class Telling:
         if text:
             self._said = time.monotonic()
             self._say(text)
+
+    def _enter(self, split: str) -> None:
+        """Tell the phase of an optimization that the first cell of it shows: what follows may take a while."""
+        if split != self._phase and not self._evaluates and split in _PHASES:
+            self._said = time.monotonic()
+            self._say(_PHASES[split])
+        self._phase = split
 
 
 def _stderr(text: str) -> None:
@@ -136,6 +147,12 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     return "; ".join(told)
 
 
+_PHASES = {
+    "noise": "A/A: the baseline once more on some examples, to see what differs by chance",
+    "validation": "validation: the baseline and the finalists, on examples that the search has not used",
+    "test": "test: the chosen candidate and the baseline, once, on untouched examples",
+}
+"""Split of a cell to what is told when the first of them is done."""
 _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "forecast": lambda d: "\n".join(d.get("lines", ())),
     "baseline.done": lambda d: f"baseline {_score(d)} on the search split",

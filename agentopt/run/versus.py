@@ -188,7 +188,7 @@ def _side(name: str, file: RunFile) -> Side:
     if candidate is None:
         raise UsageError(f"run {file.dir.name} has evaluated nothing yet: `agentopt resume {file.dir.name}`")
     config = file.config
-    return Side(file.dir.name, which, config.graph, config.task, config.model, candidate.id)
+    return Side(file.dir.name, which, config.graph, config.task_told, config.model, candidate.id)
 
 
 Files = tuple[RunFile, RunFile]

@@ -13,7 +13,7 @@ import yaml
 from agentopt.errors import AgentOptError, MissingData, UsageError
 from agentopt.workspace.listing import KINDS, Item, items
 from agentopt.workspace.loader import load_file
-from agentopt.workspace.prompts import read_prompt
+from agentopt.workspace.prompts import broken_placeholders, read_prompt
 from agentopt.workspace.resolve import load_item, load_optimizer
 from agentopt.workspace.roots import Workspace
 from agentopt.workspace.scripting import FILE
@@ -34,14 +34,18 @@ class Problem:
 
 
 def check(
-    workspace: Workspace, *, run_fields: tuple[str, ...] = (), absent: list[Problem] | None = None
+    workspace: Workspace,
+    *,
+    run_fields: tuple[str, ...] = (),
+    absent: list[Problem] | None = None,
+    notes: list[Problem] | None = None,
 ) -> list[Problem]:
     """Every problem of a workspace; an empty list when all is well.
 
     Every Python file is imported, prompts are parsed, tasks are made with their defaults and split, the parameters of
     graphs are listed, optimizers are made with their defaults, and the fields of ``[run]`` are compared with
     ``run_fields`` where those are given. No model is called. A task whose data set is not on this machine is no
-    problem; ``absent``, where it is given, gets to know it.
+    problem; ``absent``, where it is given, gets to know it. So does ``notes`` of what would surprise and is allowed.
     """
     found = list(_folders(workspace))
     for kind in KINDS:
@@ -51,6 +55,8 @@ def check(
                 found.append(Problem(item.ref, f"the {kind} {item.name!r} is also defined in {seen[item.name].ref}"))
             seen.setdefault(item.name, item)
             found += _attempt(workspace, item, [] if absent is None else absent)
+            if kind == "prompt" and notes is not None:
+                notes += _surprises(item)
     for path in _files(workspace):
         found += _imports(workspace, path)
     if run_fields:
@@ -86,7 +92,7 @@ def _without(text: str, place: str) -> str:
 def _attempt(workspace: Workspace, item: Item, absent: list[Problem]) -> Iterator[Problem]:
     try:
         if item.kind == "prompt":
-            read_prompt(item.path)
+            _prompt(item)
         elif item.path.suffix in (".yaml", ".yml"):
             _yaml(item.path)
         elif item.kind == "graph":
@@ -101,6 +107,27 @@ def _attempt(workspace: Workspace, item: Item, absent: list[Problem]) -> Iterato
         yield Problem(item.ref, _without(str(problem), workspace.relative(item.path)))
     except Exception as problem:
         yield Problem(item.ref, f"{type(problem).__name__}: {problem}")
+
+
+def _prompt(item: Item) -> None:
+    file = read_prompt(item.path)
+    if broken := broken_placeholders(file.text):
+        above = file.path.read_text(encoding="utf-8").partition(file.text)[0]
+        told = ", ".join(f"{text!r} (line {line + above.count(chr(10))})" for line, text in broken)
+        raise UsageError(f"no placeholder, so nothing is put in there: {told}; one is written {{{{name}}}}")
+
+
+def _surprises(item: Item) -> Iterator[Problem]:
+    try:
+        name = read_prompt(item.path).name
+    except UsageError:  # told as a problem
+        return
+    if name not in (item.path.stem, item.name):
+        yield Problem(
+            item.ref,
+            f"the front matter names the parameter {name!r}: runs show it so, while `prompt({item.name!r})` finds the "
+            "file; let the two agree, or leave the name out",
+        )
 
 
 def _yaml(path: Path) -> None:

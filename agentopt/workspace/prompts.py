@@ -35,10 +35,14 @@ from agentopt.workspace.roots import builtin_root, find_root, search_path
 if TYPE_CHECKING:
     from agentopt.core import Parameter
 
-__all__ = ["PromptFile", "placeholders", "prompt", "prompt_text", "read_prompt", "rewrite"]
+__all__ = ["PromptFile", "broken_placeholders", "placeholders", "prompt", "prompt_text", "read_prompt", "rewrite"]
 
 FIELDS = {"name", "kind", "description", "constraint", "placeholders", "about"}
 _HOLE = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+_BROKEN = re.compile(
+    r"\{\{[ \t]*[A-Za-z_][\w .-]*(?:\}(?!\})|$)|(?<!\{)\{[ \t]*[A-Za-z_]\w*[ \t]*\}\}"
+    r"|(?P<no_name>\{\{(?![ \t]*[A-Za-z_]\w*[ \t]*\}\})[ \t]*\w[\w .-]*\}\})"
+)
 _FENCE = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 
 # One file is one Parameter for as long as somebody holds it, so that two graphs that share a prompt share its value.
@@ -52,6 +56,21 @@ def placeholders(text: str) -> tuple[str, ...]:
     ('a', 'b')
     """
     return tuple(dict.fromkeys(_HOLE.findall(text)))
+
+
+def broken_placeholders(text: str) -> list[tuple[int, str]]:
+    """What looks like a placeholder and is none, so that it is never filled: its line, from 1, and itself.
+
+    That is ``{{a}`` and ``{a}}`` where the braces of the line do not pair, and ``{{a b}}``, which is no name.
+
+    >>> broken_placeholders("{{a}} and {{ b }}\\n{{c} and {{d-e}}\\n{\\"f\\": {g}}")
+    [(2, '{{c}'), (2, '{{d-e}}')]
+    """
+    found = []
+    for number, line in enumerate(text.split("\n"), 1):
+        pairs = line.count("{") == line.count("}")
+        found += [(number, m[0]) for m in _BROKEN.finditer(line) if m["no_name"] or not pairs]
+    return found
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from agentopt.run.config import RunConfig
 from agentopt.run.effects import world
 from agentopt.run.evaluation import score, split_names
 from agentopt.run.files import find_run
+from agentopt.run.lifetime import plainly
 from agentopt.run.parts import Parts
 from agentopt.run.replay.again import Gate, Remembered, RememberedTape, ReplayCells, ReplayRunner, Touches
 from agentopt.run.replay.code import (
@@ -124,7 +125,7 @@ def replay(run: str | Path, **options: Any) -> ReplayResult:
         UsageError: the run cannot be replayed: its code is not trusted, not stored, or cannot be loaded.
         StoreError: the file cannot be read.
     """
-    return run_sync(replay_async(run, **options))
+    return plainly(lambda: run_sync(replay_async(run, **options)))
 
 
 def write_stored_code(run: str | Path, folder: str | Path, runs_dir: str | Path = "runs") -> list[Path]:
@@ -181,7 +182,7 @@ async def replay_async(
         gateways: list[Gateway] = []
         attempts = stack.enter_context(offline(lambda port: any(port == g.port for g in gateways), _refusal))
         stack.enter_context(fresh())
-        plan = _plan(stored_config(config, begun["refs"], place, given), config, place, given, metric)
+        plan = _plan(stored_config(config, begun["refs"], place, given), begun, config, given, metric)
         found = example_difference(store, begun, plan)
         if found is not None:
             report.diverge(found)
@@ -293,12 +294,18 @@ def _present(begun: dict[str, Any], broken: Divergence | None) -> dict[str, str]
 
 
 def _plan(
-    config: RunConfig, own: RunConfig, place: Path | None, given: dict[str, Any], metric: Callable[..., Any] | None
+    config: RunConfig,
+    begun: dict[str, Any],
+    own: RunConfig,
+    given: dict[str, Any],
+    metric: Callable[..., Any] | None,
 ) -> setup.Plan:
     """The objects of the run. No model is needed, so scripted ones are not looked up."""
     models = [model for role in ("agent", "optimizer", "judge") if (model := own.model_of(role))]
     nobody: Any = object()
-    return setup.plan(config, given["graph"], given["task"], metric, dict.fromkeys(models, nobody))
+    return setup.plan(
+        config, given["graph"], given["task"], metric, dict.fromkeys(models, nobody), limit_of=begun.get("limit_of")
+    )
 
 
 def _candidate(plan: setup.Plan, part: Part) -> Candidate:
