@@ -79,7 +79,7 @@ def _number(message: Mapping[str, Any], key: str) -> float:
 def failure(kind: str, message: str, frames: Any, source: str) -> Failure:
     """An error with the candidate's source, the failing line marked ``>>>``.
 
-    >>> failed = failure("ValueError", "no", [[2, "f"]], "def f():\n    raise ValueError('no')")
+    >>> failed = failure("ValueError", "no", [[2, "f"]], "def f():\\n    raise ValueError('no')")
     >>> failed.text.splitlines()[1], failed.text.splitlines()[-1]
     ('at line 2 in f', ">>>    2 |     raise ValueError('no')")
     """

@@ -161,7 +161,7 @@ def page(found: dict[str, Any]) -> str:
     lines = ["# The sandbox, a fresh interpreter, and evalplus's checker", ""]
     lines += [f"One process after the other, in turns. Target: {TARGETS}.", ""]
     lines += [
-        "| job | way | n | median ms | p99 ms | jobs/s, one at a time | times the sandbox |",
+        "| job | way | n | median ms | p99 ms | jobs/s one at a time | times the sandbox |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, ways in found["latency"].items():

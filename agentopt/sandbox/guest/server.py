@@ -95,6 +95,8 @@ class Server:
                 syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
             if "namespaces" in self.layers:
                 self.lacking["namespaces"] = "there is no /proc, so jobs get no PID namespace of their own"
+        else:
+            syscalls.drop_bounds()
         os.chdir("/")
         return world
 

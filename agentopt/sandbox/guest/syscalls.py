@@ -20,6 +20,7 @@ __all__ = [
     "NUMBERS",
     "close_others",
     "die_with_parent",
+    "drop_bounds",
     "drop_capabilities",
     "machine",
     "mount",
@@ -132,13 +133,17 @@ def no_new_privileges() -> None:
     prctl(PR_SET_NO_NEW_PRIVS, 1)
 
 
-def drop_capabilities() -> None:
-    """Give up every capability, also those that a program executed later could have."""
+def drop_bounds() -> None:
+    """Give up what a program executed later could gain; what this process has, it keeps."""
     for number in range(64):
         try:
             prctl(PR_CAPBSET_DROP, number)
         except OSError:  # not a capability of this kernel, or not ours to drop
             break
+
+
+def drop_capabilities() -> None:
+    """Give up every capability."""
     with contextlib.suppress(OSError):
         prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
     header = ctypes.create_string_buffer(_CAPABILITY_VERSION_3.to_bytes(4, sys.byteorder) + bytes(4), 8)
