@@ -70,6 +70,9 @@ class Job:
         types: dataclasses, named tuples and enums that may come back; those of ``args`` may in any case.
         limits: default those of the sandbox.
         seed: makes ``random`` and ``numpy.random`` repeatable.
+        prelude: source that is run first, in the same module; its lines are not the candidate's.
+        values: names that the module has from the beginning.
+        annotations: whether annotations are evaluated, as Python does by default.
     """
 
     source: str
@@ -80,6 +83,9 @@ class Job:
     types: Sequence[type] = ()
     limits: Limits | None = None
     seed: int | None = None
+    prelude: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    annotations: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,8 @@ class ServedSandbox:
             "args": [_sent(arg, f"args[{i}]") for i, arg in enumerate(job.args)],
             "kwargs": {name: _sent(arg, f"kwargs[{name!r}]") for name, arg in job.kwargs.items()},
             "names": {name: inspect.iscoroutinefunction(fn) for name, fn in job.allow.items()},
-            "limits": dataclasses.asdict(limits),
+            "limits": dataclasses.asdict(limits), "prelude": job.prelude, "annotations": job.annotations,
+            "values": {name: _sent(value, f"values[{name!r}]") for name, value in job.values.items()},
         }  # fmt: skip
         ticket = Ticket(message, post)
         self._pool.put(ticket)

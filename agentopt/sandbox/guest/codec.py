@@ -25,7 +25,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-__all__ = ["Record", "Uncarriable", "decode", "encode"]
+__all__ = ["STAND", "Record", "Uncarriable", "decode", "encode"]
+
+STAND = "agentopt.self"
+"""Name of the record that stands for the object of a method."""
 
 _PLAIN = object()
 _FIELD: Any = dataclasses._FIELD  # type: ignore[attr-defined]

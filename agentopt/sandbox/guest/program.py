@@ -4,6 +4,7 @@ Nothing here protects the host. What the candidate's code can do to these functi
 """
 
 from __future__ import annotations
+import __future__
 
 import asyncio
 import builtins
@@ -17,7 +18,7 @@ import types
 from os import _exit, fork, read, waitpid
 from typing import Any
 
-from .codec import Uncarriable, decode, encode
+from .codec import STAND, Record, Uncarriable, decode, encode
 from .frames import Reader, pack, send
 
 __all__ = ["FILENAME", "MODULE", "run"]
@@ -30,6 +31,7 @@ _FRAMES = 24
 
 # Kept here, since the candidate may put something else in their place.
 _settrace, _setprofile, _recursion, _timer = sys.settrace, sys.setprofile, sys.setrecursionlimit, signal.setitimer
+_LAZY = __future__.annotations.compiler_flag
 _running_loop = asyncio._get_running_loop
 _REAL = {name: getattr(builtins, name) for name in dir(builtins)}
 
@@ -100,6 +102,14 @@ def receive() -> Any:
         data = read(CHANNEL, 1 << 16)
         if not data:
             _exit(1)
+
+
+class Stand:
+    """What stands for a host's object whose method is run here: its plain attributes, and methods that ask the host."""
+
+    def __init__(self, fields: Any, methods: Any) -> None:
+        self.__dict__.update(methods)
+        self.__dict__.update(fields)
 
 
 def _exception(error: Any) -> BaseException:
@@ -183,8 +193,9 @@ def _settle() -> None:
 def _called(source: str, job: Any, host: Host) -> tuple[Any, str]:
     lines = source.splitlines(keepends=True)
     linecache.cache[FILENAME] = (len(source), None, lines, FILENAME)
+    flags = 0 if job["annotations"] else _LAZY
     try:
-        code = compile(source, FILENAME, "exec", dont_inherit=True)
+        code = compile(source, FILENAME, "exec", flags, dont_inherit=True)
     except SyntaxError as exc:
         raise Refused(f"{type(exc).__name__}: {exc.msg}", exc.lineno or 0) from None
     except (ValueError, OverflowError, RecursionError, MemoryError) as exc:
@@ -194,7 +205,13 @@ def _called(source: str, job: Any, host: Host) -> tuple[Any, str]:
     space = module.__dict__
     space["__builtins__"] = builtins  # not this module's own copy
     for name, is_async in job["names"].items():
-        space[name] = host.function(name, is_async)
+        if not name.startswith("self."):
+            space[name] = host.function(name, is_async)
+    _put(job["values"], space)
+    if job["prelude"]:
+        prelude = compile(job["prelude"], "<prelude>", "exec", _LAZY, dont_inherit=True)
+        exec(prelude, space)  # noqa: S102 - as below
+        _put(job["values"], space)  # now as the types that the prelude has
     exec(code, space)  # noqa: S102 - in the candidate's own process, confined by now
     if not job["entry"]:
         return None, "value"
@@ -207,12 +224,22 @@ def _called(source: str, job: Any, host: Host) -> tuple[Any, str]:
     known_types = {name: thing for name, thing in space.items() if isinstance(thing, type)}
     args = decode(job["args"], known_types)
     kwargs = decode(job["kwargs"], known_types)
+    if args and type(args[0]) is Record and args[0].type_name == STAND:
+        args[0] = Stand(
+            args[0].fields, {n[5:]: host.function(n, a) for n, a in job["names"].items() if n[:5] == "self."}
+        )
     try:
         result = function(*args, **kwargs)
     finally:  # before any other function of ours is called, which they would see
         _settrace(None)
         _setprofile(None)
     return _finished(result, job["limits"]["items"])
+
+
+def _put(values: Any, space: dict[str, Any]) -> None:
+    known = {name: thing for name, thing in space.items() if isinstance(thing, type)}
+    for name, value in values.items():
+        space[name] = decode(value, known)
 
 
 def _finished(result: Any, items: int) -> tuple[Any, str]:
