@@ -32,6 +32,8 @@ class Change:
     """The file has neither the text that the run began with nor the one that it found."""
     done: bool = False
     """The file has the new text already."""
+    code: str = ""
+    """Of a function: its whole file as it will be."""
 
     def diff(self) -> list[str]:
         """A unified diff, from what is there now to what the run found."""
@@ -39,9 +41,12 @@ class Change:
 
         if self.write is None or self.read is None:
             return [f"--- {self.name}", f"- {json.dumps(self.old)}", f"+ {json.dumps(self.new)}"]
-        before = read_prompt(self.read).text.splitlines()
         names = (_shown(self.read), _shown(self.write))
-        return list(difflib.unified_diff(before, str(self.new).splitlines(), *names, lineterm=""))
+        if self.code:
+            before, after = self.read.read_text(encoding="utf-8"), self.code
+            return list(difflib.unified_diff(before.splitlines(), after.splitlines(), *names, lineterm=""))
+        before = read_prompt(self.read).text
+        return list(difflib.unified_diff(before.splitlines(), str(self.new).splitlines(), *names, lineterm=""))
 
 
 def apply(
@@ -54,7 +59,7 @@ def apply(
     runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of the runs.")] = "runs",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write the best prompts of a run back into the workspace, after showing the diff.
+    """Write the best prompts and functions of a run back into their files, after showing the diff.
 
     A prompt of the built-in workspace or of a package is written into yours, where it shadows the original.
     """
@@ -103,6 +108,9 @@ def changes(record: dict[str, Any]) -> Iterator[Change]:
         if new == old:
             continue
         place = record.get("files", {}).get(name)
+        if place and str(place).endswith(".py") and name.endswith(".code"):
+            yield _of_code(name, str(old), str(new), Path(place))
+            continue
         if not place or not str(place).endswith(".md"):
             yield Change(name, old, new)
             continue
@@ -110,6 +118,21 @@ def changes(record: dict[str, Any]) -> Iterator[Change]:
         now = read_prompt(read).text
         same = now.strip() == str(new).strip()
         yield Change(name, old, new, read, write, drifted=not same and now.strip() != str(old).strip(), done=same)
+
+
+def _of_code(name: str, old: str, new: str, path: Path) -> Change:
+    """The change of a function in a Python file."""
+    from agentopt.workspace.rewriting import function_in, replaced
+
+    if not path.is_file():
+        raise UsageError(f"{path} is gone: the source of {name} was read from there")
+    text, qualified = path.read_text(encoding="utf-8"), name.removesuffix(".code")
+    now = function_in(text, qualified)
+    if now is None:
+        return Change(name, old, new)
+    same = now.strip() == new.strip()
+    drifted = not same and now.strip() != old.strip()
+    return Change(name, old, new, path, path, drifted, same, "" if same else replaced(text, qualified, new))
 
 
 def _places(place: str) -> tuple[Path, Path]:
@@ -135,7 +158,7 @@ def _write(change: Change) -> None:
     from agentopt.workspace import read_prompt, rewrite
 
     assert change.read is not None and change.write is not None
-    text = rewrite(change.write, str(change.new), head=read_prompt(change.read).head)
+    text = change.code or rewrite(change.write, str(change.new), head=read_prompt(change.read).head)
     change.write.parent.mkdir(parents=True, exist_ok=True)
     beside = change.write.with_name(f".{change.write.name}.new")
     beside.write_text(text, encoding="utf-8")
@@ -155,7 +178,7 @@ def _tell(folder: Path, record: dict[str, Any], found: list[Change]) -> None:
         for line in change.diff():
             typer.echo(_coloured(line))
         if change.write is None:
-            typer.echo(f"set {change.name} = {short(json.dumps(change.new))} by hand: no prompt file holds it")
+            typer.echo(f"set {change.name} = {short(json.dumps(change.new))} by hand: no file holds it")
 
 
 def _coloured(line: str) -> str:

@@ -161,6 +161,13 @@ def _ports() -> Iterator[Finding]:
 
 
 def _sandbox() -> Iterator[Finding]:
-    program = shutil.which("bwrap")
-    fix = "" if program else "apt-get install bubblewrap"
-    yield Finding("sandbox", "bubblewrap", "ok" if program else "optional", program or "not installed", fix)
+    from agentopt.sandbox import Isolation, probe
+
+    for name, fix in (("local", "see docs/sandbox.md"), ("bubblewrap", "apt-get install bubblewrap")):
+        found = probe(name)
+        if isinstance(found, Isolation):
+            yield Finding("sandbox", name, "optional" if found.weak else "ok", str(found), fix if found.weak else "")
+        else:
+            yield Finding("sandbox", name, "optional", found, fix)
+    program = shutil.which("docker")
+    yield Finding("sandbox", "docker", "optional", f"{program}, not tried here" if program else "not installed")

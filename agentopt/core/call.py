@@ -244,14 +244,15 @@ class Active(Frame):
         return message.done
 
     def run(self) -> Any:
-        """Call the function itself; a changed source goes to the ``Exec`` handler. In the body's scope."""
+        """Call the function itself; what is the ``Exec`` handler's goes there. In the body's scope."""
         parameter = self.function.parameter
         if parameter is not None:
             source = parameter._n_plain()
-            if source != self.function.source:
-                if self.env.exec is None:
-                    raise ConstraintError(f"parameter {parameter.name!r}: a changed source needs the sandbox")
-                return self.env.exec.run(parameter, source, tuple(self.args), self.kwargs)
+            changed, place = source != self.function.source, self.env.exec
+            if place is not None and place.takes(parameter, changed):
+                return place.run(parameter, source, tuple(self.args), self.kwargs)
+            if changed:
+                raise ConstraintError(f"parameter {parameter.name!r}: a changed source needs the sandbox")
         return self.function.fn(*self.args, **self.kwargs)
 
     def finish(self, value: Any, item: int | None = None) -> Any:

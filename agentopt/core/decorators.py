@@ -10,7 +10,7 @@ import itertools
 import sys
 import textwrap
 import types
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from agentopt.core.call import Active, Function
@@ -112,10 +112,21 @@ def trainable(fn: C) -> C: ...  # type: ignore[overload-overlap]
 def trainable(fn: Callable[P, R]) -> NodeFunction[P, R]: ...
 @overload
 def trainable(
-    *, name: str | None = None, doc: str | None = None, description: str = "", constraint: str = ""
+    *,
+    name: str | None = None,
+    doc: str | None = None,
+    description: str = "",
+    constraint: str = "",
+    allow: Sequence[Callable[..., Any]] = (),
 ) -> Callable[[Callable[P, R]], NodeFunction[P, R]]: ...
 def trainable(
-    fn: Any = None, *, name: str | None = None, doc: str | None = None, description: str = "", constraint: str = ""
+    fn: Any = None,
+    *,
+    name: str | None = None,
+    doc: str | None = None,
+    description: str = "",
+    constraint: str = "",
+    allow: Sequence[Callable[..., Any]] = (),
 ) -> Any:
     """A node whose source is a parameter of kind ``code``, named ``<name>.code``.
 
@@ -125,6 +136,8 @@ def trainable(
     Args:
         name, doc: as for ``node``.
         description, constraint: words for the optimizer.
+        allow: functions that the source may call while it runs in a sandbox; they run here, with arguments that a
+            candidate chose.
 
     Raises:
         UsageError: the source cannot be had (a builtin, a lambda, a function typed into a prompt).
@@ -142,6 +155,7 @@ def trainable(
             constraint=constraint,
             path=path,
         )
+        function.parameter.origin = (f, tuple(allow))
         return _wrap(function)
 
     return _decorator(fn, make)

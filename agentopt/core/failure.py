@@ -19,6 +19,9 @@ _AROUND = 20
 
 def describe(exc: BaseException) -> str:
     """What went wrong, where, and the source of the innermost function with the failing line marked ``>>>``."""
+    told = getattr(exc, "__agentopt_told__", None)
+    if isinstance(told, str):  # by a sandbox, which has seen the source that failed
+        return told
     lines = [f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__]
     frames = list(_frames(exc.__traceback__))
     for code, line in frames[:-1][-10:]:

@@ -292,14 +292,29 @@ def rng() -> random.Random:
 
 
 class Exec(Handler):
-    """The seam through which a sandbox runs changed code. While one is open, code parameters admit changed sources."""
+    """The seam through which a sandbox runs code. While one is open, code parameters admit changed sources."""
 
     def _env(self, env: Env) -> Env:
         return dataclasses.replace(env, exec=self)
 
-    def run(self, parameter: Parameter[Any], source: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run ``source``, which defines one function, with plain arguments, and give its plain result.
+    def takes(self, parameter: Parameter[Any], changed: bool) -> bool:
+        """Whether calls of a parameter's function come here; a changed one's always do.
 
-        A subclass does; an async function's may be awaitable. The base refuses.
+        A run that trains code takes the shipped source, too, so that baseline and candidates run in the same place.
+        """
+        return changed
+
+    def check(self, parameter: Parameter[Any], source: str) -> None:
+        """Look at a changed source before it is admitted.
+
+        Raises:
+            ConstraintError: with the reason alone.
+        """
+
+    def run(self, parameter: Parameter[Any], source: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run ``source``, which defines the function, with plain arguments, and give its plain result.
+
+        What comes back is of the kind that the shipped function gives: a value, an awaitable, a generator or an
+        asynchronous generator. The base refuses.
         """
         raise UsageError(f"parameter {parameter.name!r}: this Exec handler runs no code; open a sandbox")

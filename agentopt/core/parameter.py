@@ -59,6 +59,7 @@ class Parameter(Node[T]):
         "kind",
         "low",
         "name",
+        "origin",
         "path",
         "validator",
     )
@@ -91,6 +92,7 @@ class Parameter(Node[T]):
         self.validator, self.low, self.high, self.choices = validator, low, high, tuple(choices)
         self.integer = isinstance(value, int) if integer is None and kind == "number" else bool(integer)
         self.json_schema, self.path = json_schema, path
+        self.origin: tuple[Callable[..., Any], tuple[Callable[..., Any], ...]] | None = None
         self.default = value
         self.default = self.check(value)
 

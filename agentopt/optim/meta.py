@@ -215,6 +215,16 @@ async def ask_json(
     return Answer(data, response.text)
 
 
+def bare_source(text: str) -> str:
+    """Source that a model wrote, without a code fence around it.
+
+    >>> bare_source("```python\\ndef f():\\n    pass\\n```")
+    'def f():\\n    pass'
+    """
+    fence = re.fullmatch(r"\s*```[a-zA-Z0-9]*[ \t]*\n(.*?)\n?```\s*", text, re.DOTALL)
+    return (fence.group(1) if fence else text).strip("\n").rstrip()
+
+
 def usable_text(value: JsonValue) -> str:
     """A text that a model wrote for a text parameter, without the wrapping that small models add.
 

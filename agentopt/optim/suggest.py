@@ -13,7 +13,7 @@ from agentopt.llm.types import Message
 from agentopt.optim.base import ParameterSpec, View
 from agentopt.optim.frame import split
 from agentopt.optim.invariants import check_value
-from agentopt.optim.meta import Answer, ask_json, fill, parse_object, usable_text, value_schema
+from agentopt.optim.meta import Answer, ask_json, bare_source, fill, parse_object, usable_text, value_schema
 
 __all__ = ["Sampling", "Suggestion", "answer_schema", "read_values", "settle", "suggest"]
 
@@ -114,6 +114,8 @@ def _converted(spec: ParameterSpec, raw: JsonValue, now: JsonValue) -> JsonValue
     value: JsonValue = raw
     if spec.kind == "text" and isinstance(raw, str):
         value = split(str(now)).around(usable_text(raw))
+    if spec.kind == "code" and isinstance(raw, str):
+        value = bare_source(raw)
     if isinstance(raw, str) and spec.kind in ("number", "json", "demos"):
         parsed = parse_object('{"value": ' + raw.strip() + "}")
         value = parsed["value"] if parsed else raw

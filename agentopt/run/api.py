@@ -14,6 +14,7 @@ from agentopt.optim.base import Optimizer
 from agentopt.run import evaluation, setup
 from agentopt.run.archive import Archive
 from agentopt.run.best import read_best, write_best
+from agentopt.run.codeplace import code_place
 from agentopt.run.earlier import Earlier
 from agentopt.run.evaluation import SplitChoice, evaluate_async
 from agentopt.run.files import find_run
@@ -107,7 +108,8 @@ async def optimize_async(
             endpoints = setup.check_models(plan, stack)
             data, blobs = setup.started(plan, endpoints, "optimize")
             await store.append("run.started", data, blobs)
-            return await _drive(parts, State(Archive(plan.task.score_range)), folder)
+            with code_place(plan, store):
+                return await _drive(parts, State(Archive(plan.task.score_range)), folder)
         finally:
             await stack.aclose()
 
@@ -193,7 +195,8 @@ async def resume_async(
                 await store.append("search.reopened", {})
                 state.ended = state.chosen = None
             await earlier.go_on(extra, evaluator)
-            return await _drive(parts, state, folder)
+            with code_place(plan, store):
+                return await _drive(parts, state, folder)
         finally:
             await stack.aclose()
 

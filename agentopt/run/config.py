@@ -74,6 +74,12 @@ class RunConfig(Frozen):
     """Seed of splits, minibatches and proposals."""
     max_connections: int = Field(16, gt=0)
     """Cells and requests in flight at once."""
+    sandbox: str = "auto"
+    """Where the code of candidates runs: local, bubblewrap, docker, or auto."""
+    allow_weak_sandbox: bool = False
+    """Run the code of candidates also where the sandbox lacks a layer; the run records which."""
+    code_timeout: float = Field(10.0, gt=0)
+    """Seconds for one call of a function whose source is trained."""
     timeout: float = Field(120.0, gt=0)
     """Seconds for what a program does itself on one example, for one attempt at a model call, and for a scorer."""
     proposals: int = Field(4, gt=0)

@@ -17,6 +17,7 @@ from agentopt.evaluate.summary import counted
 from agentopt.llm.types import Client
 from agentopt.run import setup
 from agentopt.run.cells import Cell
+from agentopt.run.codeplace import code_place
 from agentopt.run.earlier import Earlier
 from agentopt.run.files import RunFile
 from agentopt.run.finals import touch
@@ -71,7 +72,8 @@ async def evaluate_async(
             own = {"split": split, "limit_of": split, "fail_on_error": fail_on_error}
             begun_with = {"candidate": candidate.model_dump(mode="json")}
             await store.append("run.started", data | own | begun_with, blobs)
-            return await _drive(parts, candidate, split)
+            with code_place(plan, store):
+                return await _drive(parts, candidate, split)
         finally:
             await stack.aclose()
 
@@ -107,7 +109,8 @@ async def go_on(
         await earlier.go_on(extra, evaluator, more)
         begun_with = earlier.first.get("candidate")
         candidate = Candidate.model_validate(begun_with) if begun_with else state.baseline or plan.target.baseline()
-        return await _drive(parts, candidate, earlier.first["split"])
+        with code_place(plan, store):
+            return await _drive(parts, candidate, earlier.first["split"])
     finally:
         await stack.aclose()
 

@@ -164,6 +164,8 @@ def _others(spec: ParameterSpec) -> Iterator[JsonValue]:
     value = spec.value
     if spec.kind == "text" and isinstance(value, str):
         yield from (f"{value}\n(sentinel)", f"(sentinel)\n{value}", f"{value} ", value.upper())
+    elif spec.kind == "code" and isinstance(value, str):
+        yield f"{value}\n# (sentinel)"
     elif spec.kind == "number" and isinstance(value, int | float):
         yield from (v for v in (spec.low, spec.high) if v is not None and math.isfinite(v))
         yield from (value + 1, value - 1, value / 2, value * 1.01 + 1e-6)

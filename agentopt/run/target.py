@@ -27,7 +27,7 @@ class Target:
     Args:
         graph: a decorated function, or an object that can be called.
         name: how it is named in messages and in the run.
-        only: names of the parameters to search; empty means all but code, which needs the sandbox.
+        only: names of the parameters to search; empty means all but code, or the code where there is nothing else.
 
     Raises:
         UsageError: nothing to call, nothing to search, or a name in ``only`` that is not a parameter.
@@ -41,9 +41,9 @@ class Target:
         for wanted in only:
             if wanted not in found:
                 raise UnknownName("parameter", wanted, found, f"`agentopt check {name}` lists them")
-        self.parameters: dict[str, Parameter[Any]] = {
-            key: p for key, p in found.items() if (key in only if only else p.kind != "code")
-        }
+        plain = {key: p for key, p in found.items() if p.kind != "code"}
+        chosen = {key: p for key, p in found.items() if key in only}
+        self.parameters: dict[str, Parameter[Any]] = chosen if only else plain or found
         self._is_async = is_async(graph)
 
     @functools.cached_property

@@ -112,7 +112,7 @@ class Settings:
     """Given starting points: values of the only parameter, or one object of name and value each."""
     focus: str = "all"
     """``all``: every answer gives all parameters; ``one``: one parameter an answer, in turn."""
-    kinds: Collection[str] = ("text", "number", "choice", "json")
+    kinds: Collection[str] = ("text", "code", "number", "choice", "json")
     """Kinds of parameter that are tuned."""
     off: Collection[str] = ()
     """Invariants that are switched off."""

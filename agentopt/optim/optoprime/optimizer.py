@@ -43,8 +43,8 @@ class OptoPrimeOptimizer:
         reasoning: ask for a short reason before the values.
         insist: have an answer that changes nothing, or that was tried before, repaired like an invalid one.
         mask_graph: leave the graph out of the report (for ablations).
-        kinds: kinds of parameter that it tunes; code is not among them until something can run changed code, and
-            demonstrations are what happened, not what a model makes up.
+        kinds: kinds of parameter that it tunes; demonstrations are not among them: they are what happened, not what a
+            model makes up.
         off: invariants that are switched off.
 
     Raises:
@@ -66,7 +66,7 @@ class OptoPrimeOptimizer:
         reasoning: bool = True,
         insist: bool = True,
         mask_graph: bool = False,
-        kinds: Collection[str] = ("text", "number", "choice", "json"),
+        kinds: Collection[str] = ("text", "code", "number", "choice", "json"),
         off: Collection[str] = (),
     ) -> None:
         for option, value, known in (("focus", focus, Focus), ("choose", choose, ExamplePolicy)):

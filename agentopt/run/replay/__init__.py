@@ -26,6 +26,7 @@ from agentopt.optim.base import Optimizer
 from agentopt.optim.registry import make
 from agentopt.run import setup
 from agentopt.run.archive import Archive
+from agentopt.run.codeplace import code_place
 from agentopt.run.config import RunConfig
 from agentopt.run.effects import world
 from agentopt.run.evaluation import score, split_names
@@ -46,7 +47,7 @@ from agentopt.run.replay.divergence import Diverged, Divergence, RecordEnds
 from agentopt.run.replay.examples import example_difference
 from agentopt.run.replay.log import Comparing, Report
 from agentopt.run.replay.record import Part, damage, parts
-from agentopt.run.state import fold
+from agentopt.run.state import State, fold
 from agentopt.store import Event, Store
 
 __all__ = ["Divergence", "ReplayResult", "replay", "replay_async", "write_stored_code"]
@@ -232,13 +233,8 @@ async def _part(
             report.told = functools.partial(_end, asyncio.get_running_loop(), gate)
         state = fold(log, Archive((low, high)))
         try:
-            if begun["kind"] == "evaluate":
-                await score(made, state.baseline or _candidate(plan, part), split_names(begun["split"]))
-            else:
-                if state.baseline is not None and set(state.baseline.values) != set(plan.target.parameters):
-                    then, now = sorted(state.baseline.values), sorted(plan.target.parameters)
-                    raise log.differs("parameters", "the graph has other parameters now", log.next, then, now)
-                await ReplayRunner(made, state).run()
+            with code_place(plan):
+                await _again(made, state, begun, plan, part, log)
         except RecordEnds:
             return True
         except Diverged:
@@ -252,6 +248,19 @@ async def _part(
         if not report.found and log.next is not None:
             log.differs("decision", f"the run went on with {log.next.type}, the replay ended", log.next, None, None)
     return False
+
+
+async def _again(
+    made: Parts, state: State, begun: dict[str, Any], plan: setup.Plan, part: Part, log: Comparing
+) -> None:
+    """What the run did, once more."""
+    if begun["kind"] == "evaluate":
+        await score(made, state.baseline or _candidate(plan, part), split_names(begun["split"]))
+        return
+    if state.baseline is not None and set(state.baseline.values) != set(plan.target.parameters):
+        then, now = sorted(state.baseline.values), sorted(plan.target.parameters)
+        raise log.differs("parameters", "the graph has other parameters now", log.next, then, now)
+    await ReplayRunner(made, state).run()
 
 
 def _at_once(config: RunConfig, log: Comparing) -> int:

@@ -1,0 +1,185 @@
+"""Fork servers at work: jobs wait in one line, each server takes the next; one that dies is replaced.
+
+A server has a thread of its own in this process, which starts it, speaks with it and outlives it. Host functions are
+not called there but by whoever runs the job, so that they see that caller's context.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from agentopt.errors import UsageError
+from agentopt.sandbox.backends import Launch
+from agentopt.sandbox.base import Isolation
+from agentopt.sandbox.process import Gone, Process
+
+__all__ = ["Pool", "Ticket"]
+
+_OVER = {"op": "done", "status": "broken", "error": {"message": "the sandbox was closed"}}
+
+
+class Ticket:
+    """A job on its way.
+
+    Args:
+        message: what begins it; its id is set when a server takes it.
+        post: told of every message about it, from another thread.
+    """
+
+    def __init__(self, message: dict[str, Any], post: Callable[[dict[str, Any]], None]) -> None:
+        self.message, self._post = message, post
+        self._server: Process | None = None
+        self._cancelled = False
+        self._lock = threading.Lock()
+        self.busy = False
+
+    def post(self, message: dict[str, Any]) -> None:
+        """Tell the caller; one that is gone is not told."""
+        self.busy = message.get("op") == "call"
+        with contextlib.suppress(RuntimeError):
+            self._post(message)
+
+    def reply(self, answer: dict[str, Any]) -> None:
+        """Answer a call of a host function."""
+        self.busy = False
+        with contextlib.suppress(Gone):
+            if self._server is not None:
+                self._server.send({"op": "reply", "id": self.message["id"], **answer})
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more."""
+        with self._lock:
+            self._cancelled = True
+            self.busy = False
+            if self._server is not None:
+                with contextlib.suppress(Gone):
+                    self._server.send({"op": "kill", "id": self.message["id"]})
+
+    def begin(self, server: Process, number: int) -> bool:
+        """Give it to a server, unless it has been cancelled."""
+        with self._lock:
+            self.message["id"] = number
+            self._server = None if self._cancelled else server
+            return not self._cancelled
+
+
+class Pool:
+    """Up to ``servers`` fork servers, started as jobs come. The first is started at once.
+
+    Args:
+        launch: how to start one.
+        servers: how many jobs may run at a time.
+        accept: looks at what the first server gives; may raise.
+
+    Raises:
+        UsageError: a server cannot be started, or is not accepted.
+    """
+
+    def __init__(self, launch: Launch, servers: int, accept: Callable[[Isolation], None]) -> None:
+        self._launch, self._most, self._accept = launch, servers, accept
+        self._line: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._servers: set[Process] = set()
+        self._waiting = 0
+        self._closed = False
+        self._pid = os.getpid()
+        self._numbers = iter(range(1, 1 << 62))
+        first: queue.SimpleQueue[Isolation | BaseException] = queue.SimpleQueue()
+        self._thread(first)
+        got = first.get()
+        if isinstance(got, BaseException):
+            self.close()
+            raise got
+        self.isolation = got
+
+    def _thread(self, first: queue.SimpleQueue[Isolation | BaseException] | None = None) -> None:
+        thread = threading.Thread(target=self._work, args=(first,), name="agentopt-sandbox", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def put(self, ticket: Ticket) -> None:
+        """Take a job.
+
+        Raises:
+            UsageError: the pool is closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise UsageError("this sandbox is closed; open another one")
+            self._waiting += 1
+            self._line.put(ticket)
+            if self._waiting > len(self._threads) and len(self._threads) < self._most:
+                self._thread()
+
+    def _start(self) -> Process:
+        server = Process(self._launch)
+        try:
+            self._accept(server.isolation)
+        except BaseException:
+            server.close()
+            raise
+        with self._lock:
+            if not self._closed:
+                self._servers.add(server)
+                return server
+        server.close()
+        raise UsageError("the sandbox was closed")
+
+    def _work(self, first: queue.SimpleQueue[Isolation | BaseException] | None) -> None:
+        server: Process | None = None
+        if first is not None:
+            try:
+                server = self._start()
+            except BaseException as exc:
+                first.put(exc)
+                return
+            first.put(server.isolation)
+        while (ticket := self._line.get()) is not None:
+            last: dict[str, Any] | None = None
+            try:
+                server = server or self._start()
+                if ticket.begin(server, next(self._numbers)):
+                    last = server.do(ticket.message, ticket.post, lambda ticket=ticket: ticket.busy)  # type: ignore[misc]
+            except (Gone, UsageError) as exc:
+                said = f"{exc}; {server.log()}" if server is not None and server.log() else str(exc)
+                last = {**_OVER, "error": {"message": said}}
+                if server is not None:
+                    self._servers.discard(server)
+                    server.kill()
+                    server = None
+            except BaseException as exc:
+                last = {**_OVER, "error": {"message": f"{type(exc).__name__}: {exc}"}}
+            finally:
+                with self._lock:
+                    self._waiting -= 1
+            if last is not None:
+                ticket.post(_OVER if self._closed and last["status"] == "broken" else last)
+        if server is not None:
+            self._servers.discard(server)
+            server.close()
+
+    def close(self) -> None:
+        """End all servers; jobs in the line and under way end as lost."""
+        if os.getpid() != self._pid:
+            return  # a copy of the pool in a process that was forked off
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            servers = list(self._servers)
+            if self._waiting:
+                with contextlib.suppress(queue.Empty):
+                    while (ticket := self._line.get_nowait()) is not None:
+                        ticket.post(_OVER)
+                for server in servers:
+                    server.kill()
+            for _ in self._threads:
+                self._line.put(None)
+        for thread in self._threads:
+            thread.join(15)

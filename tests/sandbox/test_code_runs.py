@@ -1,0 +1,75 @@
+"""Runs that train code, from the command line: a claim, a replay, a report, and a diff of the source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agentopt.run.files import open_run
+
+Cli = Callable[..., tuple[int, str, str]]
+
+GRAPH = '''"""Squares."""
+
+from agentopt import graph, trainable
+
+
+@trainable(description="the square of a number")
+def square(x: int) -> int:
+    return x + x
+
+
+@graph
+def squared(x: int) -> int:
+    return square(x)
+'''
+TASK = """from agentopt import Example, Task, exact, task
+
+
+@task
+def squares() -> Task:
+    examples = [Example(id=str(i), input={"x": i}, target=i * i) for i in range(3, 63)]
+    return Task(name="squares", examples=examples, scorer=exact())
+"""
+
+
+@pytest.fixture
+def squares(new_workspace: Path) -> Path:
+    (new_workspace / "graphs" / "square.py").write_text(GRAPH)
+    (new_workspace / "tasks" / "squares.py").write_text(TASK)
+    return new_workspace
+
+
+def test_optimize_report_replay_apply(squares: Path, cli: Cli) -> None:
+    import agentopt
+    from agentopt.testing import ScriptedLLM
+
+    source = "import math\n\n\ndef square(x: int) -> int:\n    return int(math.pow(x, 2))"
+    bad = "def square(x: int) -> int:\n    return y * x"
+
+    def answer(request: object) -> str:
+        import json
+
+        text = str(request)
+        value = source if "return y * x" in text else bad
+        return json.dumps({"reasoning": "r", "suggestion": {"square.code": value}, "square.code": value})
+
+    client = ScriptedLLM(answer)
+    result = agentopt.optimize(
+        "squared", task="squares", optimizer="optoprime", optimizer_args={"reasoning": False}, optimizer_model=client,
+        budget="calls=400", steps=4, proposals=1, progress=False, name="code",
+    )  # fmt: skip
+    assert result.claim is not None and result.claim.verdict == "better", result
+    assert "math.pow" in str(result.best.values["square.code"])
+    with open_run(Path("runs") / "code") as run:
+        (place,) = run.events("sandbox")
+        assert place.data["weak"] is False
+    code, out, _ = cli("apply", "code", "--dry-run")
+    assert code == 0 and "-    return x + x" in out and "+    return int(math.pow(x, 2))" in out
+    code, out, err = cli("apply", "code")
+    assert code == 0, out + err
+    text = (squares / "graphs" / "square.py").read_text()
+    assert '@trainable(description="the square of a number")\ndef square(x: int) -> int:\n    return int(' in text
+    assert "import math" in text and text.endswith("    return square(x)\n")
