@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from agentopt.core import Graph
-from agentopt.core.values import Candidate, Outcome, digest
+from agentopt.core.values import Budget, Candidate, Outcome, digest
 from agentopt.errors import UsageError
 from agentopt.evaluate import Example
 from agentopt.llm.types import Address, Client, Request, Response
@@ -37,8 +37,11 @@ class RunView:
         client: Client,
         config: RunConfig,
         prompt: Callable[[str], str],
+        score_range: tuple[float, float] = (0.0, 1.0),
+        remaining: Budget | None = None,
     ) -> None:
         self.step, self.objective = step, objective
+        self.score_range, self.remaining = score_range, remaining or Budget()
         self.off: Collection[str] = config.invariants_off
         self.frozen: Sequence[str] = config.frozen
         told = {name: _told(spec, self.frozen) for name, spec in parameters.items()}
