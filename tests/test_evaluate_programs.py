@@ -28,7 +28,7 @@ from agentopt.evaluate.diversity import (
 from agentopt.evaluate.passes import any_by
 from agentopt.evaluate.programs import Checked, Verdict, current_runner, passes, program_of, use_runner
 from agentopt.evaluate.scoring import ScorerError
-from agentopt.evaluate.verifier import Verifier, verifier
+from agentopt.evaluate.verifiers import Verifier, verifier
 
 # -- pass@k --------------------------------------------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from agentopt.evaluate.stats import holm, interval
     from agentopt.evaluate.summary import Summary, example_scores, summarize
     from agentopt.evaluate.verdicts import verdict
-    from agentopt.evaluate.verifier import Verifier, verifier
+    from agentopt.evaluate.verifiers import Verifier, verifier
 
 _WHERE = {
     "aa": ("AASummary", "aa_summary"),
@@ -61,7 +61,7 @@ _WHERE = {
     "stats": ("holm", "interval"),
     "summary": ("Summary", "example_scores", "summarize"),
     "verdicts": ("verdict",),
-    "verifier": ("Verifier", "verifier"),
+    "verifiers": ("Verifier", "verifier"),
 }
 
 __all__ = [

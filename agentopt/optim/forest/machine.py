@@ -19,7 +19,7 @@ from agentopt.optim.forest.scores import Scores
 from agentopt.optim.forest.settings import Settings
 from agentopt.optim.forest.tree import ROOT, Forest, Node
 from agentopt.optim.forest.words import Words, size_of
-from agentopt.optim.forest.writer import Asked, Writer
+from agentopt.optim.forest.writer import UNCHANGED, Asked, Writer
 from agentopt.optim.operators import tunable
 from agentopt.optim.suggest import Suggestion
 
@@ -239,7 +239,8 @@ class Machine(Settings):
         known = set(step.scores.entries) | {node.id for node in self._forest.nodes}
         for place, (suggestion, (parent, node)) in enumerate(zip(found, born, strict=True)):
             step.hear((), suggestion.stopped)
-            faults = list(suggestion.rejected)
+            same = f"the same as candidate {parent.id}"
+            faults = [fault.replace(UNCHANGED, same) for fault in suggestion.rejected]
             if suggestion.values:
                 candidate = parent.change(suggestion.values, origin=operator)
                 if candidate.id not in known:
@@ -250,7 +251,7 @@ class Machine(Settings):
                         Proposal(candidate=candidate, why=suggestion.why, operator=operator, rejected=tuple(faults))
                     )
                     continue
-                faults.append(f"{suggestion.why or operator}: the same as an earlier candidate")
+                faults.append(f"{suggestion.why or operator}: the same as candidate {candidate.id}")
             step.faults.extend(faults)
         self._made += len(found)
         if not out:

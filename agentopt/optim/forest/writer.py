@@ -17,8 +17,10 @@ from agentopt.optim.forest.settings import Settings
 from agentopt.optim.meta import usable_text
 from agentopt.optim.suggest import Suggestion, answer_schema, read_values
 
-__all__ = ["Asked", "Lines", "Writer"]
+__all__ = ["UNCHANGED", "Asked", "Lines", "Writer"]
 
+UNCHANGED = "nothing was changed"
+"""What is said of an answer that repeats what it was to change."""
 _WARMER = 0.3  # each further attempt at an answer
 _HOTTEST = 1.2
 _REFLECTION = 600  # characters; without a limit small models reflect until their cap cuts them
@@ -70,12 +72,12 @@ class Writer:
             values, faults = read_values({"suggestion": tidy}, self._by_name, current, self._view, self._settings.off)
             if faults and not values:
                 raise ConstraintError("; ".join(faults))
-            if not values:
-                raise ConstraintError("nothing was changed")
-            found.update(values)
+            found.update(values)  # an unchanged candidate is an answer, too: it is not asked for anew
 
         told = await self._until(asked, schema, self._settings.max_tokens, take)
-        return Suggestion(found, why, told.faults, told.stopped)
+        read = told.stopped is None and len(told.faults) < len(asked.seeds)
+        faults = (*told.faults, f"{asked.path}: {UNCHANGED}") if read and not found else told.faults
+        return Suggestion(found, why, faults, told.stopped)
 
     async def ideas(self, asked: Asked, known: Sequence[str]) -> Lines:
         """Directions that differ from each other and from the known ones; fewer than asked for where it has no more."""
