@@ -25,7 +25,7 @@ from agentopt.evaluate.diversity import (
     tfidf_similarity,
     token_similarity,
 )  # fmt: skip
-from agentopt.evaluate.passes import any_by
+from agentopt.evaluate.passrates import any_by
 from agentopt.evaluate.programs import Checked, Verdict, current_runner, passes, program_of, use_runner
 from agentopt.evaluate.scoring import ScorerError
 from agentopt.evaluate.verifiers import Verifier, verifier
@@ -230,6 +230,16 @@ async def test_without_a_place_to_run_programs_nothing_is_run() -> None:
 
 def test_verdicts_of_nothing_do_not_pass() -> None:
     assert not Verdict().passed and Verdict().share is None and GOOD.passed and BAD.share == 0.5
+
+
+def test_what_stands_before_the_function_is_put_back() -> None:
+    """Models leave out imports and helpers that the prompt has."""
+    prompt = "from typing import List\n\ndef helper(): ...\n\n\ndef f(xs: List[int]):\n"
+    bare, whole = "def f(xs: List[int]):\n    return helper()\n", f"{prompt}    return 1\n"
+    joined = program_of(bare, entry_point="f", prompt=prompt)
+    assert joined == f"from typing import List\n\ndef helper(): ...\n\n{bare}"
+    assert program_of(joined, entry_point="f", prompt=prompt) == joined
+    assert program_of(whole, entry_point="f", prompt=prompt) == whole
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agentopt.evaluate.noninferiority import NonInferiority, not_worse
     from agentopt.evaluate.number_answers import stated_number
     from agentopt.evaluate.option_answers import stated_option
-    from agentopt.evaluate.passes import iterations_to_solve, pass_any, pass_at_k, solved_within
+    from agentopt.evaluate.passrates import iterations_to_solve, pass_any, pass_at_k, solved_within
     from agentopt.evaluate.patterns import contains, regex
     from agentopt.evaluate.power import minimum_detectable
     from agentopt.evaluate.programs import Checked, ProgramRunner, Verdict, passes, use_runner
@@ -46,7 +46,7 @@ _WHERE = {
     "ledger": ("SplitLedger", "Touch"),
     "metric": ("from_metric",),
     "noninferiority": ("NonInferiority", "not_worse"),
-    "passes": ("iterations_to_solve", "pass_any", "pass_at_k", "solved_within"),
+    "passrates": ("iterations_to_solve", "pass_any", "pass_at_k", "solved_within"),
     "power": ("minimum_detectable",),
     "programs": ("Checked", "ProgramRunner", "Verdict", "passes", "use_runner"),
     "protect": ("evaluator_hash",),

@@ -6,6 +6,7 @@ plugs it in with ``use_runner``; without one, a scorer that needs it says so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -99,18 +100,27 @@ def current_runner() -> ProgramRunner:
 
 
 def program_of(answer: str, *, entry_point: str = "", prompt: str = "") -> str:
-    """The program in a model's answer: its code block, or all of it; a bare body is put below the prompt's signature.
+    """The program in a model's answer: its code block, or all of it, as something that can be run.
+
+    A bare body is put below the prompt's signature; what the prompt has before the function (imports, helpers) is put
+    before a program that left it out.
 
     >>> program_of("    return 2 * x", entry_point="f", prompt="def f(x):\\n")
     'def f(x):\\n    return 2 * x\\n'
+    >>> program_of("def f(x): return sqrt(x)", entry_point="f", prompt="from math import sqrt\\n\\ndef f(x):\\n")
+    'from math import sqrt\\n\\ndef f(x): return sqrt(x)'
     """
     code = find_code(answer)
     whole = answer if code is None else code
-    if entry_point and prompt and not defines(whole, entry_point):
+    if not entry_point or not prompt:
+        return whole
+    if not defines(whole, entry_point):
         joined = prompt.rstrip("\n") + "\n" + whole.strip("\n") + "\n"
-        if defines(joined, entry_point):
-            return joined
-    return whole
+        return joined if defines(joined, entry_point) else whole
+    head = re.split(rf"^(?:async[ \t]+)?def[ \t]+{re.escape(entry_point)}\b", prompt, maxsplit=1, flags=re.MULTILINE)[0]
+    if not head.strip() or whole.startswith(head.strip()):
+        return whole
+    return f"{head.strip()}\n\n{whole}"
 
 
 def passes(runner: ProgramRunner | None = None) -> Callable[[Example, Any], Any]:
