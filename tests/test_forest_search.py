@@ -188,10 +188,11 @@ def themes_of(game: Game) -> list[str]:
 def test_themes_are_drawn_without_replacement_and_reach_the_system_prompt() -> None:
     game = Game(flat)
     optimizer = Themed()
-    for _ in range(13):
+    for _ in range(26):
         game.step(optimizer)
     drawn = themes_of(game)
-    assert len(set(drawn[:10])) == 10 and drawn[10:] == drawn[:3]
+    assert len(set(drawn[:23])) == 23 and drawn[23:] == drawn[:3]
+    assert all("who" in theme for theme in drawn[10:23]), "styles first, then roles"
     other = Game(flat)
     other.view = FakeView(**{**{f: getattr(other.view, f) for f in other.view.__dataclass_fields__}, "seed": 7})
     run_sync(Themed().ask(other.view, 10))

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from agentopt.core.values import Budget, Candidate, Outcome, Proposal, digest
+from agentopt.core.values import Candidate, Outcome, Proposal, digest
 from agentopt.errors import BudgetExhausted, LLMError, UsageError
 from agentopt.evaluate import Example, aa_summary, evaluator_hash
 from agentopt.evaluate.summary import counted
@@ -23,7 +23,7 @@ from agentopt.run.parts import Parts, numbers_of
 from agentopt.run.race import Heat, race
 from agentopt.run.sentinel import other_values, sight
 from agentopt.run.state import State
-from agentopt.run.view import RunView
+from agentopt.run.view import RunView, left, left_at_first
 
 __all__ = ["Runner"]
 
@@ -255,7 +255,7 @@ class Runner:
         """Ask, admit, race, tell: one step, committed piece by piece."""
         state, step = self._s, self._s.step
         assert state.incumbent is not None
-        begun = {"step": step, "incumbent": state.incumbent, "remaining": self._left()}
+        begun = {"step": step, "incumbent": state.incumbent, "remaining": left(self._ledger)}
         if state.asked is None:
             await self._store.append("step.started", begun)
         view = self._view(step)
@@ -378,17 +378,8 @@ class Runner:
             config=self._config,
             prompt=self._p.prompt,
             score_range=self._p.task.score_range,
-            remaining=self._at_first(step),
+            remaining=left_at_first(self._store, step),
         )
-
-    def _left(self) -> dict[str, Any]:
-        """What the search may still spend, without what a clock says."""
-        return self._ledger.remaining().model_dump(exclude_none=True, exclude={"seconds"})
-
-    def _at_first(self, step: int) -> Budget:
-        """What was left when a step first began: the same in a resumed run and in a replay."""
-        begun = (e.data.get("remaining") for e in self._store.events("step.started") if e.data["step"] == step)
-        return Budget.model_validate(next(begun, None) or {})
 
     def _free(self) -> Any:
         """What is left of the budget, the hold for the end not taken off."""

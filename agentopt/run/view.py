@@ -12,12 +12,13 @@ from agentopt.core import Graph
 from agentopt.core.values import Budget, Candidate, Outcome, digest
 from agentopt.errors import UsageError
 from agentopt.evaluate import Example
+from agentopt.llm.ledger import Ledger
 from agentopt.llm.types import Address, Client, Request, Response
 from agentopt.optim.base import OptimizerLLM, ParameterSpec, Scored
 from agentopt.run.config import RunConfig
 from agentopt.store import Store
 
-__all__ = ["RunView"]
+__all__ = ["RunView", "left", "left_at_first"]
 
 
 class RunView:
@@ -64,6 +65,17 @@ class RunView:
     def prompt(self, name: str) -> str:
         """The text of a prompt file."""
         return self._prompt(name)
+
+
+def left(ledger: Ledger) -> dict[str, Any]:
+    """What the search may still spend, as JSON, without what a clock says."""
+    return ledger.remaining().model_dump(exclude_none=True, exclude={"seconds"})
+
+
+def left_at_first(store: Store, step: int) -> Budget:
+    """What was left when a step first began: the same in a resumed run and in a replay."""
+    begun = (event.data.get("remaining") for event in store.events("step.started") if event.data["step"] == step)
+    return Budget.model_validate(next(begun, None) or {})
 
 
 def _told(spec: ParameterSpec, frozen: Sequence[str]) -> ParameterSpec:

@@ -32,13 +32,13 @@ ALL, CORE = (
 )
 CONDITIONS: dict[str, dict[str, Any]] = {
     "ten": {"n": 300, "solutions": 10, "methods": ALL},
-    "forty, hard problems": {
-        "n": 60, "solutions": 40, "options": {"seeds": 20}, "habits": "severe",
-        "methods": tuple(m for m in ALL if m not in ("SFS with PUCT", "genetic")),
-    },
     "diverse operator": {"n": 150, "solutions": 10, "methods": CORE, "habits": "diverse"},
     "wrong tests": {"n": 200, "solutions": 10, "methods": ("SFS", "SFS, agreement", "themed sampling"), "wrong": 0.15},
     "three tests": {"n": 150, "solutions": 10, "methods": ("SFS", "SFS, agreement", "themed sampling"), "tests": 3},
+    "forty, hard problems": {
+        "n": 40, "solutions": 40, "options": {"seeds": 20}, "habits": "severe",
+        "methods": (*(m for m in ALL if m not in ("SFS with PUCT", "genetic")), "SFS, c = 0.25"),
+    },
 }  # fmt: skip
 """What is measured: ``n`` problems, programs each, what differs from the calibrated operator and six right tests."""
 WHAT = {
@@ -88,7 +88,7 @@ async def one(condition: Mapping[str, Any], method: str, seed: int, tokens: floa
     if name in ("sfs", "genetic"):
         options = {**condition.get("options", {}), **options} if name == "sfs" else options
     if extra:
-        options = {**options, "weighting": extra}
+        options = {**options, **({"c": 0.25} if extra == "c = 0.25" else {"weighting": extra})}
     found = await search(
         make(name, start=False, **options), ScriptedLLM(Operator(space)), judge,
         start="plan = 0\nparts = []\n", objective="Find the right plan and parts.",

@@ -101,9 +101,10 @@ class Machine(Settings):
     async def _seed(self, step: Step, specs: Sequence[ParameterSpec], n: int) -> list[Proposal]:
         rng, first = step.view.rng, self._asked
         n = min(n, int(min(self.wanted(), 1e9)) - first)
-        listed = themes.list_of(step.view.prompt("meta/forest_themes"), self.theme, specs)
+        lists = themes.list_of(step.view.prompt("meta/forest_themes"), self.theme, specs)
+        listed = [theme for one in lists for theme in one]
         if listed and len(self._order) != len(listed):
-            self._order = themes.order_of(len(listed), rng)
+            self._order = themes.order_of(lists, rng)
         chosen = [listed[themes.draw(self._order, first + i)] if listed else "" for i in range(n)]
         warmth = self.temperature if self.seed_temperature is None else self.seed_temperature
         made: dict[str, tuple[Any, ...]] = {theme: step.words.seed(theme) for theme in dict.fromkeys(chosen)}

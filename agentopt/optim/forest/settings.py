@@ -65,7 +65,8 @@ class Settings:
     ``full``, always (the paper's tree search without scattering)."""
     theme: str = "auto"
     """List of themes that seeds are written in: ``style`` (of code), ``role``, ``wording`` (of texts), ``nonsense`` (a
-    control), ``none``. ``auto``: ``style`` for code, else ``wording``. None comes twice before all were used."""
+    control), ``none``. ``auto``: ``style`` for code, else ``wording``, and when these are used up, ``role``. None comes
+    twice before all were used."""
     insights: int = 6
     """Lines of insight that are kept. (The paper has no limit.)"""
     notes: int = 0
