@@ -22,6 +22,7 @@ from agentopt.evaluate import data as reading
 from agentopt.evaluate.data import without_download
 from agentopt.evaluate.data_catalogue import data_sets
 from agentopt.evaluate.data_fetch import address
+from agentopt.testing import ScriptedLLM
 from agentopt.workspace import find
 
 SIZES = {
@@ -112,6 +113,24 @@ async def test_a_bare_body_is_a_program_too() -> None:
         for example in task.examples:
             body = str(example.meta["reference"]).removeprefix(str(example.meta["prompt"]))
             assert (await task.ascore(example, body)).score == 1.0, example.id
+
+
+async def test_the_graph_answers_what_the_task_asks() -> None:
+    """``coder`` on HumanEval, with a model that knows the references."""
+    from agentopt.llm.context import Session, use_session
+    from agentopt.workspace import load_graph
+
+    task = loaded("humaneval", "base")
+    by_prompt = {str(e.meta["prompt"]).strip(): str(e.meta["reference"]) for e in task.examples}
+
+    def know(request: Any) -> str:
+        text = str(request.messages[-1].content)
+        return next(f"```python\n{ref}\n```" for prompt, ref in by_prompt.items() if prompt in text)
+
+    with use_session(Session(ScriptedLLM(know), models={"agent": "any"})), use_runner(_Reference(task)):
+        for example in task.examples[:5]:
+            answer = await load_graph("coder")(**dict(example.input))  # type: ignore[call-overload, arg-type]
+            assert (await task.ascore(example, getattr(answer, "value", answer))).score == 1.0
 
 
 # -- files ---------------------------------------------------------------------------------------------------------
