@@ -309,7 +309,7 @@ def test_names_that_are_not_in_the_catalogue(source: Source) -> None:
 def test_the_catalogue_is_whole() -> None:
     sets = data_sets()
     assert {name: len(found.files) for name, found in sets.items()} == {
-        "gsm8k": 2, "svamp": 1, "multiarith": 1, "aqua": 1, "bbh": 27,
+        "gsm8k": 2, "svamp": 1, "multiarith": 1, "aqua": 1, "bbh": 27, "humaneval": 2, "mbpp": 3,
     }  # fmt: skip
     assert sum(f.rows for f in sets["bbh"].files.values()) == 6511
     for found in sets.values():

@@ -16,14 +16,17 @@ from agentopt.evaluate.task import Example, Task, TaskFactory, task
 if TYPE_CHECKING:
     from agentopt.evaluate.aa import AASummary, aa_summary
     from agentopt.evaluate.claims import Claim, claim, compare
+    from agentopt.evaluate.diversity import mean_similarity
     from agentopt.evaluate.json_scorer import json_fields
     from agentopt.evaluate.ledger import SplitLedger, Touch
     from agentopt.evaluate.metric import from_metric
     from agentopt.evaluate.noninferiority import NonInferiority, not_worse
     from agentopt.evaluate.number_answers import stated_number
     from agentopt.evaluate.option_answers import stated_option
+    from agentopt.evaluate.passrates import iterations_to_solve, pass_any, pass_at_k, solved_within
     from agentopt.evaluate.patterns import contains, regex
     from agentopt.evaluate.power import minimum_detectable
+    from agentopt.evaluate.programs import Checked, ProgramRunner, Verdict, passes, use_runner
     from agentopt.evaluate.protect import evaluator_hash
     from agentopt.evaluate.racing import Race
     from agentopt.evaluate.scorers import boolean, choice, exact, numeric
@@ -33,15 +36,19 @@ if TYPE_CHECKING:
     from agentopt.evaluate.stats import holm, interval
     from agentopt.evaluate.summary import Summary, example_scores, summarize
     from agentopt.evaluate.verdicts import verdict
+    from agentopt.evaluate.verifiers import Verifier, verifier
 
 _WHERE = {
     "aa": ("AASummary", "aa_summary"),
     "claims": ("Claim", "claim", "compare"),
+    "diversity": ("mean_similarity",),
     "json_scorer": ("json_fields",),
     "ledger": ("SplitLedger", "Touch"),
     "metric": ("from_metric",),
     "noninferiority": ("NonInferiority", "not_worse"),
+    "passrates": ("iterations_to_solve", "pass_any", "pass_at_k", "solved_within"),
     "power": ("minimum_detectable",),
+    "programs": ("Checked", "ProgramRunner", "Verdict", "passes", "use_runner"),
     "protect": ("evaluator_hash",),
     "racing": ("Race",),
     "patterns": ("contains", "regex"),
@@ -54,13 +61,16 @@ _WHERE = {
     "stats": ("holm", "interval"),
     "summary": ("Summary", "example_scores", "summarize"),
     "verdicts": ("verdict",),
+    "verifiers": ("Verifier", "verifier"),
 }
 
 __all__ = [
     "AASummary",
+    "Checked",
     "Claim",
     "Example",
     "NonInferiority",
+    "ProgramRunner",
     "Race",
     "ScorerError",
     "SplitLedger",
@@ -70,6 +80,8 @@ __all__ = [
     "Task",
     "TaskFactory",
     "Touch",
+    "Verdict",
+    "Verifier",
     "aa_summary",
     "boolean",
     "brackets",
@@ -83,17 +95,25 @@ __all__ = [
     "from_metric",
     "holm",
     "interval",
+    "iterations_to_solve",
     "json_fields",
+    "mean_similarity",
     "minimum_detectable",
     "normalise",
     "not_worse",
     "numeric",
+    "pass_any",
+    "pass_at_k",
+    "passes",
     "regex",
+    "solved_within",
     "stated_number",
     "stated_option",
     "summarize",
     "task",
+    "use_runner",
     "verdict",
+    "verifier",
     "word_list",
 ]
 

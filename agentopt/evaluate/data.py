@@ -7,9 +7,11 @@ read; a file that differs is refused with the reason.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -26,6 +28,7 @@ from agentopt.evaluate.data_fetch import CannotFetch, address, fetch
 __all__ = ["Rows", "data_cache", "missing_files", "places", "read_rows", "without_download"]
 
 Row = TypeVar("Row", bound=BaseModel)
+_GZIP = b"\x1f\x8b"
 
 _download: ContextVar[bool] = ContextVar("agentopt_data_download", default=True)
 
@@ -99,14 +102,15 @@ def read_rows(name: str, file: str, row: type[Row]) -> Rows[Row]:
 
 def _bring(name: str, file: str, target: Path, row: type[BaseModel], because: str = "") -> None:
     found, expected = find_set(name, file)
-    url = address(found, file)
+    url = address(found, expected.packed or file)
     looked = " and ".join(f"{place / name} ({said})" for said, place in places())
     here = f"{because}; " if because else f"{name}/{file} is not on this machine (looked in {looked}); "
     help_ = f"put it into a folder as {name}/{file} and name that folder with AGENTOPT_DATA"
     if not _download.get():
         raise MissingData(f"{here}it is at {url}: using the task fetches it, or {help_}")
     try:
-        fetch(url, target, expected, lambda path: _checked(path, url, found, expected, row))
+        sized = expected.model_copy(update={"bytes": None}) if expected.packed else expected
+        fetch(url, target, sized, lambda path: _checked(path, url, found, expected, row))
     except CannotFetch as error:
         raise MissingData(f"{here}{error}: {help_}") from None
     except OSError as error:
@@ -114,6 +118,11 @@ def _bring(name: str, file: str, target: Path, row: type[BaseModel], because: st
 
 
 def _checked(path: Path, url: str, found: DataSet, expected: DataFile, row: type[BaseModel]) -> None:
+    if expected.packed:
+        try:
+            path.write_bytes(gzip.decompress(path.read_bytes()))
+        except (OSError, EOFError, zlib.error) as error:
+            raise UsageError(f"what came from {url} cannot be unpacked: {error}") from None
     _parsed(path.read_bytes(), f"what came from {url}", found, expected, row)
 
 
@@ -158,7 +167,9 @@ class _OtherForm(Exception):
 
 def _rows(content: bytes, found: DataSet, expected: DataFile, row: type[Row]) -> tuple[Row, ...]:
     try:
-        text = content.decode("utf-8")
+        text = (gzip.decompress(content) if content.startswith(_GZIP) else content).decode("utf-8")
+    except (OSError, EOFError, zlib.error) as error:
+        raise _OtherForm(f"it cannot be unpacked ({error})") from None
     except UnicodeDecodeError as error:
         raise _OtherForm(f"byte {error.start} is not UTF-8") from None
     raw = _lines(text) if found.form == "lines" else _list(text, "examples" if found.form == "examples" else "")

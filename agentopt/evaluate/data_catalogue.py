@@ -24,6 +24,16 @@ class DataFile(Frozen):
     """Its size; None where it is not known."""
     sha256: str | None = None
     """Its sha256 (hex); None where it is not known, so that only rows can be checked."""
+    form: Literal["lines", "list", "examples"] | None = None
+    """As of the set; None is the set's own."""
+    repo: str | None = None
+    """Where this file comes from, when not from the set's repository."""
+    commit: str | None = None
+    """The commit there."""
+    folder: str | None = None
+    """The folder there."""
+    packed: str | None = None
+    """Its name there, when it is packed with gzip there and not here: the checksum is of what was unpacked."""
 
 
 class DataSet(Frozen):
@@ -50,14 +60,14 @@ def data_sets() -> dict[str, DataSet]:
     """All data sets by name, read from ``data.toml``.
 
     >>> sorted(data_sets())
-    ['aqua', 'bbh', 'gsm8k', 'multiarith', 'svamp']
+    ['aqua', 'bbh', 'gsm8k', 'humaneval', 'mbpp', 'multiarith', 'svamp']
     """
     content = tomllib.loads(resources.files("agentopt.evaluate").joinpath("data.toml").read_text("utf-8"))
     return {name: DataSet.model_validate(entry) for name, entry in content.items()}
 
 
 def find_set(name: str, file: str) -> tuple[DataSet, DataFile]:
-    """A data set and one of its files.
+    """A data set, as it is for one of its files, and this file.
 
     Raises:
         UnknownName: no such set, or no such file in it.
@@ -65,7 +75,9 @@ def find_set(name: str, file: str) -> tuple[DataSet, DataFile]:
     known = data_sets()
     if name not in known:
         raise UnknownName("data set", name, known, hint=f"there are {', '.join(known)}")
-    files = known[name].files
-    if file not in files:
-        raise UnknownName(f"file of the data set {name}", file, files, hint=f"it has {', '.join(files)}")
-    return known[name], files[file]
+    found = known[name]
+    if file not in found.files:
+        raise UnknownName(f"file of the data set {name}", file, found.files, hint=f"it has {', '.join(found.files)}")
+    own = found.files[file]
+    differs = {key: value for key in ("form", "repo", "commit", "folder") if (value := getattr(own, key)) is not None}
+    return found.model_copy(update=differs), own

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from pydantic import JsonValue
 
-from agentopt.core.values import Candidate, Outcome, Proposal
+from agentopt.core.values import Budget, Candidate, Outcome, Proposal
 from agentopt.llm.types import Request, Response
 
 __all__ = ["Optimizer", "OptimizerLLM", "ParameterSpec", "Scored", "View"]
@@ -87,6 +87,10 @@ class View(Protocol):
     """Invariants that the run has switched off."""
     frozen: Sequence[str] = ()
     """Texts that every parameter which holds them must keep word for word."""
+    score_range: tuple[float, float] = (0.0, 1.0)
+    """Lowest and highest score of the task."""
+    remaining: Budget = Budget()
+    """What was left to the search when this step began; an axis that is None has no limit."""
 
     def example(self, id: str) -> tuple[Any, Any]:
         """Input and target of an example of the search split; others raise ``UsageError``: not for searching."""

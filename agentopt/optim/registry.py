@@ -17,6 +17,12 @@ BUILTIN = {
     "optoprime": "agentopt.optim.optoprime.optimizer:OptoPrimeOptimizer",
     "paraphrase": "agentopt.optim.paraphrase:ParaphraseBest",
     "random": "agentopt.optim.random_search:RandomSearch",
+    "sfs": "agentopt.optim.forest.optimizer:SFS",
+    "repeated": "agentopt.optim.forest.baselines:Repeated",
+    "themed": "agentopt.optim.forest.baselines:Themed",
+    "refine": "agentopt.optim.forest.baselines:Refine",
+    "tree": "agentopt.optim.forest.baselines:Tree",
+    "genetic": "agentopt.optim.forest.baselines:Genetic",
 }
 """Name to ``module:class``; modules are imported when asked for."""
 

@@ -25,7 +25,7 @@ __all__ = ["META_PROMPTS", "RULES"]
 
 META_PROMPTS = (
     "meta/optoprime", "meta/paraphrase", "meta/random_instruction",
-    "meta/opro_full", "meta/opro_short", "meta/opro_paper", "meta/opro_tags", "meta/opro_continue",
+    "meta/opro_full", "meta/opro_short", "meta/opro_paper", "meta/opro_tags", "meta/opro_continue", "meta/forest",
 )  # fmt: skip
 """Prompt files whose wording must not show up in a proposal."""
 

@@ -23,7 +23,7 @@ from agentopt.run.parts import Parts, numbers_of
 from agentopt.run.race import Heat, race
 from agentopt.run.sentinel import other_values, sight
 from agentopt.run.state import State
-from agentopt.run.view import RunView
+from agentopt.run.view import RunView, left, left_at_first
 
 __all__ = ["Runner"]
 
@@ -255,9 +255,11 @@ class Runner:
         """Ask, admit, race, tell: one step, committed piece by piece."""
         state, step = self._s, self._s.step
         assert state.incumbent is not None
+        begun = {"step": step, "incumbent": state.incumbent, "remaining": left(self._ledger)}
+        if state.asked is None:
+            await self._store.append("step.started", begun)
         view = self._view(step)
         if state.asked is None:
-            await self._store.append("step.started", {"step": step, "incumbent": state.incumbent})
             state.asked = await self._p.optimizer.ask(view, self._config.proposals)
             dumped = [p.model_dump(mode="json") for p in state.asked]
             asked = {"step": step, "proposals": dumped, "optimizer": self._p.optimizer.state()}
@@ -375,6 +377,8 @@ class Runner:
             client=self._p.client,
             config=self._config,
             prompt=self._p.prompt,
+            score_range=self._p.task.score_range,
+            remaining=left_at_first(self._store, step),
         )
 
     def _free(self) -> Any:

@@ -9,15 +9,16 @@ from dataclasses import replace
 from typing import Any
 
 from agentopt.core import Graph
-from agentopt.core.values import Candidate, Outcome, digest
+from agentopt.core.values import Budget, Candidate, Outcome, digest
 from agentopt.errors import UsageError
 from agentopt.evaluate import Example
+from agentopt.llm.ledger import Ledger
 from agentopt.llm.types import Address, Client, Request, Response
 from agentopt.optim.base import OptimizerLLM, ParameterSpec, Scored
 from agentopt.run.config import RunConfig
 from agentopt.store import Store
 
-__all__ = ["RunView"]
+__all__ = ["RunView", "left", "left_at_first"]
 
 
 class RunView:
@@ -37,8 +38,11 @@ class RunView:
         client: Client,
         config: RunConfig,
         prompt: Callable[[str], str],
+        score_range: tuple[float, float] = (0.0, 1.0),
+        remaining: Budget | None = None,
     ) -> None:
         self.step, self.objective = step, objective
+        self.score_range, self.remaining = score_range, remaining or Budget()
         self.off: Collection[str] = config.invariants_off
         self.frozen: Sequence[str] = config.frozen
         told = {name: _told(spec, self.frozen) for name, spec in parameters.items()}
@@ -61,6 +65,17 @@ class RunView:
     def prompt(self, name: str) -> str:
         """The text of a prompt file."""
         return self._prompt(name)
+
+
+def left(ledger: Ledger) -> dict[str, Any]:
+    """What the search may still spend, as JSON, without what a clock says."""
+    return ledger.remaining().model_dump(exclude_none=True, exclude={"seconds"})
+
+
+def left_at_first(store: Store, step: int) -> Budget:
+    """What was left when a step first began: the same in a resumed run and in a replay."""
+    begun = (event.data.get("remaining") for event in store.events("step.started") if event.data["step"] == step)
+    return Budget.model_validate(next(begun, None) or {})
 
 
 def _told(spec: ParameterSpec, frozen: Sequence[str]) -> ParameterSpec:

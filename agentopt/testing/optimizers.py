@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from agentopt._aio import run_sync
 from agentopt._builtin import shipped_prompt
 from agentopt.core import Parameter
-from agentopt.core.values import Candidate, Feedback, Outcome, Proposal
+from agentopt.core.values import Budget, Candidate, Feedback, Outcome, Proposal
 from agentopt.errors import LLMError, TransientLLMError, TruncatedAnswer, UsageError
 from agentopt.llm.types import Request, Response
 from agentopt.optim.base import ParameterSpec, Scored
@@ -49,6 +49,8 @@ class FakeView:
     prompts: Callable[[str], str] = shipped_prompt
     off: Collection[str] = ()
     frozen: Sequence[str] = ()
+    score_range: tuple[float, float] = (0.0, 1.0)
+    remaining: Budget = field(default_factory=Budget)
 
     def __post_init__(self) -> None:
         self.rng = random.Random(f"{self.seed}/{self.step}")

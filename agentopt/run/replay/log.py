@@ -17,7 +17,7 @@ from agentopt.store import Event, Store
 
 __all__ = ["Comparing", "Report", "short"]
 
-_IGNORED = {"spend", "elapsed", "seconds"}
+_IGNORED = {"spend", "elapsed", "seconds", "remaining"}
 """Fields of events that tell of time and money, not of what was decided."""
 _PROPOSALS = {"step.asked", "proposal.accepted", "proposal.rejected", "candidate", "step.admitted"}
 

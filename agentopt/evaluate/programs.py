@@ -1,0 +1,159 @@
+"""Programs that are judged by running them against tests, in a place that somebody else provides.
+
+Nothing in this module executes a program. ``ProgramRunner`` is the seam: whoever has an isolated place to run code in
+plugs it in with ``use_runner``; without one, a scorer that needs it says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Literal, Protocol
+
+from agentopt._code import defines, find_code
+from agentopt.core.values import Feedback, Frozen
+from agentopt.errors import UsageError
+from agentopt.evaluate.scoring import ScorerError
+from agentopt.evaluate.task import Example
+
+__all__ = ["Checked", "ProgramRunner", "Verdict", "current_runner", "passes", "program_of", "use_runner"]
+
+_CHARS = 200  # of an exception that feedback tells of
+
+
+class Checked(Frozen):
+    """What came of one test."""
+
+    status: Literal["passed", "failed", "error", "timeout"]
+    """``failed``: an assertion did not hold; ``error``: something else was raised, in the program or the test."""
+    text: str = ""
+    """The exception's last line, or what was found in place of what was expected."""
+
+
+class Verdict(Frozen):
+    """What came of running a program against tests."""
+
+    results: tuple[Checked, ...] = ()
+    """One for each test, in their order; empty when ``problem`` says why."""
+    problem: str = ""
+    """Why nothing could be run, by the world's fault and not the program's (no isolation, a broken machine)."""
+    seconds: float = 0.0
+    """Wall clock of it all."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether every test passed, and there was one."""
+        return bool(self.results) and all(result.status == "passed" for result in self.results)
+
+    @property
+    def share(self) -> float | None:
+        """The share of tests that passed; None when there were none."""
+        return sum(r.status == "passed" for r in self.results) / len(self.results) if self.results else None
+
+
+class ProgramRunner(Protocol):
+    """Runs programs that nobody has read, isolated from this process and machine."""
+
+    async def run(self, program: str, tests: Sequence[str], *, setup: str = "", seconds: float = 5.0) -> Verdict:
+        """Execute ``program``, ``setup`` and a test in one namespace, and begin afresh for the next test.
+
+        Args:
+            program: Python source, of unknown intent.
+            tests: Python source of each test; it passes when nothing is raised.
+            setup: Python source that runs after the program and before each test.
+            seconds: wall clock for each test, program and setup included.
+
+        Whatever the program does (it does not parse, exits, hangs, floods) is a status of each test and never an
+        exception. What the world does (no isolation to be had) is ``Verdict.problem``. Many calls may run at once.
+        """
+        ...
+
+
+_runner: ContextVar[ProgramRunner | None] = ContextVar("agentopt_program_runner", default=None)
+
+
+@contextmanager
+def use_runner(runner: ProgramRunner) -> Iterator[None]:
+    """Within the block, programs are run by ``runner``."""
+    token = _runner.set(runner)
+    try:
+        yield
+    finally:
+        _runner.reset(token)
+
+
+def current_runner() -> ProgramRunner:
+    """The runner of the block.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = _runner.get()
+    if found is None:
+        raise UsageError(
+            "programs are to be run, and there is no place to run them in: generated code never runs in this process; "
+            "put the evaluation inside `with agentopt.evaluate.programs.use_runner(runner):`"
+        )
+    return found
+
+
+def program_of(answer: str, *, entry_point: str = "", prompt: str = "") -> str:
+    """The program in a model's answer: its code block, or all of it, as something that can be run.
+
+    A bare body is put below the prompt's signature; what the prompt has before the function (imports, helpers) is put
+    before a program that left it out.
+
+    >>> program_of("    return 2 * x", entry_point="f", prompt="def f(x):\\n")
+    'def f(x):\\n    return 2 * x\\n'
+    >>> program_of("def f(x): return sqrt(x)", entry_point="f", prompt="from math import sqrt\\n\\ndef f(x):\\n")
+    'from math import sqrt\\n\\ndef f(x): return sqrt(x)'
+    """
+    code = find_code(answer)
+    whole = answer if code is None else code
+    if not entry_point or not prompt:
+        return whole
+    if not defines(whole, entry_point):
+        joined = prompt.rstrip("\n") + "\n" + whole.strip("\n") + "\n"
+        return joined if defines(joined, entry_point) else whole
+    head = re.split(rf"^(?:async[ \t]+)?def[ \t]+{re.escape(entry_point)}\b", prompt, maxsplit=1, flags=re.MULTILINE)[0]
+    if not head.strip() or whole.startswith(head.strip()):
+        return whole
+    return f"{head.strip()}\n\n{whole}"
+
+
+def passes(runner: ProgramRunner | None = None) -> Callable[[Example, Any], Any]:
+    """A scorer of programs: 1 when every test of the example passes, else 0, with the share of passed tests as a part.
+
+    An example has ``entry_point`` in its target and ``tests``, ``setup``, ``seconds`` and ``prompt`` in its ``meta``,
+    where no optimizer sees them. The feedback tells of no hidden test: it counts them, and says how the program failed.
+
+    Args:
+        runner: who runs the programs; None takes the runner of the block, see ``use_runner``.
+    """
+
+    async def passes_tests(example: Example, output: Any) -> Feedback:
+        meta: dict[str, Any] = dict(example.meta)
+        target: Any = example.target or {}
+        if not isinstance(output, str):
+            return Feedback(score=0.0, text=f"a program is a text, not {type(output).__name__}")
+        program = program_of(output, entry_point=target.get("entry_point", ""), prompt=meta.get("prompt", ""))
+        verdict = await (runner or current_runner()).run(
+            program, meta["tests"], setup=meta.get("setup", ""), seconds=meta.get("seconds", 5.0)
+        )
+        if verdict.problem or not verdict.results:
+            return ScorerError(text=f"the program could not be run: {verdict.problem or 'no test was given'}")
+        told = "all tests pass" if verdict.passed else _hidden(verdict)
+        return Feedback(score=float(verdict.passed), text=told, parts={"passed": verdict.share or 0.0})
+
+    return passes_tests
+
+
+def _hidden(verdict: Verdict) -> str:
+    """How a program failed, without the tests that it failed."""
+    failed = [result for result in verdict.results if result.status != "passed"]
+    kinds = {"failed": "a wrong result", "timeout": "out of time", "error": "an error"}
+    first = failed[0]
+    said = f" ({first.text[:_CHARS]})" if first.status == "error" and first.text else ""
+    return f"{len(failed)} of {len(verdict.results)} tests fail; the first with {kinds[first.status]}{said}"
