@@ -30,8 +30,7 @@ def humaneval(tests: Literal["base", "plus"] = "base") -> Task:
     """Write the Python function that is begun: its signature and its docstring are given.
 
     HumanEval: 164 problems. ``tests=plus`` judges by those of EvalPlus (Liu et al. 2023, arXiv 2305.01210), about 80
-    times as many. The tests are in ``meta``, where no optimizer sees them; a program is run by whoever was plugged in
-    with ``agentopt.evaluate.use_runner``.
+    times as many. The tests are in ``meta``, where no optimizer sees them; programs are run in the sandbox.
     """
     data = read_rows("humaneval", FILES[tests], Row)
     return Task(

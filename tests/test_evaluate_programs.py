@@ -26,7 +26,7 @@ from agentopt.evaluate.diversity import (
     token_similarity,
 )  # fmt: skip
 from agentopt.evaluate.passrates import any_by
-from agentopt.evaluate.programs import Checked, Verdict, current_runner, passes, program_of, use_runner
+from agentopt.evaluate.programs import Checked, Verdict, needs_runner, passes, program_of, use_runner
 from agentopt.evaluate.scoring import ScorerError
 from agentopt.evaluate.verifiers import Verifier, verifier
 
@@ -221,11 +221,8 @@ async def test_a_program_is_scored_by_whoever_runs_it() -> None:
     assert runner.asked[1][0] == "def f(x):\n    return bad\n", "a bare body is put below the signature"
 
 
-async def test_without_a_place_to_run_programs_nothing_is_run() -> None:
-    with pytest.raises(UsageError, match="never runs in this process"):
-        current_runner()
-    with pytest.raises(UsageError, match="use_runner"):
-        await Task("t", [EXAMPLE], passes()).ascore(EXAMPLE, "def f(x): return 1")
+def test_scorers_say_whether_a_run_has_to_open_a_place_for_programs() -> None:
+    assert needs_runner(passes()) and not needs_runner(passes(Recorded())) and not needs_runner(lambda e, o: 1.0)
 
 
 def test_verdicts_of_nothing_do_not_pass() -> None:

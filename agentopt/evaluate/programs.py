@@ -1,7 +1,7 @@
 """Programs that are judged by running them against tests, in a place that somebody else provides.
 
-Nothing in this module executes a program. ``ProgramRunner`` is the seam: whoever has an isolated place to run code in
-plugs it in with ``use_runner``; without one, a scorer that needs it says so.
+Nothing in this module executes a program. ``ProgramRunner`` is the seam: a run plugs its sandbox in with
+``use_runner``; without one, ``agentopt.evaluate.sandboxed`` opens a sandbox of this process.
 """
 
 from __future__ import annotations
@@ -14,12 +14,23 @@ from typing import Any, Literal, Protocol
 
 from agentopt._code import defines, find_code
 from agentopt.core.values import Feedback, Frozen
-from agentopt.errors import UsageError
 from agentopt.evaluate.scoring import ScorerError
 from agentopt.evaluate.task import Example
 
-__all__ = ["Checked", "ProgramRunner", "Verdict", "current_runner", "passes", "program_of", "use_runner"]
+__all__ = [
+    "NEEDS_RUNNER",
+    "Checked",
+    "ProgramRunner",
+    "Verdict",
+    "current_runner",
+    "needs_runner",
+    "passes",
+    "program_of",
+    "use_runner",
+]
 
+NEEDS_RUNNER = "needs_program_runner"
+"""Attribute of scorers that run programs with the runner of the block."""
 _CHARS = 200  # of an exception that feedback tells of
 
 
@@ -85,17 +96,12 @@ def use_runner(runner: ProgramRunner) -> Iterator[None]:
 
 
 def current_runner() -> ProgramRunner:
-    """The runner of the block.
-
-    Raises:
-        UsageError: there is none.
-    """
+    """The runner of the block; without one, that of the process's own sandbox."""
     found = _runner.get()
     if found is None:
-        raise UsageError(
-            "programs are to be run, and there is no place to run them in: generated code never runs in this process; "
-            "put the evaluation inside `with agentopt.evaluate.programs.use_runner(runner):`"
-        )
+        from agentopt.evaluate.sandboxed import shared_runner
+
+        return shared_runner()
     return found
 
 
@@ -130,7 +136,7 @@ def passes(runner: ProgramRunner | None = None) -> Callable[[Example, Any], Any]
     where no optimizer sees them. The feedback tells of no hidden test: it counts them, and says how the program failed.
 
     Args:
-        runner: who runs the programs; None takes the runner of the block, see ``use_runner``.
+        runner: who runs the programs; None takes the runner of the block, see ``current_runner``.
     """
 
     async def passes_tests(example: Example, output: Any) -> Feedback:
@@ -147,7 +153,14 @@ def passes(runner: ProgramRunner | None = None) -> Callable[[Example, Any], Any]
         told = "all tests pass" if verdict.passed else _hidden(verdict)
         return Feedback(score=float(verdict.passed), text=told, parts={"passed": verdict.share or 0.0})
 
+    if runner is None:
+        setattr(passes_tests, NEEDS_RUNNER, True)
     return passes_tests
+
+
+def needs_runner(scorer: Callable[..., Any]) -> bool:
+    """Whether a scorer runs programs with the runner of the block, which a run opens before anything is paid."""
+    return bool(getattr(scorer, NEEDS_RUNNER, False))
 
 
 def _hidden(verdict: Verdict) -> str:

@@ -167,8 +167,8 @@ def page(found: dict[str, Any]) -> str:
     for name, ways in found["latency"].items():
         base = ways["sandbox"]["median_ms"]
         for way, got in ways.items():
-            row = f"| {name} | {way} | {got['n']} | {got['median_ms']:.2f} | {got['p99_ms']:.2f} | {got['per_second']:.1f} "
-            lines.append(f"{row}| {got['median_ms'] / base:.1f} |")
+            times = f"{got['median_ms']:.2f} | {got['p99_ms']:.2f} | {got['per_second']:.1f}"
+            lines.append(f"| {name} | {way} | {got['n']} | {times} | {got['median_ms'] / base:.1f} |")
     machine = found["machine"]
     lines += [
         "",

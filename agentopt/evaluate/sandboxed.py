@@ -1,0 +1,148 @@
+"""Programs run against their tests in the sandbox: a job a test."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import atexit
+import dataclasses
+import secrets
+import threading
+import warnings
+from collections.abc import Sequence
+
+from agentopt.errors import MissingDependency, UsageError
+from agentopt.evaluate.programs import Checked, Verdict
+from agentopt.sandbox import Job, Limits, Result, Sandbox, open_sandbox
+
+__all__ = ["LIMITS", "SandboxRunner", "shared_runner", "shown"]
+
+LIMITS = Limits(memory=2 << 30, output=1 << 20)
+"""What a test may use, beside its seconds: published tests build large lists, and programs print what they debug."""
+_END = "agentopt_end_of_test"
+_SHOWN = 200  # characters of a value in the text of a failed comparison
+
+
+class SandboxRunner:
+    """A ``ProgramRunner`` over a sandbox. A program that ends, hangs or floods costs its own test only.
+
+    A test has passed when its source has run to its end, which is told by a word that only the end of it holds: a
+    program that exits early, with whatever code, has not passed. What a program could still do is to look for that
+    word in its own process; ``docs/sandbox.md`` says what that means.
+
+    Args:
+        sandbox: where to run; whoever opened it closes it.
+        limits: of each test; the seconds of a call take the place of its wall clock and processor time.
+
+    >>> import asyncio
+    >>> tests = ["assert f(1) == 1", "assert f(1) == 2"]
+    >>> with open_sandbox(servers=1) as sandbox:
+    ...     verdict = asyncio.run(SandboxRunner(sandbox).run("def f(x): return x", tests))
+    >>> [(result.status, result.text) for result in verdict.results]
+    [('passed', ''), ('failed', 'AssertionError: got 1, expected 2')]
+    """
+
+    def __init__(self, sandbox: Sandbox, limits: Limits = LIMITS) -> None:
+        self.sandbox, self.limits = sandbox, limits
+
+    async def run(self, program: str, tests: Sequence[str], *, setup: str = "", seconds: float = 5.0) -> Verdict:
+        """Run a program against tests, each in a process of its own; see ``ProgramRunner``."""
+        results = await asyncio.gather(*(self._one(program, test, setup, seconds) for test in tests))
+        wall = sum(result.wall for result, _ in results)
+        lost = next((result for result, _ in results if result.status == "lost"), None)
+        if lost is not None:
+            return Verdict(problem=_text(lost) or "the sandbox broke down", seconds=wall)
+        return Verdict(results=tuple(_checked(result, word) for result, word in results), seconds=wall)
+
+    async def _one(self, program: str, test: str, setup: str, seconds: float) -> tuple[Result, str]:
+        word = secrets.token_hex(16)
+        end = f"def {_END}():\n    return {word!r}"
+        job = Job(
+            source="\n\n".join([program, setup, shown(test), end]),
+            entry=_END,
+            limits=dataclasses.replace(self.limits, wall=seconds, cpu=seconds),
+        )
+        result = await self.sandbox.run(job)
+        if result.status == "lost":  # not the program's fault: once more, in another server
+            result = await self.sandbox.run(job)
+        return result, word
+
+
+def _checked(result: Result, word: str) -> Checked:
+    if result.status == "ok":
+        ended = result.value == word
+        return Checked(status="passed") if ended else Checked(status="error", text="it ended before the test did")
+    if result.status in ("timeout", "cpu"):
+        return Checked(status="timeout", text=_text(result))
+    failed = result.error is not None and result.error.type == "AssertionError"
+    return Checked(status="failed" if failed else "error", text=_text(result))
+
+
+def _text(result: Result) -> str:
+    """The exception's last line."""
+    if result.error is None:
+        return result.status
+    kind, message = result.error.type, result.error.message.strip()
+    return f"{kind}: {message}" if kind and message else kind or message
+
+
+def shown(test: str) -> str:
+    """A test that is one comparison for equality, as one that tells what was found in place of what was expected.
+
+    >>> shown("assert f(1) == 2") != "assert f(1) == 2", shown("assert f(1)")
+    (True, 'assert f(1)')
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            body = ast.parse(test).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return test
+    if len(body) != 1 or not isinstance(found := body[0], ast.Assert) or found.msg is not None:
+        return test
+    compared = found.test
+    if not isinstance(compared, ast.Compare) or len(compared.ops) != 1 or not isinstance(compared.ops[0], ast.Eq):
+        return test
+    got, expected = ast.unparse(compared.left), ast.unparse(compared.comparators[0])
+    text = f"f'got {{_got!r:.{_SHOWN}}}, expected {{_expected!r:.{_SHOWN}}}'"
+    return f"_got, _expected = ({got}), ({expected})\nif not (_got == _expected): raise AssertionError({text})"
+
+
+class _Shared:
+    """One sandbox for the programs of this process, opened when the first is to be run."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runner: SandboxRunner | None = None
+
+    def get(self) -> SandboxRunner:
+        """The runner over it."""
+        with self._lock:
+            if self._runner is None:
+                sandbox = open_sandbox(limits=LIMITS)
+                atexit.register(sandbox.close)
+                self._runner = SandboxRunner(sandbox)
+            return self._runner
+
+
+_SHARED = _Shared()
+
+
+class _WhenNeeded:
+    """A runner that opens the process's sandbox with its first program."""
+
+    async def run(self, program: str, tests: Sequence[str], *, setup: str = "", seconds: float = 5.0) -> Verdict:
+        """See ``ProgramRunner``; a machine without full isolation is a ``problem``."""
+        try:
+            runner = await asyncio.to_thread(_SHARED.get)
+        except (UsageError, MissingDependency) as error:
+            return Verdict(problem=str(error))
+        return await runner.run(program, tests, setup=setup, seconds=seconds)
+
+
+_WHEN_NEEDED = _WhenNeeded()
+
+
+def shared_runner() -> _WhenNeeded:
+    """The runner of whoever has plugged in none: the process's own sandbox, with full isolation or not at all."""
+    return _WHEN_NEEDED
