@@ -12,10 +12,10 @@ import warnings
 from collections.abc import Sequence
 
 from agentopt.errors import MissingDependency, UsageError
-from agentopt.evaluate.programs import Checked, Verdict
+from agentopt.evaluate.programs import Checked, ProgramRunner, Verdict
 from agentopt.sandbox import Job, Limits, Result, Sandbox, open_sandbox
 
-__all__ = ["LIMITS", "SandboxRunner", "shared_runner", "shown"]
+__all__ = ["LIMITS", "SandboxRunner", "sandbox_of", "shared_runner", "shown"]
 
 LIMITS = Limits(memory=2 << 30, output=1 << 20)
 """What a test may use, beside its seconds: published tests build large lists, and programs print what they debug."""
@@ -146,3 +146,16 @@ _WHEN_NEEDED = _WhenNeeded()
 def shared_runner() -> _WhenNeeded:
     """The runner of whoever has plugged in none: the process's own sandbox, with full isolation or not at all."""
     return _WHEN_NEEDED
+
+
+async def sandbox_of(runner: ProgramRunner) -> Sandbox:
+    """The sandbox behind a runner, for those who run more than tests in it.
+
+    Raises:
+        UsageError: it has none, or full isolation is not to be had here.
+    """
+    if isinstance(runner, _WhenNeeded):
+        runner = await asyncio.to_thread(_SHARED.get)
+    if not isinstance(runner, SandboxRunner):
+        raise UsageError(f"the runner {type(runner).__name__} runs tests only; this scorer needs a SandboxRunner")
+    return runner.sandbox
