@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from agentopt.core import Parameter
+from agentopt.run.config import RunConfig
 from agentopt.sandbox import Limits, open_sandbox
 from agentopt.sandbox.execution import SandboxExec, modules_of
+from agentopt.sandbox.served import ServedSandbox
 from agentopt.store import Store
 
 if TYPE_CHECKING:
     from agentopt.run.setup import Plan
 
-__all__ = ["code_place"]
+__all__ = ["code_place", "code_sandbox"]
+
+
+def code_sandbox(trained: Iterable[Parameter[Any]], config: RunConfig | None = None) -> ServedSandbox:
+    """A sandbox that has imported what these parameters' functions need.
+
+    Raises:
+        UsageError: the isolation is not to be had, or a function needs what cannot come along.
+    """
+    modules = modules_of(trained)
+    if config is None:
+        return open_sandbox(preload=modules)
+    limits = Limits(wall=config.code_timeout, cpu=config.code_timeout)
+    return open_sandbox(config.sandbox, preload=modules, limits=limits, weak=config.allow_weak_sandbox)
 
 
 @contextmanager
@@ -27,9 +43,7 @@ def code_place(plan: Plan, store: Store | None = None) -> Iterator[None]:
     if not trained:
         yield
         return
-    limits = Limits(wall=config.code_timeout, cpu=config.code_timeout)
-    weak, modules = config.allow_weak_sandbox, modules_of(trained)
-    with open_sandbox(config.sandbox, preload=modules, limits=limits, weak=weak) as sandbox:
+    with code_sandbox(trained, config) as sandbox:
         if store is not None:
             store.append_now("sandbox", sandbox.isolation.record())
             if sandbox.isolation.weak:
