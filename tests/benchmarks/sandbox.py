@@ -3,8 +3,8 @@
     python tests/benchmarks/sandbox.py                    # full: about five minutes on two idle cores
     python tests/benchmarks/sandbox.py --rounds 2 --dry   # to see that it works; writes nothing
 
-Two jobs: a trivial function, and one that uses numpy and lets SCIP solve a knapsack; each has a sandbox with the imports
-that it needs. The ways take turns in rounds, so that what else the machine does falls on all of them. evalplus (in its
+Two jobs: a trivial function, and one that uses numpy and lets SCIP solve a knapsack; each has a sandbox with its
+imports. The ways take turns in rounds, so that what else the machine does falls on all of them. evalplus (in its
 own environment under .venvs/) forks the process that calls it, with the imports done there, and isolates nothing by
 namespaces or system calls; ``subprocess`` isolates nothing at all. Needs pyscipopt: ``pip install 'agentopt[evals]'``.
 """
