@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from agentopt.core import Parameter
 from agentopt.evaluate.programs import needs_runner, use_runner
 from agentopt.evaluate.sandboxed import LIMITS as PROGRAM_LIMITS
 from agentopt.evaluate.sandboxed import SandboxRunner
-from agentopt.sandbox import Limits, Sandbox, open_sandbox
+from agentopt.run.config import RunConfig
+from agentopt.sandbox import Limits, open_sandbox
 from agentopt.sandbox.execution import SandboxExec, modules_of
+from agentopt.sandbox.served import ServedSandbox
 from agentopt.store import Store
 
 if TYPE_CHECKING:
     from agentopt.run.setup import Plan
 
-__all__ = ["code_place"]
+__all__ = ["code_place", "code_sandbox"]
+
+
+def code_sandbox(trained: Iterable[Parameter[Any]], config: RunConfig | None = None) -> ServedSandbox:
+    """A sandbox that has imported what these parameters' functions need.
+
+    Raises:
+        UsageError: the isolation is not to be had, or a function needs what cannot come along.
+    """
+    modules = modules_of(trained)
+    if config is None:
+        return open_sandbox(preload=modules)
+    limits = Limits(wall=config.code_timeout, cpu=config.code_timeout)
+    return open_sandbox(config.sandbox, preload=modules, limits=limits, weak=config.allow_weak_sandbox)
 
 
 @contextmanager
@@ -31,22 +47,22 @@ def code_place(plan: Plan, store: Store | None = None) -> Iterator[None]:
     config, trained = plan.config, [p for p in plan.target.parameters.values() if p.kind == "code"]
     with ExitStack() as stack:
         if trained:
-            limits = Limits(wall=config.code_timeout, cpu=config.code_timeout)
-            sandbox = stack.enter_context(_opened(plan, store, limits, modules_of(trained)))
+            sandbox = stack.enter_context(code_sandbox(trained, config))
+            _note(sandbox, store)
             stack.enter_context(SandboxExec(sandbox, [p.name for p in trained]))
         if needs_runner(plan.task.scorer):
-            stack.enter_context(use_runner(SandboxRunner(stack.enter_context(_opened(plan, store, PROGRAM_LIMITS)))))
+            weak = config.allow_weak_sandbox
+            sandbox = stack.enter_context(open_sandbox(config.sandbox, limits=PROGRAM_LIMITS, weak=weak))
+            _note(sandbox, store)
+            stack.enter_context(use_runner(SandboxRunner(sandbox)))
         yield
 
 
-@contextmanager
-def _opened(plan: Plan, store: Store | None, limits: Limits, modules: Sequence[str] = ()) -> Iterator[Sandbox]:
-    """A sandbox as the run's options say, noted down."""
-    config = plan.config
-    with open_sandbox(config.sandbox, preload=modules, limits=limits, weak=config.allow_weak_sandbox) as sandbox:
-        if store is not None:
-            store.append_now("sandbox", sandbox.isolation.record())
-            if sandbox.isolation.weak:
-                text = f"the code of candidates is run in weak isolation: {sandbox.isolation}"
-                store.append_now("warning", {"text": text})
-        yield sandbox
+def _note(sandbox: ServedSandbox, store: Store | None) -> None:
+    """Write down what stands between the code and this machine."""
+    if store is None:
+        return
+    store.append_now("sandbox", sandbox.isolation.record())
+    if sandbox.isolation.weak:
+        text = f"the code of candidates is run in weak isolation: {sandbox.isolation}"
+        store.append_now("warning", {"text": text})

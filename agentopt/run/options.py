@@ -32,6 +32,9 @@ class Options(TypedDict, total=False):
     repeats: int
     seed: int
     max_connections: int
+    sandbox: str
+    allow_weak_sandbox: bool
+    code_timeout: float
     timeout: float
     proposals: int
     steps: int | None

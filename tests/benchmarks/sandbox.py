@@ -3,16 +3,17 @@
     python tests/benchmarks/sandbox.py                    # full: about five minutes on two idle cores
     python tests/benchmarks/sandbox.py --rounds 2 --dry   # to see that it works; writes nothing
 
-Two jobs: a trivial function, and one that uses numpy and lets SCIP solve a knapsack. The ways take turns in rounds, so
-that what else the machine does falls on all of them. evalplus (in its own environment under .venvs/) forks the process
-that calls it, with the imports done there, and isolates nothing by namespaces or system calls; ``subprocess`` isolates
-nothing at all. Needs pyscipopt: ``pip install 'agentopt[evals]'``.
+Two jobs: a trivial function, and one that uses numpy and lets SCIP solve a knapsack; each has a sandbox with its
+imports. The ways take turns in rounds, so that what else the machine does falls on all of them. evalplus (in its
+own environment under .venvs/) forks the process that calls it, with the imports done there, and isolates nothing by
+namespaces or system calls; ``subprocess`` isolates nothing at all. Needs pyscipopt: ``pip install 'agentopt[evals]'``.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import json
 import os
 import platform
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -132,19 +134,23 @@ def measure(rounds: int) -> dict[str, Any]:
     took: dict[str, dict[str, list[float]]] = {name: {} for name in JOBS}
     flows: dict[str, list[float]] = {name: [] for name in JOBS}
     peer = Evalplus()
-    with open_sandbox("auto", servers=cores, preload=IMPORTS, limits=limits) as box:
-        for job in JOBS.values():
+    with ExitStack() as stack:
+        boxes = {
+            name: stack.enter_context(open_sandbox("auto", servers=cores, preload=job["imports"], limits=limits))
+            for name, job in JOBS.items()
+        }
+        for name, job in JOBS.items():
             job["expected"] = fresh(job)
-            flow(box, job, 2 * cores)  # all servers are started
+            flow(boxes[name], job, 2 * cores)  # all servers are started
         for i in range(rounds):
             for name, job in JOBS.items():
-                of = took[name]
-                of.setdefault("sandbox", []).extend(timed(lambda j: sandboxed(box, j), job, 20))
+                of, box = took[name], boxes[name]
+                of.setdefault("sandbox", []).extend(timed(functools.partial(sandboxed, box), job, 20))
                 of.setdefault("fresh interpreter", []).extend(timed(fresh, job, 4))
                 of.setdefault("evalplus", []).extend(peer.times(job, 10))
                 flows[name].append(flow(box, job, 20 * cores))
             print(f"round {i + 1} of {rounds}", flush=True)
-        isolation = str(box.isolation)
+        isolation = str(boxes["trivial"].isolation)
     assert peer.process.stdin
     peer.process.stdin.close()
     peer.process.wait()
@@ -167,8 +173,8 @@ def page(found: dict[str, Any]) -> str:
     for name, ways in found["latency"].items():
         base = ways["sandbox"]["median_ms"]
         for way, got in ways.items():
-            times = f"{got['median_ms']:.2f} | {got['p99_ms']:.2f} | {got['per_second']:.1f}"
-            lines.append(f"| {name} | {way} | {got['n']} | {times} | {got['median_ms'] / base:.1f} |")
+            figures = f"{got['median_ms']:.2f} | {got['p99_ms']:.2f} | {got['per_second']:.1f}"
+            lines.append(f"| {name} | {way} | {got['n']} | {figures} | {got['median_ms'] / base:.1f} |")
     machine = found["machine"]
     lines += [
         "",

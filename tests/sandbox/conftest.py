@@ -22,7 +22,7 @@ from agentopt.sandbox import Limits, open_sandbox
 from agentopt.sandbox.served import ServedSandbox
 
 LIMITS = Limits(
-    wall=1.0, cpu=1.0, memory=96 << 20, processes=12, output=32 << 10, file_size=2 << 20, disk=8 << 20, files=64,
+    wall=1.5, cpu=1.5, memory=96 << 20, processes=12, output=32 << 10, file_size=2 << 20, disk=8 << 20, files=64,
     result=1 << 20, message=1 << 16, calls=50, items=100,
 )  # fmt: skip
 

@@ -66,6 +66,10 @@ def test_optimize_report_replay_apply(squares: Path, cli: Cli) -> None:
     with open_run(Path("runs") / "code") as run:
         (place,) = run.events("sandbox")
         assert place.data["weak"] is False
+    code, out, err = cli("report", "code")
+    assert code == 0, out + err
+    assert "math.pow" in next((Path("runs") / "code").glob("*.html")).read_text(encoding="utf-8")
+    assert agentopt.load("runs/code")(x=7) == 49
     code, out, _ = cli("apply", "code", "--dry-run")
     assert code == 0 and "-    return x + x" in out and "+    return int(math.pow(x, 2))" in out
     code, out, err = cli("apply", "code")

@@ -42,12 +42,15 @@ class Attendance:
         self._reader = Reader(max(self.limits["result"], self.limits["message"]) + 64)
         self.began = self.ended = self._looked = time.monotonic()
 
-    def wait(self) -> None:
-        """Until the job is over, one way or the other."""
-        poll = select.poll()
+    def begin(self) -> None:
+        """Hand the job over."""
         for fd in self.output:
             os.set_blocking(fd, False)
         self._tell(self.job)
+
+    def wait(self) -> None:
+        """Until the job is over, one way or the other."""
+        poll = select.poll()
         for fd in (self.owner.control, self.channel.fileno(), *self.output):
             poll.register(fd, select.POLLIN)
         life = _pidfd(self.child.pid)
@@ -91,7 +94,7 @@ class Attendance:
         if now - self._looked < _TICK or not self.owner.watch:
             return None
         self._looked = now
-        self.used = self.used.most(self.owner.watch.usage())
+        self.used = self.used.most(self.owner.watch.usage(self.owner.spare.pid if self.owner.spare else 0))
         if self.used.cpu > self.limits["cpu"]:
             self._stop("cpu")
         elif self.used.memory > self.limits["memory"]:

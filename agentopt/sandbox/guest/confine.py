@@ -72,7 +72,7 @@ class Confinement:
         _set(resource.RLIMIT_MEMLOCK, 0)
         _set(resource.RLIMIT_AS, (virtual or _UNKNOWN) + int(limits["memory"]))
         if self.counted:
-            _set(resource.RLIMIT_NPROC, int(limits["processes"]) + self.counted)
+            _set(resource.RLIMIT_NPROC, int(limits["processes"]) + self.counted + 1)  # and that of the next job
         for name in ("RLIMIT_MSGQUEUE", "RLIMIT_NICE", "RLIMIT_RTPRIO"):
             if hasattr(resource, name):
                 _set(getattr(resource, name), 0)

@@ -183,6 +183,7 @@ class Server:
                     if message.get("op") == "job":
                         supervisor.run(message)
                         if self.dirty():
+                            supervisor.drop()  # it knows the old folder
                             self.clean(made)
                         supervisor.prepare()
         except EOFError:

@@ -58,6 +58,8 @@ class Supervisor:
         self.watch.start()
         self.peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         self.spare: Child | None = None
+        self.ahead = world.own and world.pid_namespace >= 0
+        """Whether the next process is forked while a job runs, which it can neither see nor be taken for."""
         self.overhead = 0.0
         """CPU seconds that a process takes without any job."""
         self.prepare()
@@ -92,6 +94,9 @@ class Supervisor:
         assert child is not None
         attendance = Attendance(self, job, child)
         try:
+            attendance.begin()
+            if self.ahead:
+                self.prepare()
             attendance.wait()
         finally:
             status, cpu, peak = self._end(child.pid)

@@ -73,10 +73,12 @@ class Watch:
                 found += children
                 yield from children
 
-    def usage(self) -> Usage:
-        """What the processes of the job use."""
-        total = Usage()
+    def usage(self, spare: int = 0) -> Usage:
+        """What the processes of the job use; ``spare`` is that of the next one."""
+        total, other = Usage(), str(spare)
         for pid in self.pids():
+            if pid == other:
+                continue
             with contextlib.suppress(OSError, ValueError, IndexError):  # it ended meanwhile
                 fields = self._read(f"{pid}/stat").rpartition(")")[2].split()
                 _, resident, shared, *_ = map(int, self._read(f"{pid}/statm").split())
