@@ -58,6 +58,7 @@ def test_a_good_proposal_breaks_nothing() -> None:
         ("unfinished", "Solve {{question}}\n```\nlike this"),
         ("form", '{"instruction": "Solve {{question}}"}'),
         ("form", "```\nSolve {{question}}\n```"),
+        ("form", "Solve {{question}} ...[35 characters left out]... in one line."),
         ("leak", "Solve {{question}}. Work out from the code how the variable changes the output."),
         ("leak", "{{question}} Rewrite it in other words. Keep its meaning."),
         ("copied", "Solve {{question}}. In the year 3 a farmer from Kent sold his cows."),

@@ -10,6 +10,7 @@ import pytest
 from agentopt.core import Graph, Node, Parameter, Record, Trace, graph, node, render
 from agentopt.core.values import Candidate, Feedback, Outcome
 from agentopt.errors import UsageError
+from agentopt.optim.base import ParameterSpec
 from agentopt.optim.meta import estimate_tokens
 from agentopt.optim.optoprime.fold import fold
 from agentopt.optim.optoprime.memory import choose, ladder, remember
@@ -230,6 +231,20 @@ def test_memory_keeps_the_best_and_the_latest_with_the_best_last() -> None:
     text = remember(kept, list(view.parameters.values()), view.best.candidate.values, 50)
     assert text.splitlines()[-1] == "w = 0, b = 2 -> output 0; smaller; score -3"
     assert choose(view.archive, "", 0) == []
+
+
+def test_code_that_was_tried_is_shown_whole_with_what_was_said_of_its_worst_example() -> None:
+    """A model copies what it is shown, and so the mark of a shortened middle too."""
+    spec = ParameterSpec(name="f.code", kind="code", value="def f(x):\n    return x")
+    view = FakeView({"f.code": spec}, ScriptedLLM([]))
+    body = "\n".join(f"    y{i} = x * {i}" for i in range(40))
+    candidate = Candidate(values={"f.code": f"def f(x):\n{body}\n    return y1"})
+    said = {"a": Feedback(score=1.0, text="right"), "b": Feedback(score=0.0, text="f(2) returned 2, expected 4")}
+    outcomes = [Outcome(candidate=candidate.id, example=e, output=1, feedback=f) for e, f in said.items()]
+    view = view.evaluated(candidate, outcomes)
+    text = remember(view.archive[-1:], [spec], {"f.code": spec.value}, 60)
+    assert str(candidate.values["f.code"]) in text and "left out" not in text
+    assert text.endswith("score 0.5 on 2 examples; at worst: f(2) returned 2, expected 4")
 
 
 def test_tries_of_one_number_are_shown_in_its_order() -> None:

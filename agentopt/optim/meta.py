@@ -83,6 +83,10 @@ def estimate_tokens(text: str) -> int:
     return math.ceil(len(text.encode()) / 3)
 
 
+SHORTENED = re.compile(r"\[\d+ characters left out\]|\(\d+ lines left out\)")
+"""What stands where a request was shortened, which models copy."""
+
+
 def clip(text: str, tokens: int) -> str:
     """The text, or its beginning and end with the number of characters left out between them.
 

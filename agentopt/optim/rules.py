@@ -19,6 +19,7 @@ from pydantic import JsonValue
 from agentopt.errors import AgentOptError, ConstraintError, UnknownName
 from agentopt.optim.base import ParameterSpec, View
 from agentopt.optim.frame import marks, split
+from agentopt.optim.meta import SHORTENED
 from agentopt.optim.overlap import Gram, Wording, grams, shown, strings
 
 __all__ = ["META_PROMPTS", "RULES"]
@@ -140,6 +141,10 @@ def _cut(text: str) -> bool:
 
 
 def _form(spec: ParameterSpec, value: JsonValue, view: View) -> Iterator[str]:
+    elided = SHORTENED.search(str(value)) if spec.kind in ("text", "code") else None
+    if elided and elided[0] not in str(_baseline(spec, view)):
+        yield f"it has {elided[0]!r}, which marks where a request was shortened: it must be whole"
+        return
     if isinstance(value, str) and spec.kind == "text":
         text, before = value.strip(), str(_baseline(spec, view)).strip()
         for mark in ("{", "[", "```", "<"):

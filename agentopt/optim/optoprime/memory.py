@@ -12,6 +12,8 @@ from agentopt.optim.meta import clip, show
 
 __all__ = ["choose", "ladder", "outcome_of", "remember"]
 
+_CODE = 10  # times the cap of another value
+
 
 def choose(archive: Sequence[Scored], current: str, size: int) -> list[Scored]:
     """The tries worth remembering: half the best by mean, the rest the latest; the worst first.
@@ -42,25 +44,45 @@ def remember(
     current: Mapping[str, JsonValue],
     tokens: int,
 ) -> str:
-    """One line a try: what differed from the current values, the output (of a single example), score and feedback.
+    """What differed from the current values, the output (of a single example), score and feedback: a line a try.
+
+    Code is shown whole where it can be, with what was said of its worst example: a model copies what it is shown, marks
+    of a shortened middle too.
 
     Args:
         tries: what ``choose`` gave.
         specs: the variables asked about now; they are shown also where they did not differ.
         current: the values now.
-        tokens: cap of one value or feedback.
+        tokens: cap of one value or feedback; ten times as many for code.
     """
     lines = []
     asked = {spec.name for spec in specs}
+    code = {spec.name for spec in specs if spec.kind == "code"}
     for scored in tries:
         values = scored.candidate.values
         differing = [n for n in values if canonical(values[n]) != canonical(current.get(n))]
         named = [n for n in values if n in differing or (n in asked and not isinstance(values[n], str))]
-        what = ", ".join(f"{name} = {show(values[name], tokens)}" for name in named)
+        shown = [
+            f"{name}:\n<<<\n{clip(str(values[name]), _CODE * tokens)}\n>>>" if name in code
+            else f"{name} = {show(values[name], tokens)}"
+            for name in named
+        ]  # fmt: skip
         said = outcome_of(scored, tokens)
-        if what and said:
-            lines.append(f"{what} -> {said}")
+        if said and code & set(named) and (worst := _worst(scored)):
+            said += f"; at worst: {clip(worst, 2 * tokens)}"
+        if shown and said:
+            lines.append(f"{', '.join(shown)} -> {said}")
     return "\n".join(dict.fromkeys(lines))
+
+
+def _worst(scored: Scored) -> str:
+    """What was said of the example with the lowest score, of several."""
+    told = [o for o in scored.outcomes if o.status != "infra_error" and (o.error or (o.feedback and o.feedback.text))]
+    if len({o.example for o in told}) < 2:
+        return ""
+    outcome = min(told, key=lambda o: -1e300 if o.score is None else o.score)
+    text = outcome.error or (outcome.feedback.text if outcome.feedback else "")
+    return " ".join(text.split())
 
 
 def ladder(archive: Sequence[Scored], spec: ParameterSpec, current: Mapping[str, JsonValue], size: int) -> str:

@@ -153,8 +153,8 @@ def _variable(spec: ParameterSpec, value: JsonValue, caps: Caps) -> str:
         about += [f"{show(frame.head.strip(), 30)} stands before it"] if frame.head.strip() else []
         about += [f"{show(frame.tail.strip(), 30)} stands after it"] if frame.tail.strip() else []
     tail = f"  # {' '.join(spec.description.split())}" if spec.description else ""
-    # What is to be changed is shown as whole as can be: four times the cap of other values.
-    cap = 4 * caps.value
+    # What is to be changed is shown as whole as can be: four times the cap of other values, ten times for code.
+    cap = (10 if spec.kind == "code" else 4) * caps.value
     if isinstance(value, str) and "\n" in value:
         return f"{spec.name} ({'; '.join(about)}):{tail}\n<<<\n{clip(value, cap)}\n>>>"
     return f"{spec.name} ({'; '.join(about)}) = {show(value, cap)}{tail}"
