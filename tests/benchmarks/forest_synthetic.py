@@ -32,6 +32,10 @@ ALL, CORE = (
 )
 CONDITIONS: dict[str, dict[str, Any]] = {
     "ten": {"n": 300, "solutions": 10, "methods": ALL},
+    "one tree": {
+        "n": 300, "solutions": 10, "options": {"forest": False, "scout": False},
+        "methods": ("SFS", "SFS without scattering"),
+    },
     "diverse operator": {"n": 150, "solutions": 10, "methods": CORE, "habits": "diverse"},
     "wrong tests": {"n": 200, "solutions": 10, "methods": ("SFS", "SFS, agreement", "themed sampling"), "wrong": 0.15},
     "three tests": {"n": 150, "solutions": 10, "methods": ("SFS", "SFS, agreement", "themed sampling"), "tests": 3},
@@ -46,6 +50,7 @@ WHAT = {
     "forty, hard problems": "Forty programs a problem (20 seeds where there are several), six right tests, and an "
     "operator that knows little: two of five problems look like another one to it, and each part is wrong with a "
     "chance of 40 %.",
+    "one tree": "One seed and no insights in both rows: what scattering does where children of one node compete.",
     "diverse operator": "An operator without habits: each seed and each move is drawn anew. A control: what the parts "
     "of SFS act against is not there.",
     "wrong tests": "Each visible test is wrong with a chance of 15 %: no right program passes it.",
