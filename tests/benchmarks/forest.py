@@ -1,8 +1,8 @@
 """Scattered Forest Search, its parts and its baselines on HumanEval with a real model, at equal total tokens.
 
-    python tests/benchmarks/forest.py --model local/qwen2.5-coder-0.5b --runner MODULE:FUNCTION
+    python tests/benchmarks/forest.py --model local/qwen2.5-coder-0.5b
 
-Generated programs run only where ``--runner`` says: a function that returns an ``agentopt.evaluate.ProgramRunner``.
+Generated programs run in the sandbox, or where ``--runner`` says: a function that returns a ``ProgramRunner``.
 For each problem the model writes its own tests first, once, for all methods; searches see nothing else. The problem's
 own tests judge afterwards, outside of every search. Every search that has ended is a line of ``--raw`` and every answer
 is kept (``--answers``), so the same command goes on where it was stopped; ``forest.md`` and ``forest.json`` hold what
@@ -34,6 +34,7 @@ from agentopt._builtin import shipped_prompt
 from agentopt.errors import UsageError
 from agentopt.evaluate import ProgramRunner, use_runner
 from agentopt.evaluate.programs import program_of
+from agentopt.evaluate.sandboxed import shared_runner
 from agentopt.llm.cache import Cache, ResponseCache
 from agentopt.llm.providers import resolve
 from agentopt.optim.forest.selftests import SelfTests, write_tests
@@ -249,7 +250,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="local/qwen2.5-coder-0.5b", help="writes tests, seeds, directions, programs")
-    parser.add_argument("--runner", default="agentopt.sandbox:program_runner", help="MODULE:FUNCTION; runs programs")
+    parser.add_argument("--runner", help="MODULE:FUNCTION that returns what runs programs; default: the sandbox")
     parser.add_argument("--problems", type=int, default=40, help="how many, drawn by the seed")
     parser.add_argument("--solutions", type=int, default=10, help="programs a problem")
     parser.add_argument("--visible", type=int, default=6, help="own tests a problem")
@@ -270,7 +271,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 async def run(options: argparse.Namespace, client: Any = None, runner: ProgramRunner | None = None) -> dict[str, Any]:
     """Measure and write the page; with another client and runner, for tests."""
-    place = runner or runner_of(options.runner)
+    place = runner or (runner_of(options.runner) if options.runner else shared_runner())
     asked = client or resolve(options.model)
     Path(options.answers).parent.mkdir(parents=True, exist_ok=True)
     answers = ResponseCache(options.answers)
