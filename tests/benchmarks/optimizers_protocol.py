@@ -36,8 +36,8 @@ class Sizes:
     """Calls of the optimizer's model in a search."""
     optimizer_tokens: int = 512
     """Cap of an answer of the optimizer's model."""
-    seconds: float = 3600.0
-    """After so many seconds a search is ended; what it has by then counts."""
+    seconds: float = 10800.0
+    """After so many seconds a search is ended; what it has by then counts. Not in the hash: it only ends what hangs."""
     problems: int = 10
     """Numerical problems."""
     evaluations: int = 8
@@ -179,7 +179,7 @@ def cells(sizes: Sizes, tasks: Sequence[str] = CORE) -> list[Cell]:
 
 def settings(sizes: Sizes, task: str, name: str) -> dict[str, Any]:
     """What a line of results is made with: sizes, agent, optimizer's model, method."""
-    told: dict[str, Any] = {k: v for k, v in asdict(sizes).items() if k != "seeds"}
+    told: dict[str, Any] = {k: v for k, v in asdict(sizes).items() if k not in ("seeds", "seconds")}
     if task != NUMBERS:
         spec = TEXT_TASKS[task]
         told["agent"] = [spec.model, spec.max_tokens, spec.test, start_text(task)]
