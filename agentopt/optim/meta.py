@@ -21,8 +21,10 @@ from agentopt.llm.types import Address, Message, Request
 from agentopt.optim.base import OptimizerLLM, ParameterSpec, View
 
 __all__ = [
+    "SHORTENED",
     "Answer",
     "ask_json",
+    "bounds",
     "clip",
     "estimate_tokens",
     "fill",
@@ -245,3 +247,16 @@ def usable_text(value: JsonValue) -> str:
         if len(text) > 2 and text[0] == quote[0] and text[-1] == quote[-1] and not set(inner) & set(quote):
             text = inner.strip()
     return text
+
+
+def bounds(spec: ParameterSpec) -> str:
+    """What a number or a choice may be, as a line of a request; nothing for what has no bounds.
+
+    >>> bounds(ParameterSpec(name="x", kind="number", value=1.0, low=0.0, high=2.0))
+    'x: 0 .. 2'
+    """
+    if spec.kind == "choice":
+        return f"{spec.name}: {', '.join(map(str, spec.choices))}"
+    if spec.kind != "number" or spec.low is None or spec.high is None:
+        return ""
+    return f"{spec.name}: {show(spec.low)} .. {show(spec.high)}"

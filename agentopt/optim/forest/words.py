@@ -10,7 +10,7 @@ from agentopt.optim.forest.forms import MARKS, as_text, form, is_json
 from agentopt.optim.forest.report import said
 from agentopt.optim.forest.settings import Settings
 from agentopt.optim.frame import marks, split
-from agentopt.optim.meta import clip, estimate_tokens, fill, section, show
+from agentopt.optim.meta import bounds, clip, estimate_tokens, fill, section, show
 
 __all__ = ["Words", "size_of"]
 
@@ -51,7 +51,7 @@ class Words:
             "objective": view.objective,
             "description": "\n".join(_named(spec, spec.description, many) for spec in specs if spec.description),
             "constraint": "\n".join(_named(spec, spec.constraint, many) for spec in specs if spec.constraint),
-            "bounds": "; ".join(b for spec in specs if (b := _bounds(spec))),
+            "bounds": "; ".join(b for spec in specs if (b := bounds(spec))),
         }
 
     def seed(self, theme: str) -> tuple[Message, ...]:
@@ -134,11 +134,3 @@ def _named(spec: ParameterSpec, text: str, many: bool) -> str:
 
 def _listed(lines: Sequence[str]) -> str:
     return "\n".join(f"- {line}" for line in lines if line)
-
-
-def _bounds(spec: ParameterSpec) -> str:
-    if spec.kind == "choice":
-        return f"{spec.name}: {', '.join(map(str, spec.choices))}"
-    if spec.kind != "number" or spec.low is None or spec.high is None:
-        return ""
-    return f"{spec.name}: {show(spec.low)} .. {show(spec.high)}"

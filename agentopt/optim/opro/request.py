@@ -13,7 +13,7 @@ from agentopt.errors import AgentOptError, UsageError
 from agentopt.llm.types import Message
 from agentopt.optim.base import ParameterSpec, View
 from agentopt.optim.frame import marks, split
-from agentopt.optim.meta import clip, estimate_tokens, fill, section, show
+from agentopt.optim.meta import bounds, clip, estimate_tokens, fill, section, show
 from agentopt.optim.opro.exemplars import POLICIES, pool
 from agentopt.optim.opro.forms import form_of, shown
 from agentopt.optim.opro.history import Entry, Measure, choose, entries, measure_of, number, same_values
@@ -124,7 +124,7 @@ def _compose(
         "count": str(len(specs)),
         "description": "\n".join(_described(spec, len(specs) > 1) for spec in specs if _described(spec, False)),
         "constraint": "\n".join(_constrained(spec, len(specs) > 1) for spec in specs if spec.constraint),
-        "bounds": "; ".join(b for spec in specs if (b := _bounds(spec))),
+        "bounds": "; ".join(b for spec in specs if (b := bounds(spec))),
         "marks": " ".join(sorted(marks(" ".join(split(t).body for t in texts)))),
         "limit": str(settings.max_chars),
         "mark": mark,
@@ -203,11 +203,3 @@ def _described(spec: ParameterSpec, named: bool) -> str:
 
 def _constrained(spec: ParameterSpec, named: bool) -> str:
     return f"{spec.name}: {spec.constraint}" if named else spec.constraint
-
-
-def _bounds(spec: ParameterSpec) -> str:
-    if spec.kind == "choice":
-        return f"{spec.name}: {', '.join(map(str, spec.choices))}"
-    if spec.kind != "number" or spec.low is None or spec.high is None:
-        return ""
-    return f"{spec.name}: {show(spec.low)} .. {show(spec.high)}"
