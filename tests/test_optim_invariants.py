@@ -13,6 +13,7 @@ from agentopt.core import Parameter
 from agentopt.core.values import Candidate, Outcome, Proposal
 from agentopt.errors import UnknownName, UsageError
 from agentopt.evaluate import Task, exact
+from agentopt.optim.base import ParameterSpec
 from agentopt.optim.invariants import RULES, check
 from agentopt.run.api import optimize_async
 from agentopt.run.files import open_run
@@ -70,6 +71,17 @@ def test_each_rule(rule: str, text: str) -> None:
     view = window()
     assert rule in broken(view, instruction=text)
     assert rule not in broken(view, off=(rule,), instruction=text)
+
+
+def test_code_that_differs_in_case_or_indentation_is_another_program() -> None:
+    start = "def f(x):\n    for N in x:\n        g(N)\n    return x\n"
+    spec = ParameterSpec(name="f.code", kind="code", value=start)
+    view = FakeView({"f.code": spec}, ScriptedLLM([]))
+    view = view.evaluated(view.baseline, [Outcome(candidate="c", example="e")])
+    assert "duplicate" in broken(view, **{"f.code": start.rstrip()})
+    assert "duplicate" in broken(view, **{"f.code": start.replace("g(N)", "g(N)   ")})
+    assert "duplicate" not in broken(view, **{"f.code": start.replace("    return", "        return")})
+    assert "duplicate" not in broken(view, **{"f.code": start.replace("g(N)", "g(n)")})
 
 
 CONTRACT = """Solve {{question}} in steps.

@@ -75,9 +75,9 @@ def check(
         elif canonical(value) != canonical(view.baseline.values.get(name)):
             found += check_value(spec, value, view, off=off)
     if "duplicate" not in off:
-        mine = _normal(proposal.candidate)
+        mine = _normal(proposal.candidate, view)
         for other in [*(scored.candidate for scored in view.archive), *others]:
-            if _normal(other) == mine:
+            if _normal(other, view) == mine:
                 same = "the same as" if other.id == proposal.candidate.id else "but for case and spaces the same as"
                 found.append(Violation("duplicate", "", f"{same} candidate {other.id}"))
                 break
@@ -91,6 +91,15 @@ def known(off: Collection[str]) -> None:
             raise UnknownName("invariant", name, [*RULES, "duplicate"], "docs/optoprime.md lists them")
 
 
-def _normal(candidate: Candidate) -> str:
-    values = {k: " ".join(v.split()).casefold() if isinstance(v, str) else v for k, v in candidate.values.items()}
-    return canonical(values)
+def _normal(candidate: Candidate, view: View) -> str:
+    """Values without what does not matter: case and spaces of a text, spaces at the end of a line of code."""
+    return canonical({name: _essence(name, value, view) for name, value in candidate.values.items()})
+
+
+def _essence(name: str, value: JsonValue, view: View) -> JsonValue:
+    if not isinstance(value, str):
+        return value
+    spec = view.parameters.get(name)
+    if spec is not None and spec.kind == "code":
+        return "\n".join(line.rstrip() for line in value.strip().splitlines())
+    return " ".join(value.split()).casefold()

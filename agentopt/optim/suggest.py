@@ -116,6 +116,7 @@ def _converted(spec: ParameterSpec, raw: JsonValue, now: JsonValue) -> JsonValue
         value = split(str(now)).around(usable_text(raw))
     if spec.kind == "code" and isinstance(raw, str):
         value = bare_source(raw)
+        value = now if isinstance(now, str) and value.strip() == now.strip() else value
     if isinstance(raw, str) and spec.kind in ("number", "json", "demos"):
         parsed = parse_object('{"value": ' + raw.strip() + "}")
         value = parsed["value"] if parsed else raw
