@@ -77,3 +77,32 @@ def test_optimize_report_replay_apply(squares: Path, cli: Cli) -> None:
     text = (squares / "graphs" / "square.py").read_text()
     assert '@trainable(description="the square of a number")\ndef square(x: int) -> int:\n    return int(' in text
     assert "import math" in text and text.endswith("    return square(x)\n")
+
+
+MODEL = """
+def coder(request):
+    text = str(request)
+    value = "def square(x: int) -> int:\\n    return y * x"
+    if "return y * x" in text:
+        value = "import math\\n\\n\\ndef square(x: int) -> int:\\n    return int(math.pow(x, 2))"
+    return {"reasoning": "r", "suggestion": {"square.code": value}}
+"""
+
+
+@pytest.mark.timeout(400)
+def test_the_command_line_trains_and_replays_code(squares: Path, cli: Cli) -> None:
+    (squares / "scripted.py").write_text(MODEL)
+    code, out, err = cli(
+        "optimize", "squared", "--task", "squares", "--model", "scripted/coder", "--budget", "evaluations=400",
+        "--proposals", "1", "--name", "line", "--quiet",
+    )  # fmt: skip
+    assert code == 0, out + err
+    assert "test: better: 1.00 against 0.00" in out, out
+    code, out, err = cli("replay", "line")
+    assert code == 0 and "clean:" in out, out + err
+    code, out, err = cli("report", "line")
+    assert code == 0, out + err
+    page = (Path("runs") / "line" / "report.html").read_text(encoding="utf-8")
+    assert "math.pow" in page
+    code, out, _ = cli("apply", "line", "--dry-run")
+    assert code == 0 and "-    return x + x" in out and "+    return int(math.pow(x, 2))" in out
