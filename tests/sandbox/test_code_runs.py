@@ -106,3 +106,38 @@ def test_the_command_line_trains_and_replays_code(squares: Path, cli: Cli) -> No
     assert "math.pow" in page
     code, out, _ = cli("apply", "line", "--dry-run")
     assert code == 0 and "-    return x + x" in out and "+    return int(math.pow(x, 2))" in out
+
+
+FOREST = """
+import re
+
+
+def coder(request):
+    path, draw = str(request.address.path if request.address else ""), request.seed or 0
+    if "/scatter/" in path:
+        return {"reflection": "r", "ideas": [f"Multiply, plan {draw % 5}.", f"Add in a loop, plan {draw % 7}."]}
+    if "/scout/" in path:
+        return {"insights": [f"Lesson {draw % 97}."]}
+    bodies = ["print('got', x)\\n    return 3 * x", "return x * x", "return x ** x", "raise ValueError(x)"]
+    return {"suggestion": {"square.code": "def square(x: int) -> int:\\n    " + bodies[draw % 4]}}
+"""
+
+
+@pytest.mark.timeout(400)
+def test_scattered_forest_search_trains_code_from_the_command_line(squares: Path, cli: Cli) -> None:
+    (squares / "scripted.py").write_text(FOREST)
+    code, out, err = cli(
+        "optimize", "squared", "--task", "squares", "--optimizer", "sfs", "--optimizer-arg", "seeds=2", "--model",
+        "scripted/coder", "--budget", "evaluations=600", "--proposals", "3", "--name", "forest", "--quiet",
+    )  # fmt: skip
+    assert code == 0, out + err
+    assert "test: better: 1.00 against 0.00" in out, out
+    with open_run(Path("runs") / "forest") as run:
+        assert [e.data["weak"] for e in run.events("sandbox")] == [False]
+        sent = [str(e.data["address"]) for e in run.events("call.sent")]
+        assert run.best() is not None and "x * x" in str(run.best().values["square.code"])  # type: ignore[union-attr]
+    assert any("sfs/" in address for address in sent)
+    code, out, err = cli("replay", "forest")
+    assert code == 0 and "clean:" in out, out + err
+    code, out, _ = cli("apply", "forest", "--dry-run")
+    assert code == 0 and "+    return x * x" in out
