@@ -141,3 +141,36 @@ def test_scattered_forest_search_trains_code_from_the_command_line(squares: Path
     assert code == 0 and "clean:" in out, out + err
     code, out, _ = cli("apply", "forest", "--dry-run")
     assert code == 0 and "+    return x * x" in out
+
+
+PRINTING = GRAPH.replace("    return x + x", "    print('doubling', x)\n    return x + x")
+
+
+@pytest.mark.timeout(400)
+def test_prints_and_a_weak_sandbox_are_shown(squares: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dataclasses
+
+    from agentopt.sandbox.served import ServedSandbox
+
+    whole = ServedSandbox.isolation
+    gone = {"landlock": "the kernel has none"}
+    monkeypatch.setattr(
+        ServedSandbox, "isolation", property(lambda self: dataclasses.replace(whole.fget(self), lacking=gone))
+    )  # fmt: skip
+    (squares / "graphs" / "square.py").write_text(PRINTING)
+    (squares / "scripted.py").write_text(MODEL)
+    code, out, err = cli(
+        "optimize", "squared", "--task", "squares", "--model", "scripted/coder", "--budget", "evaluations=400",
+        "--steps", "1", "--proposals", "1", "--name", "weak", "--allow-weak-sandbox", "--quiet",
+    )  # fmt: skip
+    assert code == 0, out + err
+    code, out, _ = cli("show", "weak", "--candidate", "baseline")
+    assert code == 0 and "weak sandbox: local, without landlock: the kernel has none" in out, out
+    assert "printed: doubling" in out, out
+    with open_run(Path("runs") / "weak") as run:
+        baseline = run.baseline()
+        assert baseline is not None and run.graph(run.outcomes(baseline.id)[0]).printed.startswith("printed:\ndoubling")  # type: ignore[union-attr]
+    code, out, err = cli("report", "weak")
+    assert code == 0, out + err
+    page = (Path("runs") / "weak" / "report.html").read_text(encoding="utf-8")
+    assert "weak isolation" in page and "the kernel has none" in page and "doubling" in page
