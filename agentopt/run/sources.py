@@ -82,7 +82,7 @@ def collect(config: RunConfig, target: Target, given: frozenset[str], read: Mapp
         secret = _ignored(root, list(data)) | {place for place, content in data.items() if _secret(place, content)}
         found.left_out += sorted(secret - found.files.keys() - set(found.left_out))
         found.files |= {place: data[place] for place in data.keys() - secret - found.files.keys()}
-    for place in [str(path) for p in target.parameters.values() if (path := getattr(p, "path", None))]:
+    for place in [str(own) for p in target.parameters.values() if (own := getattr(p, "path", None))]:
         if Path(place).is_absolute():  # a trained function's file, in a workspace or nowhere
             for workspace in search_path():
                 _add(Path(place), workspace.root, found.files)
