@@ -124,3 +124,35 @@ def test_a_wrong_file_is_one_line(toml: Path, text: str, says: str) -> None:
     with pytest.raises(UsageError, match=says) as caught:
         configured(Small, {}, environ={})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("command", ["optimize", "eval"])
+def test_the_sandbox_has_flags_variables_and_keys(
+    command: str, new_workspace: Path, cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, _ = cli(command, "--help")
+    assert code == 0
+    for flag, words in (
+        ("--sandbox", "Where the code of candidates runs"),
+        ("--allow-weak-sandbox", "Run the code of candidates also where the sandbox lacks a layer"),
+        ("--code-timeout", "Seconds for one call of a function whose source is trained"),
+    ):
+        assert flag in out and words in " ".join(out.split()), (flag, out)
+
+
+def test_the_sandbox_can_be_set_in_four_places(new_workspace: Path) -> None:
+    given = {"graph": "solve", "task": "sums"}
+    kept = configured(RunConfig, given, environ={})
+    assert (kept.sandbox, kept.allow_weak_sandbox, kept.code_timeout) == ("auto", False, 10.0)
+    toml = new_workspace / "agentopt.toml"
+    toml.write_text('[run]\nsandbox = "bubblewrap"\nallow_weak_sandbox = true\ncode_timeout = 3\n')
+    kept = configured(RunConfig, given, environ={})
+    assert (kept.sandbox, kept.allow_weak_sandbox, kept.code_timeout) == ("bubblewrap", True, 3.0)
+    kept = configured(
+        RunConfig, given, environ={"AGENTOPT_CODE_TIMEOUT": "4.5", "AGENTOPT_ALLOW_WEAK_SANDBOX": "false"}
+    )
+    assert (kept.allow_weak_sandbox, kept.code_timeout) == (False, 4.5)
+    assert configured(RunConfig, given | {"sandbox": "local", "code_timeout": 5.0}, environ={}).sandbox == "local"
+    with pytest.raises(UsageError, match="--code-timeout"):
+        configured(RunConfig, given | {"code_timeout": 0.0}, environ={})

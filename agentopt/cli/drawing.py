@@ -51,8 +51,10 @@ def outline(graph: Graph) -> list[str]:
         mark = {"param": "* ", "error": "! "}.get(record.kind, "  ")
         call = f"{record.name}({arguments})" if record.parents else record.name
         end = "   <- output" if record.id == graph.output else ""
-        value = record.error.strip().splitlines()[-1] if record.error else record.value
+        value = record.error.partition("\n")[0] if record.error else record.value
         lines.append(
             f"{mark}{record.id:>4} {call} = {short(json.dumps(value, ensure_ascii=False, default=str), 70)}{end}"
         )
+        if printed := record.more.get("printed"):
+            lines.append(f"       {short(str(printed), 100)}")
     return lines

@@ -51,6 +51,7 @@ def show(
         if opened.started["kind"] == "evaluate":
             evaluated(evaluation_of(folder, opened.status), as_json=as_json)
             if not as_json:
+                _print_weakness(opened)
                 _print_graph(opened, "baseline", example)
             return
         if as_json:
@@ -67,6 +68,7 @@ def show(
         )
         for line in result_of(folder, opened.status).summary():
             typer.echo(line)
+        _print_weakness(opened)
         _print_steps(opened)
         _print_changes(opened)
         _print_graph(opened, candidate, example)
@@ -114,6 +116,15 @@ def _print_steps(run: RunFile) -> None:
         for r in rows
     ]  # fmt: skip
     print_table(columns, lines, right=[c for c in columns if c != "incumbent"])
+
+
+def _print_weakness(run: RunFile) -> None:
+    """Say which layers the sandbox lacked, where the run was allowed to do without."""
+    for event in run.events("sandbox"):
+        place: Any = event.data
+        if place["weak"]:
+            gone = "; ".join(f"{name}: {why}" for name, why in place["lacking"].items())
+            typer.echo(f"weak sandbox: {place['backend']}, without {gone}")
 
 
 def _print_changes(run: RunFile) -> None:

@@ -19,7 +19,7 @@ from agentopt.core.scope import BODY, GRAPH, ROOT, SCOPE, Env, Frame
 from agentopt.core.walk import instance_owns, owns
 from agentopt.errors import ConstraintError, NodeError
 
-__all__ = ["Active", "Function"]
+__all__ = ["Active", "Function", "printing"]
 
 _SHAPES = 256
 
@@ -207,6 +207,7 @@ class Active(Frame):
         "message",
         "op",
         "outer",
+        "printed",
         "record",
     )
 
@@ -221,6 +222,7 @@ class Active(Frame):
     message: Call | None
     op: Op
     outer: Frame | None
+    printed: str
     record: tuple[Any, ...]
 
     def inputs(self, ops: Iterable[Op], given: Iterable[Any], record: Iterable[Any], caller: FrameType) -> list[Any]:
@@ -273,6 +275,9 @@ class Active(Frame):
                 node._n_more = {"reads": tuple(reads.values())}
             if item is not None:
                 node._n_more = {**(node._n_more or {}), "item": item}
+            if self.function.parameter is not None and hasattr(self, "printed"):
+                node._n_more = {**(node._n_more or {}), "printed": self.printed}
+                del self.printed  # of a generator, the first item tells it
         if self.outer is not None:
             self._link(node, self.outer)
         return node if self.gives else node._n_value
@@ -315,6 +320,17 @@ class Active(Frame):
         if self.message is not None:
             for handler in self.env.hooks:
                 handler.after(self.message)
+
+
+def printing() -> Callable[[str], None]:
+    """For an ``Exec`` handler: takes what the code of the running call printed, for its node's ``more["printed"]``."""
+    _, frame = SCOPE.get()
+
+    def note(text: str) -> None:
+        if text and isinstance(frame, Active):
+            frame.printed = text
+
+    return note
 
 
 def _any_cells(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

@@ -96,6 +96,11 @@ class Graph:
         except KeyError:
             raise UnknownName("node", id, self._by_id, "graph.nodes has all") from None
 
+    @property
+    def printed(self) -> str:
+        """What trained code printed in a sandbox, call by call."""
+        return "\n".join(str(record.more["printed"]) for record in self.nodes if "printed" in record.more)
+
     def __contains__(self, id: object) -> bool:
         return id in self._by_id
 

@@ -43,6 +43,6 @@ def shown(record: Record) -> str:
 def hint(record: Record) -> str:
     """What is said when a box is pointed at."""
     parts = [f"{record.id}: {record.kind} {heading(record)}", record.doc, record.path, record.where]
-    body = record.error if record.error is not None else shown(record)
-    lines = [*(p for p in parts if p), *(body[:800].splitlines())]
+    body, printed = record.error if record.error is not None else shown(record), str(record.more.get("printed", ""))
+    lines = [*(p for p in parts if p), *(body[:800].splitlines()), *(printed[:800].splitlines())]
     return "\n".join(printable(line) for line in lines)

@@ -120,6 +120,7 @@ class _Packer:
     def __init__(self, run: RunFile, evidence: Evidence, room: int) -> None:
         self._run, self._evidence, self._room = run, evidence, room
         self._calls = _calls(run)
+        self._runs_code = any(True for _ in run.events("sandbox"))
         self._silent = self._absent = 0
 
     def cells(self, name: str, example: dict[str, Any], cells: list[tuple[int, list[Outcome]]]) -> None:
@@ -131,7 +132,8 @@ class _Packer:
                 scope = f"cell/{outcome.candidate}/{outcome.example}/{outcome.repeat}"
                 made = [*self._calls.get(scope, []), *self._calls.get(f"{scope}/judge", [])]
                 shown = outcome.model_dump(mode="json", exclude={"candidate", "example", "trace"})
-                repeats.append(shown | {"calls": [self._call(call) for call in made]})
+                shown |= {"calls": [self._call(call) for call in made], "printed": self._printed(outcome)}
+                repeats.append(shown)
             listed.append((candidate, repeats))
         head = {"input": example["input"], "target": example["target"]}
         if self._take(name, clean(head | {"cells": listed})):
@@ -169,6 +171,14 @@ class _Packer:
         self._room -= len(packed)
         self._evidence.pieces[name] = packed.decode()
         return True
+
+    def _printed(self, outcome: Outcome) -> str:
+        """What trained code printed on an example; empty where the run executes none."""
+        try:
+            graph = self._run.graph(outcome) if self._runs_code else None
+        except StoreError as error:
+            return f"(not readable: {error})"
+        return "" if graph is None else graph.printed
 
     def _call(self, call: dict[str, Any]) -> dict[str, Any]:
         """A call as the page shows it, its messages read from the store."""

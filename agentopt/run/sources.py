@@ -82,10 +82,12 @@ def collect(config: RunConfig, target: Target, given: frozenset[str], read: Mapp
         secret = _ignored(root, list(data)) | {place for place, content in data.items() if _secret(place, content)}
         found.left_out += sorted(secret - found.files.keys() - set(found.left_out))
         found.files |= {place: data[place] for place in data.keys() - secret - found.files.keys()}
-    for place in [getattr(p, "path", None) for p in target.parameters.values()]:
-        file = here(str(place)) if place else None
-        if file is not None:
-            found.files.setdefault(str(place), file.read_bytes())
+    for place in [str(own) for p in target.parameters.values() if (own := getattr(p, "path", None))]:
+        if Path(place).is_absolute():  # a trained function's file, in a workspace or nowhere
+            for workspace in search_path():
+                _add(Path(place), workspace.root, found.files)
+        elif (file := here(place)) is not None:
+            found.files.setdefault(place, file.read_bytes())
     for item in names("prompt"):
         if item.name.startswith("meta/"):
             _add(item.path, item.workspace.root, found.files)

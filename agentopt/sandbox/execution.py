@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agentopt.core import Exec
+from agentopt.core.call import printing
 from agentopt.errors import ConstraintError, UsageError
 from agentopt.sandbox.base import Isolation, Job, Limits, Result, Sandbox
 from agentopt.sandbox.guest.codec import STAND, Record, Uncarriable, encode
@@ -24,6 +25,8 @@ __all__ = ["SandboxExec", "SandboxLost", "modules_of"]
 
 LONGEST = 100_000
 """Characters of a source."""
+PRINTED = 2_000
+"""Characters of what a call prints to either stream that are kept, the last ones."""
 
 _CHECK = """
 import ast
@@ -113,6 +116,8 @@ def _shipped(parameter: Parameter[Any]) -> _Shipped:
 class SandboxExec(Exec):
     """Runs code parameters in a sandbox. Opened around a run; closing the sandbox is its owner's.
 
+    What a call prints is kept with its node, in ``meta.more["printed"]`` or in the text of its error.
+
     Args:
         sandbox: where.
         names: code parameters whose shipped source runs there, too: those that are trained.
@@ -184,19 +189,19 @@ class SandboxExec(Exec):
             Exception: what the code raised, as the built-in exception of that name, or one that says how it ended.
         """
         shipped = _shipped(parameter)
-        job = self._job(shipped, source, args, kwargs)
+        job, note = self._job(shipped, source, args, kwargs), printing()
         if shipped.kind == "async":
-            return self._later(job)
+            return self._later(job, note)
         if shipped.kind == "async items":
-            return self._items_later(job)
-        value = _value(self.sandbox.run_sync(job))
+            return self._items_later(job, note)
+        value = _value(self.sandbox.run_sync(job), note)
         return _items(value) if shipped.kind == "items" else value
 
-    async def _later(self, job: Job) -> Any:
-        return _value(await self.sandbox.run(job))
+    async def _later(self, job: Job, note: Callable[[str], None]) -> Any:
+        return _value(await self.sandbox.run(job), note)
 
-    async def _items_later(self, job: Job) -> AsyncIterator[Any]:
-        for item in _value(await self.sandbox.run(job)):
+    async def _items_later(self, job: Job, note: Callable[[str], None]) -> AsyncIterator[Any]:
+        for item in _value(await self.sandbox.run(job), note):
             yield item
 
     def _job(self, shipped: _Shipped, source: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Job:
@@ -235,9 +240,20 @@ def _items(value: Any) -> Iterator[Any]:
 _KINDS = {"timeout": TimeoutError, "cpu": TimeoutError, "memory": MemoryError, "forbidden": PermissionError}
 
 
-def _value(result: Result) -> Any:
+def _printed(result: Result) -> str:
+    """What a call printed, bounded; empty when nothing."""
+    told = []
+    for name, text in (("printed", result.stdout.strip()), ("printed to stderr", result.stderr.strip())):
+        if text:
+            before = f"... ({len(text) - PRINTED:,} characters before)\n" if len(text) > PRINTED else ""
+            told.append(f"{name}:\n{before}{text[-PRINTED:]}")
+    return "\n".join(told)
+
+
+def _value(result: Result, note: Callable[[str], None]) -> Any:
     """The value of a call, or the exception that it ended with."""
     if result.ok:
+        note(_printed(result))
         return result.value
     assert result.error is not None
     if result.status == "lost":
@@ -251,10 +267,7 @@ def _value(result: Result) -> Any:
         raised = kind(message)
     except TypeError:  # one that takes more than a text
         raised = RuntimeError(f"{result.error.type}: {message}")
-    told = result.error.text
-    for name, text in (("printed", result.stdout), ("printed to stderr", result.stderr)):
-        if text.strip():
-            told += f"\n{name}:\n{text.strip()[-2000:]}"
+    told = "\n".join(filter(None, (result.error.text, _printed(result))))
     raised.__agentopt_told__ = told  # type: ignore[attr-defined]
     raised.add_note(told)
     raise raised

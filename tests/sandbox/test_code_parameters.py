@@ -166,6 +166,42 @@ def test_errors_show_the_candidates_line_and_what_it_printed(sandbox: ServedSand
     assert "agentopt" not in failed.error
 
 
+def test_prints_are_kept_with_the_node_and_reach_the_optimizer(sandbox: ServedSandbox) -> None:
+    from agentopt.core import Graph
+    from agentopt.optim.optoprime.program import read_program
+    from agentopt.optim.optoprime.report import Caps, Run, report
+
+    source = (
+        "import sys\n\ndef plain(x, y=3):\n    print('x is', x)\n    print('odd', file=sys.stderr)\n    return x + y"
+    )
+    with Trace() as trace:
+        assert run(sandbox, plain, 2, source=source) == 5
+    graph = Graph.from_json(trace.graph.to_json())
+    assert graph.printed == "printed:\nx is 2\nprinted to stderr:\nodd"
+    seen = report([Run(read_program(graph, {}), 5, 0.0, "wrong")], [], {}, Caps())
+    assert "5\nprinted:\nx is 2" in seen["others"] + seen["outputs"]
+    with Trace() as trace:
+        run(sandbox, plain, 2)
+    assert trace.graph.printed == "" and all("printed" not in record.more for record in trace.graph.nodes)
+
+
+def test_kept_prints_are_bounded(sandbox: ServedSandbox) -> None:
+    source = "def plain(x, y=3):\n    print('a' * 5000 + 'end')\n    return 1"
+    with Trace() as trace:
+        run(sandbox, plain, 2, source=source)
+    assert trace.graph.printed.startswith("printed:\n... (3,003 characters before)\naaa")
+    assert trace.graph.printed.endswith("aend") and len(trace.graph.printed) < 2100
+
+
+async def test_prints_of_coroutines_and_generators(sandbox: ServedSandbox) -> None:
+    with SandboxExec(sandbox, ["later.code", "items.code"]), Trace() as trace:
+        with Override({"later.code": "async def later(x):\n    print('L')\n    return -x"}):
+            await later(1)
+        with Override({"items.code": "def items(n):\n    print('I')\n    yield from range(n)"}):
+            list(items(3))
+    assert [r.more["printed"] for r in trace.graph.nodes if "printed" in r.more] == ["printed:\nL", "printed:\nI"]
+
+
 @pytest.mark.parametrize(
     ("body", "kind"),
     [("while True: pass", TimeoutError), ("return bytearray(1 << 34)", NodeError),

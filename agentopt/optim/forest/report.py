@@ -55,6 +55,8 @@ def _line(view: View, outcome: Outcome, chars: int) -> str:
         parts.append(_short(outcome.error.strip().splitlines()[-1], chars))
     elif outcome.output is not None:
         parts.append(_short(show(outcome.output, chars), chars))
+    if not outcome.error and (graph := view.graph(outcome)) is not None and graph.printed:
+        parts.append(_short(graph.printed, 2 * chars))
     if outcome.feedback is not None and outcome.feedback.text:
         parts.append(_short(outcome.feedback.text, 2 * chars))
     elif outcome.score is not None and outcome.score not in (view.score_range):

@@ -48,7 +48,8 @@ class Argument(NamedTuple):
 class Line:
     """One node, under the name that the report uses for it.
 
-    ``after`` are the nodes that decided whether it ran at all; ``error`` is the traceback of a node that failed.
+    ``after`` are the nodes that decided whether it ran at all; ``error`` is the traceback of a node that failed,
+    ``printed`` what trained code printed.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Line:
     arguments: tuple[Argument, ...] = ()
     after: tuple[str, ...] = ()
     error: str | None = None
+    printed: str = ""
 
     @property
     def plain(self) -> bool:
@@ -159,8 +161,9 @@ def _line(record: Record, names: Mapping[str, str]) -> Line:
         given.sort(key=lambda a: order.get(a.role, 3))
     after = dict.fromkeys(names[id] for id, _, kind in record.parents if kind == "control")
     return Line(
-        names[record.id], record.op, record.kind, record.value, record.doc, tuple(given), tuple(after), record.error
-    )
+        names[record.id], record.op, record.kind, record.value, record.doc, tuple(given), tuple(after), record.error,
+        str(record.more.get("printed", "")),
+    )  # fmt: skip
 
 
 def _names(records: Sequence[Record], parameters: Collection[str]) -> dict[str, str]:

@@ -195,9 +195,11 @@ def _effects(run: Run, specs: Sequence[ParameterSpec]) -> str:
 
 
 def _value(line: Line, values: dict[str, Any], caps: Caps) -> str:
-    """The line's value; for an expression of numbers also how it came about: ``3 * 2 = 6``."""
+    """The line's value; for an expression of numbers also how it came about: ``3 * 2 = 6``; what code printed below."""
     if line.error:
         return f"error: {clip(line.error, caps.feedback)}"
+    if line.printed:
+        return f"{show(line.value, caps.value)}\n{clip(line.printed, caps.feedback)}"
     result, names = show(line.value, caps.value), [a.name for a in line.arguments if a.name is not None]
     if line.plain and names and all(_is_number(values.get(name)) for name in names):
         return f"{line.right({name: show(values[name]) for name in names})} = {result}"

@@ -301,6 +301,7 @@
       block("Feedback", [score === null ? repeat.status : `score ${plain(score)}`, repeat.feedback?.text].filter(Boolean).join(": "))));
     if (repeat.feedback && Object.keys(repeat.feedback.parts).length) parts.push(block("Partial scores", repeat.feedback.parts));
     if (repeat.error) parts.push(block("Error", repeat.error));
+    if (repeat.printed) parts.push(block("Printed by its code", repeat.printed));
     if (repeat.calls === null) parts.push(make("p", { className: "callout", text: "The transcript was left out to keep this page small; `agentopt show` has it." }));
     else if (!repeat.calls.length) parts.push(make("p", { className: "soft", text: "No model was called." }));
     else repeat.calls.forEach((call) => parts.push(...transcript(call)));
