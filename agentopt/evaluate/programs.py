@@ -114,7 +114,7 @@ def program_of(answer: str, *, entry_point: str = "", prompt: str = "") -> str:
     >>> program_of("    return 2 * x", entry_point="f", prompt="def f(x):\\n")
     'def f(x):\\n    return 2 * x\\n'
     >>> program_of("def f(x): return sqrt(x)", entry_point="f", prompt="from math import sqrt\\n\\ndef f(x):\\n")
-    'from math import sqrt\\n\\ndef f(x): return sqrt(x)'
+    'from math import sqrt\\n\\ndef f(x): return sqrt(x)\\n'
     """
     code = find_code(answer)
     whole = answer if code is None else code
