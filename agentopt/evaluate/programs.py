@@ -31,6 +31,7 @@ __all__ = [
 
 NEEDS_RUNNER = "needs_program_runner"
 """Attribute of scorers that run programs with the runner of the block."""
+_FUTURE = re.compile(r"(?:\s*from __future__ import [^\n]*\n)+")
 _CHARS = 200  # of an exception that feedback tells of
 
 
@@ -126,7 +127,9 @@ def program_of(answer: str, *, entry_point: str = "", prompt: str = "") -> str:
     head = re.split(rf"^(?:async[ \t]+)?def[ \t]+{re.escape(entry_point)}\b", prompt, maxsplit=1, flags=re.MULTILINE)[0]
     if not head.strip() or whole.startswith(head.strip()):
         return whole
-    return f"{head.strip()}\n\n{whole}"
+    first = _FUTURE.match(whole)  # stays the first statement, or the program would be none
+    before = first[0] if first else ""
+    return f"{before}{head.strip()}\n\n{whole[len(before) :]}"
 
 
 def passes(runner: ProgramRunner | None = None) -> Callable[[Example, Any], Any]:

@@ -70,7 +70,7 @@ class SandboxRunner:
 
 def _checked(result: Result, word: str) -> Checked:
     if result.status == "ok":
-        ended = result.value == word
+        ended = isinstance(result.value, str) and result.value == word
         return Checked(status="passed") if ended else Checked(status="error", text="it ended before the test did")
     if result.status in ("timeout", "cpu"):
         return Checked(status="timeout", text=_text(result))

@@ -29,6 +29,7 @@ Cases = Sequence[Sequence[Any]]
 _ALL = "agentopt_all_cases"
 _SHORTEST = 1e-4  # seconds below which a processor time is not told apart from the job's own
 _DECADE = 0.25
+_HOPELESS = 200  # times the reference's time, after which a program is given up: it scores 0 from 100 on
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -80,17 +81,22 @@ async def compare_speed(
     """
     if pairs < 2:
         raise UsageError(f"pairs is {pairs}: an interval needs at least 2")
-    logs = []
+    logs, patience = [], seconds
     for number in range(pairs):
         given = [list(case) for case in cases(number)]
-        order = [("program", program), ("reference", reference)]
         done: dict[str, Result] = {}
-        for who, source in order if number % 2 else reversed(order):
-            done[who] = await _timed(sandbox, source, entry, given, seconds)
+        for who in ("program", "reference") if number % 2 else ("reference", "program"):
+            if who == "program":
+                done[who] = await _timed(sandbox, program, entry, given, patience)
+            else:
+                done[who] = await _timed(sandbox, reference, entry, given, seconds)
+                patience = min(seconds, max(1.0, _HOPELESS * done[who].cpu))
         right, got = done["reference"], done["program"]
         lost = next((r for r in (right, got) if r.status == "lost"), None)
         if lost is not None:
             return Race(problem=lost.error.message if lost.error else "the sandbox broke down")
+        if not right.ok and right.status not in ("error", "refused", "uncarriable"):
+            return Race(problem=f"the reference of {entry} ended by {right.status}: the machine is too busy for it")
         if not right.ok:
             said = right.error.text if right.error else right.status
             raise UsageError(f"the reference of {entry} fails on its own cases ({right.status}): {said}")
@@ -105,7 +111,7 @@ async def compare_speed(
 
 async def _timed(sandbox: Sandbox, source: str, entry: str, cases: list[list[Any]], seconds: float) -> Result:
     driver = f"def {_ALL}(cases):\n    return [{entry}(*case) for case in cases]"
-    limits = dataclasses.replace(LIMITS, wall=seconds, cpu=seconds)
+    limits = dataclasses.replace(LIMITS, wall=seconds, cpu=seconds, processes=0)
     return await sandbox.run(Job(source=f"{source}\n\n{driver}", entry=_ALL, args=[cases], limits=limits, seed=0))
 
 
@@ -120,14 +126,25 @@ def _wrong(
     if not isinstance(found, list) or len(found) != len(cases):
         return "it did not return a value for each input"
     for case, one, right in zip(cases, found, expected, strict=True):
-        if not same(one, right):
+        if not _is_same(same, one, right):
             call = f"{entry}({', '.join(_short(a) for a in case)})"
             return f"{call} returned {_short(one)}, expected {_short(right)}"
     return None
 
 
+def _is_same(same: Callable[[Any, Any], bool], got: Any, expected: Any) -> bool:
+    """What cannot be compared, or gives something else than yes or no, is not the same."""
+    try:
+        return same(got, expected) is True
+    except Exception:  # a value of the candidate's, whatever it is
+        return False
+
+
 def _short(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception as error:  # an integer of thousands of digits, say
+        text = f"a {type(value).__name__} that cannot be shown ({type(error).__name__})"
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 

@@ -260,7 +260,8 @@ def _value(result: Result, note: Callable[[str], None]) -> Any:
         raise SandboxLost(result.error.text)
     named = getattr(builtins, result.error.type, None)
     kind: Callable[[str], BaseException] = _KINDS.get(result.status, RuntimeError)
-    if isinstance(named, type) and issubclass(named, Exception):
+    # A lost connection would count as the world's fault, which a candidate must not be able to claim.
+    if isinstance(named, type) and issubclass(named, Exception) and not issubclass(named, ConnectionError):
         kind = named
     message = result.error.message if kind is named or not result.error.type else result.error.text.splitlines()[0]
     try:

@@ -47,9 +47,10 @@ class Ticket:
     def reply(self, answer: dict[str, Any]) -> None:
         """Answer a call of a host function."""
         self.busy = False
+        server = self._server
         with contextlib.suppress(Gone):
-            if self._server is not None:
-                self._server.send({"op": "reply", "id": self.message["id"], **answer})
+            if server is not None:
+                server.send({"op": "reply", "id": self.message["id"], **answer})
 
     def cancel(self) -> None:
         """Nobody waits for it any more."""
@@ -59,6 +60,11 @@ class Ticket:
             if self._server is not None:
                 with contextlib.suppress(Gone):
                     self._server.send({"op": "kill", "id": self.message["id"]})
+
+    def ended(self) -> None:
+        """The server is done with it: nothing more is sent there."""
+        with self._lock:
+            self._server = None
 
     def begin(self, server: Process, number: int) -> bool:
         """Give it to a server, unless it has been cancelled."""
@@ -156,6 +162,7 @@ class Pool:
             except BaseException as exc:
                 last = {**_OVER, "error": {"message": f"{type(exc).__name__}: {exc}"}}
             finally:
+                ticket.ended()
                 with self._lock:
                     self._waiting -= 1
             if last is not None:

@@ -40,6 +40,7 @@ class Process:
         self.launch = launch
         self._log: collections.deque[str] = collections.deque(maxlen=50)
         self._sending = threading.Lock()
+        self._closed = False
         self._reader = Reader(_LONGEST)
         self._heard: collections.deque[dict[str, Any]] = collections.deque()
         try:
@@ -82,6 +83,8 @@ class Process:
         """
         view = memoryview(pack(message))
         with self._sending:
+            if self._closed:  # its descriptor may be somebody else's by now
+                raise Gone("it was closed")
             try:
                 while view:
                     view = view[os.write(self._in, view) :]
@@ -151,16 +154,22 @@ class Process:
 
     def close(self) -> None:
         """Let it end by itself, or else end it."""
-        with contextlib.suppress(OSError):
-            assert self._process.stdin
-            self._process.stdin.close()
+        self._close_in()
         if not self._ended(2.0):
             self._process.kill()
             self._ended(10.0)
         self._close()
 
-    def _close(self) -> None:
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream:
+    def _close_in(self) -> None:
+        """Close what the server listens to; nothing is sent from here on."""
+        with self._sending:
+            self._closed = True
+            if self._process.stdin:
                 with contextlib.suppress(OSError):
-                    stream.close()
+                    self._process.stdin.close()
+
+    def _close(self) -> None:
+        self._close_in()
+        if self._process.stdout:
+            with contextlib.suppress(OSError):
+                self._process.stdout.close()

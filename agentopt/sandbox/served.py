@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Self
 
 from agentopt._aio import run_sync
-from agentopt.errors import BudgetExhausted, StoreError, UsageError
+from agentopt.errors import BudgetExhausted, LLMError, StoreError, UnusableAnswer, UsageError
 from agentopt.sandbox import told
 from agentopt.sandbox.base import Isolation, Job, Limits, Result
 from agentopt.sandbox.guest.codec import Uncarriable, decode, encode
@@ -23,8 +23,8 @@ __all__ = ["ServedSandbox"]
 
 _MOST = 10_000
 _TEXT = 4000
-_OURS = (UsageError, BudgetExhausted, StoreError)
-"""What ends the job and goes on to its caller, instead of being told to the candidate's code."""
+_OURS = (BudgetExhausted, StoreError, LLMError)
+"""What ends the job and goes on to its caller. All else is told to the candidate's code, whose arguments they were."""
 
 
 class ServedSandbox:
@@ -134,9 +134,9 @@ class _Work:
         """What is told of a call that failed.
 
         Raises:
-            UsageError, BudgetExhausted, StoreError: those are the caller's, not the candidate's.
+            BudgetExhausted, StoreError, LLMError: those are the run's or the world's, not the candidate's.
         """
-        if isinstance(exc, _OURS):
+        if isinstance(exc, _OURS) and not isinstance(exc, UnusableAnswer):
             raise exc
         kinds = [kind.__name__ for kind in type(exc).__mro__ if kind.__module__ == "builtins"]
         kind = kinds[0] if kinds[0] != "Exception" else type(exc).__name__

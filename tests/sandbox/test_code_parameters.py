@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from agentopt.core import Override, Trace, graph, node, trainable
+from agentopt.core.values import Candidate
 from agentopt.errors import ConstraintError, NodeError, UsageError
 from agentopt.sandbox import Limits, open_sandbox
 from agentopt.sandbox.execution import SandboxExec, modules_of
@@ -259,3 +260,15 @@ def total(x: int) -> Any:
 def test_in_a_graph(sandbox: ServedSandbox) -> None:
     with SandboxExec(sandbox, ["plain.code"]), Override({"plain.code": "def plain(x, y=3):\n    return x"}), Trace():
         assert total(4).value == 5
+
+
+def test_a_candidate_cannot_claim_that_the_world_failed() -> None:
+    """A lost connection is tried again and left out of the mean; whoever could claim one would choose its examples."""
+    from agentopt.run.blame import blame
+    from agentopt.sandbox import Failure, Result
+    from agentopt.sandbox.execution import _value
+
+    for kind in ("ConnectionError", "BrokenPipeError", "ConnectionResetError"):
+        with pytest.raises(RuntimeError) as raised:
+            _value(Result("error", error=Failure(kind, "no", 1, f"{kind}: no\nat line 1")), lambda note: None)
+        assert blame(raised.value, Candidate(values={}))[0] == "agent_error" and kind in str(raised.value)

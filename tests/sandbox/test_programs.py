@@ -12,7 +12,7 @@ import pytest
 import agentopt
 from agentopt.errors import UsageError
 from agentopt.evaluate import Example, Task, passes
-from agentopt.evaluate.programs import Verdict
+from agentopt.evaluate.programs import Verdict, program_of
 from agentopt.evaluate.sandboxed import LIMITS, SandboxRunner, shared_runner, shown
 from agentopt.run.api import evaluate_async
 from agentopt.run.files import open_run
@@ -137,3 +137,12 @@ async def test_an_evaluation_of_programs_opens_a_sandbox_and_records_it(
     with open_run(done.dir) as opened:
         (said,) = opened.events("sandbox")
         assert said.data["backend"] in ("local", "bubblewrap") and not said.data["weak"]
+
+
+def test_a_program_that_begins_with_a_future_import_keeps_it_first() -> None:
+    prompt = "from math import sqrt\n\ndef f(x):\n"
+    joined = program_of(
+        "from __future__ import annotations\n\ndef f(x): return sqrt(x)", entry_point="f", prompt=prompt
+    )
+    assert joined.startswith("from __future__ import annotations\nfrom math import sqrt\n")
+    compile(joined, "joined", "exec")

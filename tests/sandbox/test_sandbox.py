@@ -516,3 +516,30 @@ def f():
         assert call(sandbox, "def f(): return 1") == 1
     nothing_left()
     assert not list(Path("/tmp").glob(result.value))
+
+
+def test_a_job_that_closes_the_folder_closes_it_for_nobody_else(box: ServedSandbox) -> None:
+    source = "import os, tempfile\ndef f(): os.chmod('/tmp', 0)\ndef g():\n    with tempfile.TemporaryFile(): return 1"
+    box.run_sync(Job(source=source, entry="f"))
+    assert box.run_sync(Job(source=source, entry="g")).value == 1
+
+
+def test_a_message_that_nests_too_deep_is_garbled_and_costs_no_server(box: ServedSandbox) -> None:
+    source = """
+import os, struct, time
+def f():
+    head = '{"op": "call", "name": "h", "kwargs": {}, "args": '
+    data = (head + "[" * 900 + "]" * 900 + "}").encode()
+    os.write(3, struct.pack(">I", len(data)) + data)
+    time.sleep(5)
+"""
+    assert box.run_sync(Job(source=source, entry="f")).status == "garbled"
+    assert box.run_sync(Job(source="def g(): return 1", entry="g")).value == 1
+
+
+def test_a_usage_error_of_a_host_function_is_told_to_the_code_that_called_it(box: ServedSandbox) -> None:
+    def ask(model: str) -> str:
+        raise UsageError(f"no model named {model!r}")
+
+    result = box.run_sync(Job(source="def f(): return ask('none')", entry="f", allow={"ask": ask}))
+    assert result.status == "error" and result.error is not None and "no model named" in result.error.message

@@ -104,3 +104,22 @@ async def test_the_five_functions_are_right_and_slower_than_the_expert(sandbox: 
         broken = await task.ascore(task.examples[0], start.replace("return", "return None #", 1))
     assert said.score is not None and 0 < said.score <= 0.5 and "right on all inputs" in said.text
     assert broken.score == 0.0
+
+
+def test_values_that_cannot_be_compared_or_shown_are_wrong_and_no_fault_of_the_scorer(sandbox: ServedSandbox) -> None:
+    for program in ("import numpy\ndef f(n): return numpy.array([40 * n])", "def f(n): return 10 ** 6000"):
+        found = race(sandbox, program)
+        assert found.ratio is None and not found.problem and score_of(found).score == 0.0
+
+
+def test_work_in_processes_of_its_own_is_refused(sandbox: ServedSandbox) -> None:
+    """Their time would be nobody's."""
+    program = f"import os\n{SLOW}\ng = f\ndef f(n):\n    if os.fork() == 0:\n        os._exit(0)\n    return g(n)"
+    found = race(sandbox, program)
+    assert found.ratio is None and found.wrong
+
+
+def test_a_reference_that_a_busy_machine_stops_ends_no_run(sandbox: ServedSandbox) -> None:
+    hangs = "def f(n):\n    while True: pass"
+    found = race(sandbox, FAST, hangs, seconds=0.3)
+    assert "too busy" in found.problem

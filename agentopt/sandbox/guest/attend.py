@@ -159,7 +159,10 @@ class Attendance:
             if self.calls > self.limits["calls"]:
                 return self._stop("calls")
             self.asked = time.monotonic()
-            self.owner.say({**message, "op": "call", "id": self.id, "call": self.calls})
+            try:
+                self.owner.say({**message, "op": "call", "id": self.id, "call": self.calls})
+            except (RecursionError, ValueError):
+                self._stop("garbled")
         else:
             self._stop("garbled")
         return None

@@ -6,6 +6,7 @@ The reader never trusts the length: what is longer than its bound is a ``FrameEr
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from json.encoder import encode_basestring_ascii
 from os import write
@@ -13,6 +14,8 @@ from typing import Any
 
 __all__ = ["FrameError", "Reader", "pack", "send"]
 
+_DEEPEST = 300
+_MARKS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 # The parts of json that are written in C: a candidate may have replaced what those in Python call.
 _make: Any = getattr(json.encoder, "c_make_encoder", None)
 _encode = _make(None, None, encode_basestring_ascii, None, ":", ",", False, False, True) if _make else None
@@ -31,6 +34,18 @@ def _loads(text: str) -> Any:
     if end != len(text):
         raise ValueError("more than one value")
     return value
+
+
+def _too_deep(body: bytes) -> bool:
+    """Whether objects and lists nest deeper than every side can write again, however deep its own calls are."""
+    if body.count(b"[") + body.count(b"{") <= _DEEPEST:
+        return False
+    depth = 0
+    for mark in _MARKS.finditer(body):
+        depth += {91: 1, 123: 1, 93: -1, 125: -1}.get(mark[0][0], 0)
+        if depth > _DEEPEST:
+            return True
+    return False
 
 
 class FrameError(ValueError):
@@ -92,4 +107,6 @@ class Reader:
                 raise FrameError(f"a message that is no JSON: {exc}") from None
             if not isinstance(message, dict):
                 raise FrameError("a message that is no JSON object")
+            if _too_deep(body):
+                raise FrameError(f"a message with more than {_DEEPEST} levels")
             yield message

@@ -165,6 +165,7 @@ class Server:
             setattr(builtins, name, _sitebuiltins.Quitter(name, ""))
         world = self.enter()
         self.folder = "/tmp" if "root" in self.layers else tempfile.mkdtemp(prefix="agentopt-sandbox-")
+        self.mode = os.stat(self.folder).st_mode
         made = self.confinement(world)
         missing = self.preload()
         if self.layers.get("namespaces"):
@@ -194,9 +195,10 @@ class Server:
                 shutil.rmtree(self.folder, ignore_errors=True)
 
     def dirty(self) -> bool:
-        """Whether the last job left something in its folder."""
+        """Whether the last job left something in its folder, or changed who may use it."""
         try:
-            return bool(self.config["shown"] or os.listdir(self.folder))
+            changed = os.stat(self.folder).st_mode != self.mode
+            return changed or bool(self.config["shown"] or os.listdir(self.folder))
         except OSError:
             return True
 
@@ -208,6 +210,7 @@ class Server:
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
             os.makedirs(self.folder, mode=0o700, exist_ok=True)
+        self.mode = os.stat(self.folder).st_mode
         if made.ruleset >= 0:
             os.close(made.ruleset)
             made.ruleset = self._ruleset()
