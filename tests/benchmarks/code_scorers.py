@@ -1,10 +1,11 @@
 """Whether the scorers of programs are right: every published solution passes, and every planted wrong one fails.
 
     python tests/benchmarks/code_scorers.py                      # HumanEval, HumanEval+, MBPP (sanitized) and MBPP+
-    python tests/benchmarks/code_scorers.py --sets humaneval --limit 20
+    python tests/benchmarks/code_scorers.py --sets HumanEval --limit 20
 
 Wrong programs are made from each published solution, so that they are wrong whatever the tests are: they return
-nothing, raise, end the process, or return the right value changed (a number plus one, a list with one more element).
+nothing, raise, end the process, or return the right value changed (a number by more than any tolerance, a list by one
+more element).
 ``cheats`` are programs that try to pass without an answer; what a test cannot see is told apart. Results go to
 ``docs/results/code_scorers.json`` and ``code_scorers.md``.
 """
@@ -39,7 +40,8 @@ CHANGED = """
 
 def _changed(value):
     if isinstance(value, bool): return not value
-    if isinstance(value, (int, float, complex)): return value + 1 if value == value and abs(value) < 1e15 else 0.5
+    if isinstance(value, (int, float, complex)):
+        return value + 1 + abs(value) if value == value and abs(value) < 1e15 else 0.5
     if isinstance(value, str): return value + "x"
     if isinstance(value, list): return [*value, 1]
     if isinstance(value, tuple): return (*value, 1)
