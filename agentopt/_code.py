@@ -6,7 +6,7 @@ import ast
 import re
 import warnings
 
-__all__ = ["broken", "defines", "find_code"]
+__all__ = ["broken", "defines", "find_code", "parsed"]
 
 _FENCE = re.compile(r"```[ \t]*([\w+-]*)[ \t]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
 _PYTHON = ("", "python", "py", "python3")
@@ -54,15 +54,26 @@ def defines(code: str, name: str) -> bool:
     >>> defines("def f(): ...", "f"), defines("    return 1", "f")
     (True, False)
     """
-    if broken(code):
-        return False
-    for statement in _parsed(code).body:
+    tree = parsed(code)
+    for statement in tree.body if tree else ():
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and statement.name == name:
             return True
         targets = statement.targets if isinstance(statement, ast.Assign) else ()
         if any(isinstance(target, ast.Name) and target.id == name for target in targets):
             return True
     return False
+
+
+def parsed(code: str) -> ast.Module | None:
+    """The syntax tree of a program; None of one that does not parse.
+
+    >>> parsed("f(") is None
+    True
+    """
+    try:
+        return _parsed(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def _parsed(code: str) -> ast.Module:

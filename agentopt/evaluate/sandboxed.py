@@ -8,9 +8,9 @@ import atexit
 import dataclasses
 import secrets
 import threading
-import warnings
 from collections.abc import Sequence
 
+from agentopt._code import parsed
 from agentopt.errors import MissingDependency, UsageError
 from agentopt.evaluate.programs import Checked, ProgramRunner, Verdict
 from agentopt.sandbox import Job, Limits, Result, Sandbox, open_sandbox
@@ -92,12 +92,8 @@ def shown(test: str) -> str:
     >>> shown("assert f(1) == 2") != "assert f(1) == 2", shown("assert f(1)")
     (True, 'assert f(1)')
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            body = ast.parse(test).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return test
+    tree = parsed(test)
+    body = tree.body if tree else []
     if len(body) != 1 or not isinstance(found := body[0], ast.Assert) or found.msg is not None:
         return test
     compared = found.test

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import ast
 import random
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from agentopt._code import find_code
+from agentopt._code import find_code, parsed
 from agentopt.errors import UnusableAnswer
 from agentopt.llm.types import Address, Message, Request
 from agentopt.optim.base import OptimizerLLM
@@ -59,14 +58,14 @@ def read_tests(answer: str, entry_point: str) -> tuple[list[str], list[str]]:
 
 def _statements(code: str) -> list[str]:
     """The asserts of a program, those of several lines whole; of one that does not parse, its lines with an assert."""
-    tree = _parsed(code)
+    tree = parsed(code)
     if tree is not None:
         return [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Assert)]
     return [line.strip() for line in code.splitlines() if "assert" in line]
 
 
 def _test(piece: str, entry_point: str) -> tuple[str, str]:
-    tree = _parsed(piece.strip())
+    tree = parsed(piece.strip())
     if tree is None:
         return "it does not parse", ""
     if len(tree.body) != 1 or not isinstance(node := tree.body[0], ast.Assert):
@@ -76,15 +75,6 @@ def _test(piece: str, entry_point: str) -> tuple[str, str]:
         return f"it does not call {entry_point}", ""
     test = ast.unparse(ast.Assert(test=node.test, msg=None))
     return ("it is too long", "") if len(test) > _LONGEST else ("", test)
-
-
-def _parsed(code: str) -> ast.Module | None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
 
 
 async def write_tests(
