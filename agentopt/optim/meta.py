@@ -31,6 +31,7 @@ __all__ = [
     "parse_object",
     "section",
     "show",
+    "size_of",
     "usable_text",
     "value_schema",
 ]
@@ -83,6 +84,11 @@ def section(text: str, name: str) -> str:
 def estimate_tokens(text: str) -> int:
     """Tokens of a text, rounded up: UTF-8 bytes / 3, a little more than what tokenizers make of English or code."""
     return math.ceil(len(text.encode()) / 3)
+
+
+def size_of(messages: Sequence[Message]) -> int:
+    """Estimated tokens of a request."""
+    return sum(estimate_tokens(str(message.content)) for message in messages)
 
 
 SHORTENED = re.compile(r"\[\d+ characters left out\]|\(\d+ lines left out\)")

@@ -18,8 +18,9 @@ from agentopt.optim.forest.insights import Insights, Note
 from agentopt.optim.forest.scores import Scores
 from agentopt.optim.forest.settings import Settings
 from agentopt.optim.forest.tree import ROOT, Forest, Node
-from agentopt.optim.forest.words import Words, size_of
+from agentopt.optim.forest.words import Words
 from agentopt.optim.forest.writer import UNCHANGED, Asked, Writer
+from agentopt.optim.meta import size_of
 from agentopt.optim.operators import tunable
 from agentopt.optim.suggest import Suggestion
 

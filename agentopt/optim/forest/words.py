@@ -10,9 +10,9 @@ from agentopt.optim.forest.forms import MARKS, as_text, form, is_json
 from agentopt.optim.forest.report import said
 from agentopt.optim.forest.settings import Settings
 from agentopt.optim.frame import marks, split
-from agentopt.optim.meta import bounds, clip, estimate_tokens, fill, section, show
+from agentopt.optim.meta import bounds, clip, estimate_tokens, fill, section, show, size_of
 
-__all__ = ["Words", "size_of"]
+__all__ = ["Words"]
 
 _CUTS = (
     "passed",
@@ -27,11 +27,6 @@ _CUTS = (
     "current",
 )
 """What a request that is too long loses, in this order."""
-
-
-def size_of(messages: Sequence[Message]) -> int:
-    """Estimated tokens of a request."""
-    return sum(estimate_tokens(str(message.content)) for message in messages)
 
 
 class Words:

@@ -13,7 +13,7 @@ from agentopt.errors import AgentOptError, UsageError
 from agentopt.llm.types import Message
 from agentopt.optim.base import ParameterSpec, View
 from agentopt.optim.frame import marks, split
-from agentopt.optim.meta import bounds, clip, estimate_tokens, fill, section, show
+from agentopt.optim.meta import bounds, clip, fill, section, show, size_of
 from agentopt.optim.opro.exemplars import POLICIES, pool
 from agentopt.optim.opro.forms import form_of, shown
 from agentopt.optim.opro.history import Entry, Measure, choose, entries, measure_of, number, same_values
@@ -80,7 +80,7 @@ def build(view: View, settings: Settings, specs: Sequence[ParameterSpec], rng: r
     while True:
         shown_now = choose(best, 0, threshold=None, order=settings.order, rng=random.Random(shuffle))
         messages = _compose(view, settings, form, specs, shown_now, picked, measure)
-        size = sum(estimate_tokens(str(message.content)) for message in messages)
+        size = size_of(messages)
         if size <= settings.max_prompt_tokens or (len(best) < 2 and not picked):
             return messages
         best, picked = (best, picked[:-1]) if picked and len(best) < 5 else (best[1:], picked)

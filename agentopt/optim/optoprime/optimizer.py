@@ -12,7 +12,7 @@ from agentopt.core.values import Outcome, Proposal
 from agentopt.errors import AgentOptError, UsageError
 from agentopt.llm.types import Message
 from agentopt.optim.base import ParameterSpec, Scored, View
-from agentopt.optim.meta import estimate_tokens, fill, section, show
+from agentopt.optim.meta import fill, section, show, size_of
 from agentopt.optim.operators import tunable
 from agentopt.optim.optoprime.memory import choose, ladder, outcome_of, remember
 from agentopt.optim.optoprime.report import Caps, Run, report
@@ -215,7 +215,7 @@ def build(
             Message(role="system", content=system),
             Message(role="user", content=fill(section(template, "user"), values)),
         ]
-        size = sum(estimate_tokens(str(message.content)) for message in messages)
+        size = size_of(messages)
         if size <= max_tokens:
             return messages
         if caps.value > 40:
