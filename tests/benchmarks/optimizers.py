@@ -68,7 +68,8 @@ async def run(cell: Cell, sizes: Sizes, clients: Clients, known: list[dict[str, 
         if earlier is not None and cell.method != "start again":
             line |= {"outcomes": earlier["outcomes"], "as": [earlier["method"], earlier["seed"]]}
         else:
-            line["outcomes"] = await ours.test(cut, found.values, clients, tested)
+            again = cell.method == "start again"
+            line["outcomes"] = await ours.test(cut, found.values, clients, tested, again)
         line |= {"values": found.values, "values_hash": key, "test_spend": tested.by_role["agent"]}
         line["validation"] = found.score
     return line | {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
+from agentopt.core.values import digest
 from agentopt.errors import BudgetExhausted
 from agentopt.llm.types import Request, Response
 
@@ -41,6 +42,9 @@ class Counts:
         self.by_role[role]["output_tokens"] += response.usage.output_tokens
 
 
+Answers = dict[str, "asyncio.Future[Response]"]
+
+
 class Counted:
     """A client that counts on the account of a role.
 
@@ -49,19 +53,35 @@ class Counted:
         model: the model to ask for.
         counts: the account.
         role: whose calls these are.
+        answers: what was answered at temperature 0, by request: asked again, it is counted again and given from here.
     """
 
-    def __init__(self, client: Any, model: str, counts: Counts, role: str) -> None:
-        self.client, self.model, self.counts, self.role = client, model, counts, role
+    def __init__(self, client: Any, model: str, counts: Counts, role: str, answers: Answers | None = None) -> None:
+        self.client, self.model, self.counts, self.role, self.answers = client, model, counts, role, answers
         self.endpoint = str(getattr(client, "endpoint", model))
         self.price = (0.0, 0.0)
 
     async def complete(self, request: Request) -> Response:
         """Ask, when the role has a call left."""
         self.counts.take(self.role)
-        response: Response = await self.client.complete(request.model_copy(update={"model": self.model}))
+        request = request.model_copy(update={"model": self.model})
+        response = await self._answer(request)
         self.counts.add(self.role, response)
         return response
+
+    async def _answer(self, request: Request) -> Response:
+        if self.answers is None or request.temperature != 0:
+            return cast(Response, await self.client.complete(request))
+        key = digest({k: v for k, v in request.payload().items() if k not in ("seed", "repeat")})
+        if key not in self.answers:
+            self.answers[key] = asyncio.ensure_future(self.client.complete(request))
+        coming = self.answers[key]
+        try:
+            return await asyncio.shield(coming)
+        except Exception:
+            if self.answers.get(key) is coming:
+                del self.answers[key]
+            raise
 
 
 class Clients:
@@ -71,6 +91,7 @@ class Clients:
         self._ready = dict(ready or {})
         self._made: list[Any] = []
         self._lock = asyncio.Lock()
+        self._answers: Answers = {}
 
     async def get(self, model: str) -> Any:
         """The client of a model."""
@@ -81,6 +102,10 @@ class Clients:
                 self._ready[model] = resolve(model)
                 self._made.append(self._ready[model])
             return self._ready[model]
+
+    async def counted(self, model: str, counts: Counts, role: str, again: bool = False) -> Counted:
+        """A client of a model on the account of a role; ``again``: without what was answered before."""
+        return Counted(await self.get(model), model, counts, role, None if again or role != "agent" else self._answers)
 
     async def aclose(self) -> None:
         """Close what was made here."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numerical
-from optimizers_counting import Clients, Counted, Counts
-from optimizers_protocol import OPTIMIZER_MODEL, Cell, Data, Sizes, method
+from optimizers_counting import Clients, Counts
+from optimizers_protocol import Cell, Data, Sizes, method, optimizer_model
 
 from agentopt.core.values import Budget, Outcome
 from agentopt.evaluate.summary import example_scores
@@ -49,8 +49,8 @@ async def search_texts(cell: Cell, data: Data, sizes: Sizes, clients: Clients) -
             optimizer=chosen.name,
             optimizer_args=chosen.options,
             parameters=("instruction", "demos") if "demos" in chosen.slot else ("instruction",),
-            model=Counted(await clients.get(data.spec.model), data.spec.model, counts, "agent"),
-            optimizer_model=Counted(await clients.get(OPTIMIZER_MODEL), OPTIMIZER_MODEL, counts, "optimizer"),
+            model=await clients.counted(data.spec.model, counts, "agent"),
+            optimizer_model=await clients.counted(optimizer_model(cell.task), counts, "optimizer"),
             budget=Budget(evaluations=sizes.agent_calls, seconds=sizes.seconds),
             seed=cell.seed,
             proposals=sizes.proposals,
@@ -76,14 +76,14 @@ async def search_numbers(cell: Cell, sizes: Sizes, clients: Clients) -> Found:
     numerical.METHODS.setdefault(f"core/{chosen.name}", (chosen.name, chosen.options))
     counts = Counts()
     began = time.monotonic()
-    client = Counted(await clients.get(OPTIMIZER_MODEL), OPTIMIZER_MODEL, counts, "optimizer")
+    client = await clients.counted(optimizer_model(cell.task), counts, "optimizer")
 
     slots = asyncio.Semaphore(8)
 
     async def one(problem: int) -> Mapping[str, Any]:
         searched = numerical.Cell(f"core/{chosen.name}", problem, cell.seed)
         async with slots:
-            counter = numerical.Counter(client, OPTIMIZER_MODEL)
+            counter = numerical.Counter(client, optimizer_model(cell.task))
             return await numerical.search(searched, counter, sizes.evaluations, 2, io.StringIO())
 
     rows = await asyncio.gather(*map(one, range(sizes.problems)))
@@ -97,9 +97,14 @@ async def search_numbers(cell: Cell, sizes: Sizes, clients: Clients) -> Found:
     )
 
 
-async def test(data: Data, values: Mapping[str, Any], clients: Clients, counts: Counts) -> dict[str, float]:
-    """Scores by example of the agent with these values, on the test split: the same code for everybody's."""
-    model = Counted(await clients.get(data.spec.model), data.spec.model, counts, "agent")
+async def test(
+    data: Data, values: Mapping[str, Any], clients: Clients, counts: Counts, again: bool
+) -> dict[str, float]:
+    """Scores by example of the agent with these values, on the test split: the same code for everybody's.
+
+    ``again``: nothing that was answered before is given again.
+    """
+    model = await clients.counted(data.spec.model, counts, "agent", again)
     with tempfile.TemporaryDirectory(prefix="agentopt-bench-") as folder:
         report = await evaluate_async(
             data.agent(), task=data.whole, split="test", values=dict(values), model=model, seed=0,

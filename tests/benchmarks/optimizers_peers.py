@@ -22,7 +22,7 @@ from typing import Any
 from optimizers_agents import CONSTRAINT
 from optimizers_counting import Clients, Counted, Counts
 from optimizers_ours import Found, start_values
-from optimizers_protocol import OPTIMIZER_MODEL, Cell, Data, Sizes, method
+from optimizers_protocol import Cell, Data, Sizes, method, optimizer_model
 from optimizers_referee import Numbers, Referee, judge_texts
 
 from agentopt.core.values import Budget
@@ -87,7 +87,7 @@ async def search_texts(cell: Cell, data: Data, sizes: Sizes, clients: Clients) -
     }
     with Referee(judge_texts(data)) as referee:
         job["referee"] = {"url": referee.url, "key": referee.key}
-        agent = Counted(await clients.get(data.spec.model), data.spec.model, counts, "agent")
+        agent = await clients.counted(data.spec.model, counts, "agent")
         found = await _run(cell, job, sizes, counts, clients, agent, data.spec.max_tokens)
     values = start_values(data) | found.values
     if found.values and not isinstance(values["instruction"], str):
@@ -119,7 +119,7 @@ async def _run(
     """A peer's process from its start to its end, and what it wrote down."""
     chosen = method(cell.method)
     python = await asyncio.to_thread(environment, chosen.who)
-    optimizer = Counted(await clients.get(OPTIMIZER_MODEL), OPTIMIZER_MODEL, counts, "optimizer")
+    optimizer = await clients.counted(optimizer_model(cell.task), counts, "optimizer")
     numbers = agent is None
     limits = {"agent": sizes.agent_calls, "optimizer": 1 << 30 if numbers else sizes.optimizer_calls}
     defaults = {"agent": {"max_tokens": cap, "temperature": 0.0}, "optimizer": {"max_tokens": sizes.optimizer_tokens}}

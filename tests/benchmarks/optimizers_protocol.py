@@ -25,16 +25,16 @@ SMALL, LARGE = "local/qwen2.5-coder-0.5b", "local/qwen2.5-coder-1.5b"
 class Sizes:
     """How much everybody gets."""
 
-    version: int = 2
-    search: int = 24
+    version: int = 3
+    search: int = 20
     """Examples that optimizers see, with targets and feedback."""
-    validation: int = 16
+    validation: int = 12
     """Examples by which a search chooses among what it found."""
-    agent_calls: int = 200
+    agent_calls: int = 150
     """Calls of the agent's model in a search, validation included."""
-    optimizer_calls: int = 40
+    optimizer_calls: int = 24
     """Calls of the optimizer's model in a search."""
-    optimizer_tokens: int = 512
+    optimizer_tokens: int = 384
     """Cap of an answer of the optimizer's model."""
     seconds: float = 10800.0
     """After so many seconds a search is ended; what it has by then counts. Not in the hash: it only ends what hangs."""
@@ -106,16 +106,24 @@ class TextTask:
     test: int
     load: Callable[[], Task]
     read: Callable[[], Callable[[str], Any] | None] = lambda: None
+    optimizer: str = LARGE
+    """The optimizer's model."""
 
 
 TEXT_TASKS = {
-    "boolean": TextTask("boolean", LARGE, 64, 100, lambda: load_task("bbh", name="boolean_expressions")),
-    "bills": TextTask("bills", SMALL, 48, 150, lambda: load_task("bills", n=400, seed=2026), calculation),
+    "boolean": TextTask(
+        "boolean", SMALL, 64, 100, lambda: load_task("bbh", name="boolean_expressions"), optimizer=SMALL
+    ),
+    "bills": TextTask("bills", SMALL, 48, 100, lambda: load_task("bills", n=400, seed=2026), calculation, SMALL),
     "mail": TextTask("mail", SMALL, 12, 200, lambda: load_task("mail", n=400, seed=2026)),
     "navigate": TextTask("navigate", LARGE, 128, 120, lambda: load_task("bbh", name="navigate")),
     "objects": TextTask("objects", LARGE, 128, 120, lambda: load_task("bbh", name="object_counting")),
 }
-OPTIMIZER_MODEL = LARGE
+
+
+def optimizer_model(task: str) -> str:
+    """The model that proposes, by task."""
+    return SMALL if task == NUMBERS else TEXT_TASKS[task].optimizer
 
 
 @dataclass(frozen=True)
@@ -171,10 +179,16 @@ class Cell:
 
 
 def cells(sizes: Sizes, tasks: Sequence[str] = CORE) -> list[Cell]:
-    """All cells of a table: the starts first, then seed by seed, so that a table that is cut has every method."""
+    """All cells of a table: the starts first, then seed by seed, so that a table that is cut has every method.
+
+    Methods that may change demonstrations come after all others: what they show is a question of its own.
+    """
     ordered = sorted(tasks, key=lambda task: task == NUMBERS)
     found = [Cell(task, name, 0) for task in ordered if task != NUMBERS for name in STARTS]
-    return found + [Cell(t, m.name, seed) for seed in sizes.seeds for t in ordered for m in METHODS if t in m.tasks]
+    alike = [[m for m in METHODS if (m.slot == BOTH) is both] for both in (False, True)]
+    return found + [
+        Cell(t, m.name, seed) for ms in alike for seed in sizes.seeds for t in ordered for m in ms if t in m.tasks
+    ]
 
 
 def settings(sizes: Sizes, task: str, name: str) -> dict[str, Any]:
@@ -185,7 +199,7 @@ def settings(sizes: Sizes, task: str, name: str) -> dict[str, Any]:
         told["agent"] = [spec.model, spec.max_tokens, spec.test, start_text(task)]
     if name not in STARTS:
         chosen = method(name)
-        told["method"] = [chosen.who, chosen.slot, chosen.options, OPTIMIZER_MODEL]
+        told["method"] = [chosen.who, chosen.slot, chosen.options, optimizer_model(task)]
     return told
 
 
