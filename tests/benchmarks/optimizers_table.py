@@ -174,9 +174,9 @@ def summarise(lines: Lines, sizes: Sizes) -> dict[str, Any]:
 
 TITLES = {
     "numerical": "Numerical problems",
-    "bills": "Bills: prices in words, read by a program",
+    "mail": "Mail: the topic of a message",
     "boolean": "BIG-Bench Hard: boolean_expressions",
-    "mail": "Mail: the topic of a message (full table)",
+    "bills": "Bills: prices in words, read by a program (full table)",
     "navigate": "BIG-Bench Hard: navigate (full table)",
     "objects": "BIG-Bench Hard: object_counting (full table)",
 }
