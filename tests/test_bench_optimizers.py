@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import contextvars
 import hashlib
 import json
 import re
@@ -15,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from agentopt.core import open_run
 from agentopt.llm.types import Request
 from agentopt.testing import ScriptedLLM
 
@@ -195,8 +198,12 @@ async def test_trace_on_numbers_has_as_many_candidates_as_anybody(script: Script
     assert line["spend"]["optimizer"]["calls"] == sum(r.role == "optimizer" for r in script.asked) >= 6
 
 
-async def test_random_on_numbers_asks_nobody(script: Script) -> None:
-    line = await bench.run(protocol.Cell("numerical", "random", 0), SIZES, script.clients, [])
+async def test_random_on_numbers_asks_nobody_and_runs_beside_another_search(script: Script) -> None:
+    async def beside() -> Any:
+        return await bench.run(protocol.Cell("numerical", "random", 0), SIZES, script.clients, [])
+
+    with open_run():  # the run of another cell: the calculations are no part of it
+        line = await asyncio.get_running_loop().create_task(beside(), context=contextvars.Context())
     assert line["more"]["used"] == [3, 3] and script.llm.calls == 0 and min(line["outcomes"].values()) > 0
 
 

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from agentopt.core import Graph, Override, Trace, parameters
+from agentopt.core import Graph, Override, Trace, open_run, parameters
 from agentopt.core.values import Candidate, Outcome, digest
 from agentopt.evaluate import Task, interval
 from agentopt.evaluate.stats import paired_permutation
@@ -112,7 +112,7 @@ class Window:
 
     def evaluate(self, candidate: Candidate, operator: str) -> Outcome:
         """Run the calculation with a candidate's numbers, and write down what came."""
-        with Override(candidate.values), Trace() as trace:
+        with open_run(), Override(candidate.values), Trace() as trace:
             output = self.agent(self.program)
             trace.output = output
         self.graphs[candidate.id] = trace.graph
