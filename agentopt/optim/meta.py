@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import math
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from agentopt._builtin import without_front_matter
+from agentopt._code import broken
 from agentopt.errors import BudgetExhausted, LLMError, MalformedAnswer, UnusableAnswer, UsageError
 from agentopt.llm.structured import parse_json
 from agentopt.llm.types import Address, Message, Request
@@ -37,6 +39,8 @@ __all__ = [
 ]
 
 _PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+_FENCED = re.compile(r"\s*```[a-zA-Z0-9]*[ \t]*\n(.*?)\n?```\s*", re.DOTALL)
+_MARKED = re.compile(r"\s*<<<+[ \t]*\n?(.*?)\n?[ \t]*>>>+\s*", re.DOTALL)
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
@@ -228,30 +232,41 @@ async def ask_json(
 
 
 def bare_source(text: str) -> str:
-    """Source that a model wrote, without a code fence around it.
+    """Source that a model wrote, without a code fence or the marks of a request around it, and not indented as a whole.
 
     >>> bare_source("```python\\ndef f():\\n    pass\\n```")
     'def f():\\n    pass'
+    >>> bare_source("<<<\\n  def f():\\n      pass\\n>>>")
+    'def f():\\n    pass'
     """
-    fence = re.fullmatch(r"\s*```[a-zA-Z0-9]*[ \t]*\n(.*?)\n?```\s*", text, re.DOTALL)
-    return (fence.group(1) if fence else text).strip("\n").rstrip()
+    bare = textwrap.dedent(_unwrapped(text).strip("\n")).rstrip()
+    prompted = bare.removeprefix(">>> ")  # a model that has seen the marks may begin with one of them
+    return bare if not broken(bare) or broken(prompted) else prompted
 
 
 def usable_text(value: JsonValue) -> str:
     """A text that a model wrote for a text parameter, without the wrapping that small models add.
 
-    Fences and quotes around the whole are taken off; nothing else is changed.
+    Fences, quotes and the marks of a request around the whole are taken off; nothing else is changed.
 
     >>> usable_text('"Answer with a number."')
     'Answer with a number.'
+    >>> usable_text("<<<\\nAnswer with a number.\\n>>>")
+    'Answer with a number.'
     """
-    text = value.strip() if isinstance(value, str) else ""
-    fence = re.fullmatch(r"```[a-zA-Z]*\n(.*?)\n?```", text, re.DOTALL)
-    text = fence.group(1).strip() if fence else text
+    text = _unwrapped(value).strip() if isinstance(value, str) else ""
     for quote in ('"', "'", "“”"):
         inner = text[1:-1]
         if len(text) > 2 and text[0] == quote[0] and text[-1] == quote[-1] and not set(inner) & set(quote):
             text = inner.strip()
+    return text
+
+
+def _unwrapped(text: str) -> str:
+    """What is inside of a code fence, or of the marks between which a request shows a value."""
+    for wrapping in (_MARKED, _FENCED):
+        if found := wrapping.fullmatch(text):
+            text = found.group(1)
     return text
 
 
