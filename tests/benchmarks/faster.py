@@ -56,7 +56,7 @@ def table(records: Sequence[dict[str, Any]]) -> str:
         "# Functions made faster",
         "",
         f"Source trained with {', '.join(f'`{m}`' for m in models)}; {platform.machine()}, {os.cpu_count()} cores.",
-        "Score: 0.5 at the speed of an expert's program, a quarter more or less for every factor of ten, 0 where wrong.",
+        "Score: 0.5 at the speed of an expert's program, a quarter more or less for every factor of ten, 0 if wrong.",
         "Speeds are processor time in the sandbox, in turns with the expert's program. Means on test examples, which",
         "the search never saw. Raw: [faster.json](faster.json), made by `tests/benchmarks/faster.py`.",
         "",
