@@ -184,14 +184,52 @@ def test_run_prints_the_answer(cli: Cli, new_workspace: Path) -> None:
     assert {n["kind"] for n in found["graph"]["nodes"]} >= {"param", "render", "llm", "call"}
 
 
-def test_run_shows_the_users_own_traceback(cli: Cli, new_workspace: Path) -> None:
-    (new_workspace / "graphs" / "bad.py").write_text(
-        "from agentopt import graph\n\n@graph\ndef bad(x):\n    return 1 / 0\n"
-    )
-    code, _, err = cli("run", "bad", "x")
+FAILS = """
+from agentopt import graph, node
+
+
+@node
+def inner(x):
+    return 1 / 0
+
+
+@graph
+async def bad(x):
+    try:
+        return inner(x)
+    except ZeroDivisionError as problem:
+        raise ValueError("no") from problem
+
+
+@graph
+def worse(x):
+    try:
+        bare("x")
+    except KeyError as problem:
+        raise ExceptionGroup("many", [problem]) from None
+
+
+def bare(x):
+    return {}[x]
+"""
+
+
+@pytest.mark.parametrize(
+    ("graph", "frames", "last"),
+    [("bad", ["bad", "inner", "bad"], "ValueError: no"), ("worse", ["worse", "worse", "bare"], "KeyError: 'x'"),
+     ("./graphs/fails.py@bare", ["bare"], "KeyError: 'x'")],
+)  # fmt: skip
+def test_run_shows_the_users_own_frames_alone(
+    cli: Cli, new_workspace: Path, monkeypatch: pytest.MonkeyPatch, graph: str, frames: list[str], last: str
+) -> None:
+    (new_workspace / "graphs" / "fails.py").write_text(FAILS)
+    code, _, err = cli("run", graph, "x")
     assert code == 1
-    assert "return 1 / 0" in err
-    assert "ZeroDivisionError" in err
+    assert [line.rpartition(" in ")[2] for line in err.splitlines() if line.lstrip(" |").startswith("File ")] == frames
+    assert last in err.rstrip(" +-\n").splitlines()[-1]
+    assert "InNode" not in err
+    monkeypatch.setenv("AGENTOPT_TRACEBACK", "1")
+    assert "agentopt/run/target.py" in cli("run", graph, "x")[2]
 
 
 def test_eval_has_interval_and_gate(cli: Cli, new_workspace: Path) -> None:
