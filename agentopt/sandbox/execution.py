@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from agentopt.core import Exec
 from agentopt.core.call import printing
 from agentopt.errors import ConstraintError, UsageError
-from agentopt.sandbox.base import Isolation, Job, Limits, Result, Sandbox
+from agentopt.sandbox.base import Job, Limits, Result, Sandbox
 from agentopt.sandbox.guest.codec import STAND, Record, Uncarriable, encode
 from agentopt.sandbox.surroundings import Surroundings, surroundings
 
@@ -142,11 +142,6 @@ class SandboxExec(Exec):
         self.sandbox, self.names, self.limits = sandbox, frozenset(names), limits
         self._checked: dict[tuple[int, str], str] = {}
         self._lock = threading.Lock()
-
-    @property
-    def isolation(self) -> Isolation:
-        """What is in force."""
-        return self.sandbox.isolation
 
     def takes(self, parameter: Parameter[Any], changed: bool) -> bool:
         """Whether calls of its function run in the sandbox."""
