@@ -37,7 +37,9 @@ $(STAMP)/local: pyproject.toml hatch_build.py | $(BIN)/python
 
 comma := ,
 
-test: lint types layers try-weights pytest  ## Lint, types, layers, and the tests
+test: $(STAMP)/dev  ## Lint, types, layers, and the tests
+	@$(MAKE) --no-print-directory -j 4 lint types layers try-weights  # the weights come while the rest computes
+	@$(MAKE) --no-print-directory pytest
 
 lint: $(STAMP)/dev  ## Ruff: rules and format
 	$(BIN)/ruff check .

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from agentopt.errors import UsageError
 
-__all__ = ["PerLoop", "background_loop", "in_thread", "run_sync"]
+__all__ = ["PerLoop", "background_loop", "in_thread", "run_sync", "running_loop"]
 
 T = TypeVar("T")
 
@@ -40,7 +40,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=background_loop.cache_clear)
 
 
-def _running() -> asyncio.AbstractEventLoop | None:
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop that this thread is at work in, if it is."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -62,7 +63,7 @@ def run_sync(work: Coroutine[Any, Any, T], *, loop: asyncio.AbstractEventLoop | 
     42
     """
     target = loop if loop is not None and loop.is_running() else background_loop()
-    if _running() is target:
+    if running_loop() is target:
         work.close()
         raise UsageError("a sync call was made from a coroutine of the loop that would have to serve it; await instead")
     context = contextvars.copy_context()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -17,15 +18,29 @@ from agentopt.run.files import open_run
 from agentopt.testing import StubServer
 from agentopt.testing.network import forbid_network
 
-settings.register_profile("untimed", deadline=None)  # a busy machine is no defect
-settings.load_profile("untimed")
+settings.register_profile("quick", deadline=None, max_examples=40)  # without a deadline: a busy machine is no defect
+settings.register_profile("thorough", deadline=None, max_examples=300)
 
+MEMORY = "/dev/shm"
+"""Runs flush each of their commits to the disk. Here that takes no time, and what a kill leaves is the same."""
 KEYS = ("_API_KEY", "_API_BASE", "_BASE_URL")
 MODEL = "qwen2.5-coder-0.5b"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the slow tests too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("thorough" if config.getoption("--slow") else "quick")
+    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 2 << 30:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY)
+
+
+@pytest.fixture(scope="session")
+def thorough(request: pytest.FixtureRequest) -> bool:
+    """Whether tests that draw cases take many of them: with --slow."""
+    return bool(request.config.getoption("--slow"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -502,6 +502,19 @@ def test_islands_refine_members_of_their_own_and_the_worse_half_begins_again() -
     assert max(map(min, islands)) > 1, "a seed was left behind"
 
 
+def test_a_child_goes_to_its_parents_island_also_when_another_parent_got_no_direction() -> None:
+    def write(request: Request) -> str:
+        if "/scatter/0" in Game.path(request):
+            raise LLMError("not now")
+        return ""
+
+    game = Game(flat, write)
+    optimizer = Genetic(scatter=True, start=False, seeds=2)
+    for _ in range(2):
+        game.step(optimizer, 2)
+    assert optimizer.state()["islands"] == [[0], [1, 2]]
+
+
 @pytest.mark.parametrize("kind", [SFS, Refine, Tree, Genetic, Repeated, Themed])
 def test_nothing_is_proposed_after_a_full_pass(kind: Any) -> None:
     game = Game(lambda number: [1.0 if number else 0.0])

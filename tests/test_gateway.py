@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import openai
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import agentopt
@@ -201,7 +201,6 @@ JSON = st.recursive(
 FIELDS = ["messages", "n", "stop", "tools", "tool_choice", "response_format", "stream_options", "max_tokens", "seed"]
 
 
-@settings(max_examples=300)
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=4), st.booleans())
 def test_no_body_is_more_than_a_bad_request(body: dict[str, Any], with_messages: bool) -> None:
     if with_messages:

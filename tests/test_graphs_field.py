@@ -313,7 +313,7 @@ def test_rag_is_tuned_in_a_run_and_no_parameter_is_told_as_unread(
     for name in ("rag", "react"):
         agentopt.optimize(
             load_graph(name), task=task, optimizer="paraphrase", clients={"m": ScriptedLLM(lambda r: "Answer: 1")},
-            model="m", optimizer_model="m", steps=0, runs_dir=str(tmp_path), name=name, progress=False,
+            model="m", optimizer_model="m", steps=0, limit=20, runs_dir=str(tmp_path), name=name, progress=False,
         )  # fmt: skip
         with open_run(tmp_path / name) as run:
             (seen,) = run.events("sentinel")
@@ -339,12 +339,15 @@ COMMANDS = [line[2:] for line in PAGE.read_text().splitlines() if line.startswit
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command.split()[1:3]))
 def test_the_commands_of_the_page_run(
-    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], thorough: bool
 ) -> None:
+    """Searches make one step; with --slow as many as on the page, so that their budgets are seen to be enough."""
     (tmp_path / "agentopt.toml").write_text("")
     (tmp_path / "scripted.py").write_text(SCRIPT)
     monkeypatch.chdir(tmp_path)
     words = command.partition(" --model")[0].split()[1:]
+    if words[0] == "optimize" and not thorough:
+        words += ["--steps", "1"]
     with pytest.raises(SystemExit) as ended:
         execute([*words, "--model", "scripted/anyone", "--no-cache", "--json"])
     told = json.loads(capsys.readouterr().out)
@@ -389,7 +392,7 @@ def test_a_run_of_it_replays_without_a_difference(
     )
     (tmp_path / "scripted.py").write_text(lively)
     monkeypatch.chdir(tmp_path)
-    evaluated = ["eval", graph, "--task", task, "--limit", "20", "--model", "scripted/anyone", "-q", "--name", "one"]
+    evaluated = ["eval", graph, "--task", task, "--limit", "8", "--model", "scripted/anyone", "-q", "--name", "one"]
     for words in (evaluated, ["replay", "one"]):
         with pytest.raises(SystemExit) as ended:
             execute(words)

@@ -3,6 +3,7 @@ connection."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import random
@@ -44,11 +45,22 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "ws"
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The benchmark's workspace with a finished run of the graph ``both``."""
+    root: Path = bench.workspace(tmp_path_factory.mktemp("finished") / "ws")
+    with contextlib.chdir(root):
+        bench.run("both", 0, "one")
+    return root
+
+
 @pytest.fixture
-def one_run(place: Path) -> Path:
-    """A finished run of the graph ``both``."""
-    made: Path = bench.run("both", 0, "one")
-    return made
+def one_run(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that run, in a copy of its workspace, which is the working directory."""
+    shutil.copytree(finished, tmp_path / "ws")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.chdir(tmp_path / "ws")
+    return Path("runs/one")
 
 
 def graph_file(text: str, name: str = "mine") -> None:
@@ -125,12 +137,12 @@ def test_it_needs_neither_workspace_nor_path(one_run: Path, tmp_path: Path, monk
 
 
 @pytest.mark.parametrize("graph", ["both", "shared"])
-def test_every_beginning_of_a_run_replays_clean(place: Path, graph: str) -> None:
+def test_every_beginning_of_a_run_replays_clean(place: Path, graph: str, thorough: bool) -> None:
     folder = bench.run(graph, 3, "whole", steps=1)
     with Store(folder, readonly=True) as store:
         events = list(store.events())
     rng = random.Random(graph)
-    for cut in sorted(rng.sample(range(3, len(events)), 12)):
+    for cut in sorted(rng.sample(range(3, len(events)), 12 if thorough else 4)):
         part = bench.rewrite(
             folder, Path(f"cut/{cut}"), lambda events, blobs, cut=cut: events.__delitem__(slice(cut, None))
         )
@@ -138,12 +150,12 @@ def test_every_beginning_of_a_run_replays_clean(place: Path, graph: str) -> None
         assert result.clean, (cut, events[cut - 1].type, result.summary())
 
 
-def test_a_run_that_was_cut_and_resumed_replays_in_its_parts(place: Path) -> None:
+def test_a_run_that_was_cut_and_resumed_replays_in_its_parts(place: Path, thorough: bool) -> None:
     folder = bench.run("both", 4, "whole", steps=1)
     rng = random.Random(4)
     with Store(folder, readonly=True) as store:
         n = len(list(store.events()))
-    for cut in rng.sample(range(5, n - 1), 4):
+    for cut in rng.sample(range(5, n - 1), 4 if thorough else 2):
         part = bench.rewrite(
             folder, Path(f"runs/cut{cut}"), lambda events, blobs, cut=cut: events.__delitem__(slice(cut, None))
         )
@@ -419,8 +431,8 @@ def mine(question):
 
 
 @pytest.mark.parametrize("kind", list(bench.KINDS)[:6])
-def test_one_alteration_is_named(one_run: Path, kind: str) -> None:
-    for seed in range(3):
+def test_one_alteration_is_named(one_run: Path, kind: str, thorough: bool) -> None:
+    for seed in range(3 if thorough else 1):
         right, told = bench.KINDS[kind][0](random.Random(seed), "both", one_run)
         assert right, told
 

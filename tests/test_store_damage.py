@@ -52,7 +52,7 @@ def everything(store: Store) -> Any:
     )
 
 
-def test_no_flipped_byte_is_ever_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_flipped_byte_is_ever_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thorough: bool) -> None:
     """Whatever byte is another: the file is refused as damaged, or mended from its log, or says what it said before."""
     monkeypatch.setattr("agentopt.store.writer.RESERVE_BYTES", 65536)
     fill(tmp_path / "sound")
@@ -61,7 +61,7 @@ def test_no_flipped_byte_is_ever_believed(tmp_path: Path, monkeypatch: pytest.Mo
         before = everything(store)
     rng, refused, mended = random.Random(11), 0, 0
     folder = tmp_path / "flipped"
-    for at in [*range(0, 100, 3), *rng.sample(range(100, len(sound)), 400)]:
+    for at in [*range(0, 100, 3), *rng.sample(range(100, len(sound)), 400 if thorough else 120)]:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         (folder / "run.sqlite").write_bytes(sound[:at] + bytes([sound[at] ^ (1 << rng.randrange(8))]) + sound[at + 1 :])
@@ -303,9 +303,9 @@ def killed(script: str, folder: Path, seconds: float) -> list[str]:
     return said.splitlines()
 
 
-def test_killed_in_commits_and_checkpoints_it_keeps_what_was_acknowledged(tmp_path: Path) -> None:
+def test_killed_in_commits_and_checkpoints_it_keeps_what_was_acknowledged(tmp_path: Path, thorough: bool) -> None:
     rng, last = random.Random(5), -1
-    for _ in range(12):
+    for _ in range(12 if thorough else 5):
         said = killed(WRITES, tmp_path, rng.uniform(0.01, 0.15))
         last = max([last, *(int(line) for line in said if line.isdigit())])
         with Store(tmp_path) as store:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -206,3 +207,20 @@ def test_load_item_names_what_is_missing(root: Path) -> None:
     write(root / "graphs" / "answer.py", GRAPH.format(name="answer", word="x"))
     item = find("graph", "answer")
     assert load_item(item)("x") == "x"
+
+
+def test_what_is_installed_meanwhile_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from agentopt.workspace.plugins import entry_points
+
+    def install(name: str) -> list[str]:
+        info = tmp_path / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[agentopt.some]\n{name} = {name}:main\n")
+        return [entry.name for entry in entry_points("agentopt.some")]
+
+    assert entry_points("agentopt.some") == ()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert install("two") == ["two"]
+    time.sleep(0.02)  # the clock of the folder's time is coarse
+    assert install("one") == ["one", "two"]

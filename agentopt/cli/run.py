@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +13,7 @@ import typer
 from agentopt.cli.console import print_json
 from agentopt.cli.drawing import FORMATS, draw
 from agentopt.cli.flags import pairs
-from agentopt.errors import NodeError, UsageError
+from agentopt.errors import AgentOptError, NodeError, UsageError
 
 if TYPE_CHECKING:
     from agentopt.core import Graph
@@ -56,12 +55,7 @@ def run(
     loaded = load_graph(name)
     given = _input(text, arguments, sys.stdin)
     sampling = {"max_tokens": max_tokens, "temperature": temperature}
-    try:
-        output, traced = asyncio.run(_call(loaded, name, given, chosen, sampling, values))
-    except NodeError as problem:
-        cause = problem.__cause__ or problem
-        typer.echo("".join(traceback.format_exception(cause)).rstrip(), err=True)
-        raise typer.Exit(1) from None
+    output, traced = asyncio.run(_call(loaded, name, given, chosen, sampling, values))
     if as_json:
         print_json({"output": output, "graph": traced.to_json()})
         return
@@ -75,6 +69,7 @@ async def _call(
     loaded: Any, name: str, given: Any, model: str | None, sampling: dict[str, Any], values: dict[str, Any]
 ) -> tuple[Any, Graph]:
     from agentopt.core import Node, Override, Trace
+    from agentopt.core.failure import printed
     from agentopt.llm.context import Session, current_session, use_session
     from agentopt.run.target import Target, jsonable
     from agentopt.workspace import scripted
@@ -86,7 +81,13 @@ async def _call(
     try:
         loop = asyncio.get_running_loop()
         with use_session(Session(client, models, sampling, loop=loop)), Override(values), Trace() as trace:
-            output = await target.call(given)
+            try:
+                output = await target.call(given)
+            except Exception as problem:
+                if isinstance(problem, AgentOptError) and not isinstance(problem, NodeError):
+                    raise
+                typer.echo(printed(problem), err=True)
+                raise typer.Exit(1) from None
             trace.output = output if isinstance(output, Node) else None
         return jsonable(output), trace.graph
     finally:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import functools
 import linecache
-from collections.abc import Hashable
-from types import TracebackType, WrapperDescriptorType
+import os
+import traceback as tracebacks
+from collections.abc import Hashable, Iterator
+from types import CodeType, TracebackType, WrapperDescriptorType
 from typing import Any, cast
 
 from agentopt.core.cell import Cell, place
 from agentopt.errors import AgentOptError, NodeError
 
-__all__ = ["describe", "passes", "wrap"]
+__all__ = ["describe", "passes", "printed", "wrap"]
 
 _KERNEL = __file__.rpartition("failure.py")[0]
+_HOUSE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+_SHIPPED = _HOUSE + "_workspace" + os.sep
 _AROUND = 20
 
 
@@ -38,7 +42,55 @@ def describe(exc: BaseException) -> str:
     return "\n".join(lines)
 
 
-def _frames(traceback: TracebackType | None) -> Any:
+def printed(exc: BaseException) -> str:
+    """An exception as Python prints it, without the frames of this library; what happened inside a node is one story.
+
+    AGENTOPT_TRACEBACK keeps them.
+
+    >>> from agentopt.core import graph, node
+    >>> @node
+    ... def half(x):
+    ...     return x / 0
+    >>> @graph
+    ... def solve(x):
+    ...     return half(x)
+    >>> try:
+    ...     solve(1)
+    ... except ZeroDivisionError as exc:
+    ...     text = printed(exc)
+    >>> [line.partition("in ")[2] for line in text.splitlines() if "File" in line], text.splitlines()[-1]
+    (['<module>', 'solve', 'half'], 'ZeroDivisionError: division by zero')
+    """
+    told = tracebacks.TracebackException.from_exception(exc)
+    if not os.environ.get("AGENTOPT_TRACEBACK"):
+        told = _told(exc, set())
+    return "".join(told.format()).rstrip()
+
+
+def _told(exc: BaseException, seen: set[int]) -> tracebacks.TracebackException:
+    steps = _outside(exc)
+    while isinstance(exc, NodeError) and exc.__cause__ is not None:
+        exc = exc.__cause__
+        steps += _outside(exc)
+    seen.add(id(exc))
+    told = tracebacks.TracebackException(type(exc), exc, None)
+    told.stack = tracebacks.StackSummary.from_list(steps)
+    for name in ("__cause__", "__context__"):
+        other = getattr(exc, name)
+        known = other is None or id(other) in seen
+        setattr(told, name, None if known else _told(other, seen))
+    if isinstance(exc, BaseExceptionGroup):
+        told.exceptions = [_told(one, seen) for one in exc.exceptions]
+    return told
+
+
+def _outside(exc: BaseException) -> list[tracebacks.FrameSummary]:
+    """The steps of a traceback that are not in this library; the graphs that it ships count as a user's."""
+    steps = tracebacks.extract_tb(exc.__traceback__)
+    return [s for s in steps if not s.filename.startswith(_HOUSE) or s.filename.startswith(_SHIPPED)]
+
+
+def _frames(traceback: TracebackType | None) -> Iterator[tuple[CodeType, int]]:
     while traceback is not None:
         code = traceback.tb_frame.f_code
         if not code.co_filename.startswith(_KERNEL):

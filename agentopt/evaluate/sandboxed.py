@@ -10,6 +10,7 @@ import secrets
 import threading
 from collections.abc import Sequence
 
+from agentopt._clock import waiting
 from agentopt._code import parsed
 from agentopt.errors import MissingDependency, UsageError
 from agentopt.evaluate.programs import Checked, ProgramRunner, Verdict
@@ -104,15 +105,23 @@ def shown(test: str) -> str:
     return f"_got, _expected = ({got}), ({expected})\nif not (_got == _expected): raise AssertionError({text})"
 
 
-class _Shared:
-    """One sandbox for the programs of this process, opened when the first is to be run."""
+class _OwnSandbox:
+    """A runner over a sandbox of this process, which is opened with the first program and closed at the end."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._runner: SandboxRunner | None = None
 
-    def get(self) -> SandboxRunner:
-        """The runner over it."""
+    async def runner(self) -> SandboxRunner:
+        """The runner over it.
+
+        Raises:
+            UsageError: full isolation is not to be had here.
+        """
+        with waiting():
+            return await asyncio.to_thread(self._opened)
+
+    def _opened(self) -> SandboxRunner:
         with self._lock:
             if self._runner is None:
                 sandbox = open_sandbox(limits=LIMITS)
@@ -120,28 +129,21 @@ class _Shared:
                 self._runner = SandboxRunner(sandbox)
             return self._runner
 
-
-_SHARED = _Shared()
-
-
-class _WhenNeeded:
-    """A runner that opens the process's sandbox with its first program."""
-
     async def run(self, program: str, tests: Sequence[str], *, setup: str = "", seconds: float = 5.0) -> Verdict:
         """See ``ProgramRunner``; a machine without full isolation is a ``problem``."""
         try:
-            runner = await asyncio.to_thread(_SHARED.get)
+            runner = await self.runner()
         except (UsageError, MissingDependency) as error:
             return Verdict(problem=str(error))
         return await runner.run(program, tests, setup=setup, seconds=seconds)
 
 
-_WHEN_NEEDED = _WhenNeeded()
+_OWN = _OwnSandbox()
 
 
-def shared_runner() -> _WhenNeeded:
+def shared_runner() -> ProgramRunner:
     """The runner of whoever has plugged in none: the process's own sandbox, with full isolation or not at all."""
-    return _WHEN_NEEDED
+    return _OWN
 
 
 async def sandbox_of(runner: ProgramRunner) -> Sandbox:
@@ -150,8 +152,8 @@ async def sandbox_of(runner: ProgramRunner) -> Sandbox:
     Raises:
         UsageError: it has none, or full isolation is not to be had here.
     """
-    if isinstance(runner, _WhenNeeded):
-        runner = await asyncio.to_thread(_SHARED.get)
+    if isinstance(runner, _OwnSandbox):
+        runner = await runner.runner()
     if not isinstance(runner, SandboxRunner):
         raise UsageError(f"the runner {type(runner).__name__} runs tests only; this scorer needs a SandboxRunner")
     return runner.sandbox

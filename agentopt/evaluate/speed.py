@@ -7,15 +7,17 @@ so a program that changes the clock, the reference or the comparison in its own 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import importlib
 import math
 import operator
 import statistics
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
+from agentopt._clock import waiting
 from agentopt.core.values import Feedback
 from agentopt.errors import UsageError
 from agentopt.evaluate.programs import NEEDS_RUNNER, current_runner, program_of
@@ -193,6 +195,13 @@ def speed_score(
 _locks: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = weakref.WeakKeyDictionary()
 
 
-def _turn() -> asyncio.Lock:
+@contextlib.asynccontextmanager
+async def _turn() -> AsyncIterator[None]:
     """One race at a time in an event loop: what else a run does is nobody's speed."""
-    return _locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+    lock = _locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+    with waiting():
+        await lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -170,8 +170,10 @@ def _parsed(text: str) -> Any:
             at = found.start() + 1
             try:
                 value, end = decoder.raw_decode(form, found.start())
-            except (ValueError, RecursionError):
+            except ValueError:
                 continue
+            except RecursionError:
+                break  # and so would the next few thousand brackets end
             if end - found.start() > best[0]:
                 best = (end - found.start(), value)
             at = end

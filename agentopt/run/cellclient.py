@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import nullcontext
 
+from agentopt._clock import Clock
 from agentopt.errors import BudgetExhausted, LLMError, UnusableAnswer, UsageError
 from agentopt.llm.types import Client, Request, Response
 from agentopt.run.blame import INFRA
@@ -26,12 +26,10 @@ class CellClient:
 
     def __init__(self, inner: Client) -> None:
         self._inner = inner
-        self.limit: asyncio.Timeout | None = None
-        """The clock of the phase (program or scorer) that is on."""
+        self.clock: Clock | None = None
+        """Of the phase (program or scorer) that is on."""
         self._closed = False
         self._calls: set[asyncio.Future[Response]] = set()
-        self._waits: dict[asyncio.Timeout, tuple[int, float]] = {}
-        """For each phase: calls under way, and seconds that it had left when the first of them began."""
         self._moments = itertools.count()
         self._failed: dict[str, list[tuple[int, Exception]]] = {}
         """By payload: when calls failed, and how."""
@@ -47,7 +45,7 @@ class CellClient:
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
         try:
-            with self._paused():
+            with self.clock.paused() if self.clock else nullcontext():
                 response = await asyncio.shield(call)
         except (BudgetExhausted, UsageError, *INFRA) as error:
             if not isinstance(error, UnusableAnswer):
@@ -81,27 +79,6 @@ class CellClient:
             if isinstance(error, BudgetExhausted | UsageError):
                 raise error
         return failed[0] if failed else None
-
-    @contextmanager
-    def _paused(self) -> Iterator[None]:
-        """Stop the clock of the phase that makes the call while it waits for a model."""
-        limit = self.limit
-        if limit is None:
-            yield
-            return
-        under_way, left = self._waits.get(limit, (0, 0.0))
-        if not under_way and (ends := limit.when()) is not None:
-            left = ends - asyncio.get_running_loop().time()
-            limit.reschedule(None)
-        self._waits[limit] = under_way + 1, left
-        try:
-            yield
-        finally:
-            under_way, left = self._waits[limit]
-            self._waits[limit] = under_way - 1, left
-            if under_way == 1 and limit is self.limit and not limit.expired():
-                with suppress(RuntimeError):  # the phase has ended meanwhile
-                    limit.reschedule(asyncio.get_running_loop().time() + max(0.0, left))
 
     def metrics(self) -> dict[str, float]:
         """Calls, tokens and, where it is known, USD."""

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from agentopt._aio import in_thread
+from agentopt._clock import Clock
 from agentopt.core import Block, Node, Override, Trace, open_run
 from agentopt.core.values import Candidate, Outcome, Status
 from agentopt.errors import LLMError, StoreError
@@ -69,8 +70,8 @@ class Cells:
         session: makes the session of a scope: models by role and defaults.
         concurrency: cells in flight.
         timeout: seconds for what a cell does itself; waiting for a model (its queue, retries and the limits of a
-            server included) is not counted, and each attempt at a call has as many seconds of its own. The scorer has
-            as many again.
+            server included) or for a place in the sandbox is not counted, and each attempt at a call has as many
+            seconds of its own. The scorer has as many again.
         world: makes the context of a scope: random numbers, and the tape of what is taken from outside.
         turn: counts completions, in the order in which they are committed.
         again: called with a scope that is about to be executed once more.
@@ -173,18 +174,18 @@ class Cells:
         with open_run(), Override(self.given(cell)), world, Trace() as trace, use_session(session):
             played = Played(trace, session)
             try:
-                async with asyncio.timeout(self._timeout) as meter.limit:
+                async with Clock(self._timeout) as meter.clock:
                     played.output = await self._target.call(cell.example.input)
                 trace.output = played.output if isinstance(played.output, Node) else None
                 played.shown = jsonable(played.output)
             except (Exception, SystemExit, asyncio.CancelledError) as problem:
                 if isinstance(problem, asyncio.CancelledError) and _cancelled():
                     raise
-                if isinstance(problem, TimeoutError) and meter.limit is not None and meter.limit.expired():
+                if isinstance(problem, TimeoutError) and meter.clock is not None and meter.clock.expired():
                     played.status, played.error = "timeout", f"no answer within {self._timeout:g} seconds"
                 else:
                     played.status, played.error = blame(problem, cell.candidate)
-        meter.limit = None
+        meter.clock = None
         if meter is not client:
             await meter.close()
         return played
@@ -210,7 +211,7 @@ class Cells:
             judge = replace(session, role="judge", scope=f"{session.scope}/judge")
             try:
                 with open_run(), Block(), self._world(judge.scope), use_session(judge):  # its calls are counted
-                    async with asyncio.timeout(self._timeout) as meter.limit:
+                    async with Clock(self._timeout) as meter.clock:
                         feedback = await self._task.ascore(
                             cell.example, value_of(played.output), trace, aside=in_thread
                         )

@@ -57,11 +57,11 @@ def _in_loop() -> bool:
 
 @contextmanager
 def begun(folder: Path) -> Iterator[None]:
-    """Leave no folder behind of a run that was refused before it had begun."""
+    """Leave no folder behind of a run that was refused, or interrupted, before it had begun."""
     new = not folder.exists()
     try:
         yield
-    except Exception as problem:
+    except BaseException as problem:
         with contextlib.suppress(StoreError):
             with Store(folder, readonly=True) as store:
                 paid = store.last("call.received") or store.last("cell")

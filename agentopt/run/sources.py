@@ -34,7 +34,8 @@ LARGEST = 16 << 20
 """Bytes of the largest data file that is kept with a run."""
 _LIBRARIES = ("numpy", "pydantic", "scipy")
 _KEYS = (".env*", "*.pem", "*key*", "*token*", "*secret*", "credentials*")
-_read_by: dict[tuple[str, Path], list[Path]] = {}  # data files by the kind and Python file whose loading opened them
+_read_by: dict[tuple[str, Path], dict[Path, None]] = {}
+"""Data files, in order, by the kind and the Python file whose loading opened them."""
 
 
 @dataclass(slots=True)
@@ -74,8 +75,8 @@ def collect(config: RunConfig, target: Target, given: frozenset[str], read: Mapp
         root = item.workspace.root
         found.refs[kind] = item.ref
         imported |= _closure(item.path, root, found.files)
-        known = _read_by.setdefault((kind, item.path), [])
-        known += [path for path in read.get(kind, ()) if path not in known and path.suffix != ".py"]
+        known = _read_by.setdefault((kind, item.path), {})
+        known.update(dict.fromkeys(path for path in read.get(kind, ()) if path.suffix != ".py"))
         data: dict[str, bytes] = {}
         for path in known:
             _add(path, root, data)

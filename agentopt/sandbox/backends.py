@@ -95,9 +95,7 @@ def bubblewrap(limits: Limits, preload: Sequence[str], extra: Sequence[str], lay
     return Launch("bubblewrap", command, environment, layers, given)
 
 
-def docker(
-    limits: Limits, preload: Sequence[str], extra: Sequence[str], layers: Sequence[str], image: str = IMAGE
-) -> Launch:
+def docker(limits: Limits, preload: Sequence[str], extra: Sequence[str], layers: Sequence[str]) -> Launch:
     """The server in a container without network. Its jobs share the container's namespaces, one after the other."""
     program = shutil.which("docker")
     if program is None:
@@ -117,14 +115,9 @@ def docker(
     for name, value in _ENVIRONMENT.items():
         command += ["--env", f"{name}={value}"]
     readable = ["/usr", "/lib", "/lib64", "/opt", "/etc/ld.so.cache", *extra]
-    command += [
-        image,
-        "python3",
-        *_PYTHON,
-        f"{_INSIDE}/boot.py",
-        _config(inside, None, readable, limits, preload, True),
-    ]
-    given = {"docker": f"container of {image}, no network, read-only, no capabilities"}
+    command += [IMAGE, "python3", *_PYTHON, f"{_INSIDE}/boot.py"]
+    command.append(_config(inside, None, readable, limits, preload, bounded=True))
+    given = {"docker": f"container of {IMAGE}, no network, read-only, no capabilities"}
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONTEXT") if name in os.environ}
     return Launch("docker", command, kept, [name for name in inside if name != "landlock"], given)
 

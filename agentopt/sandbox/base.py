@@ -163,7 +163,8 @@ class Sandbox(Protocol):
     connection of the job is left by then. What a job did cannot be seen by a later one. The job sees no file but the
     interpreter and its libraries, no environment of this process, and no network. A limit that it reaches is its own
     status. Nothing that comes out of it is executed here or chooses a class. Jobs may be run from any thread and any
-    event loop; those beyond the sandbox's capacity wait their turn. Host functions are called in the context of the
+    event loop; those beyond the sandbox's capacity wait their turn, which stops a ``Clock``. A host function may run
+    further jobs: no job waits for one that waits for it. Host functions are called in the context of the
     caller of ``run``. Cancelling ``run`` kills the job.
     """
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from agentopt.core import Exec
 from agentopt.core.call import printing
 from agentopt.errors import ConstraintError, UsageError
-from agentopt.sandbox.base import Isolation, Job, Limits, Result, Sandbox
+from agentopt.sandbox.base import Job, Limits, Result, Sandbox
 from agentopt.sandbox.guest.codec import STAND, Record, Uncarriable, encode
 from agentopt.sandbox.surroundings import Surroundings, surroundings
 
@@ -31,7 +31,10 @@ PRINTED = 2_000
 _CHECK = """
 import ast
 
-def check(source, name):
+def check(sources, name):
+    return [shape(source, name) for source in sources]
+
+def shape(source, name):
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as exc:
@@ -140,11 +143,6 @@ class SandboxExec(Exec):
         self._checked: dict[tuple[int, str], str] = {}
         self._lock = threading.Lock()
 
-    @property
-    def isolation(self) -> Isolation:
-        """What is in force."""
-        return self.sandbox.isolation
-
     def takes(self, parameter: Parameter[Any], changed: bool) -> bool:
         """Whether calls of its function run in the sandbox."""
         return changed or parameter.name in self.names
@@ -167,15 +165,12 @@ class SandboxExec(Exec):
 
     def _problem(self, parameter: Parameter[Any], source: str) -> str:
         name = _shipped(parameter).name
-        shapes = []
-        for text in (parameter.default, source):
-            result = self.sandbox.run_sync(Job(source=_CHECK, entry="check", args=[text, name]))
-            if result.status == "lost":
-                raise SandboxLost(result.error.text if result.error else "")
-            if not result.ok or not isinstance(result.value, dict):
-                return f"the source does not parse ({result.status})"
-            shapes.append(result.value)
-        shipped, here = shapes
+        result = self.sandbox.run_sync(Job(source=_CHECK, entry="check", args=[[parameter.default, source], name]))
+        if result.status == "lost":
+            raise SandboxLost(result.error.text if result.error else "")
+        if not result.ok or not isinstance(result.value, list) or len(result.value) != 2:
+            return f"the source does not parse ({result.status})"
+        shipped, here = result.value
         if "problem" in here:
             told = here["problem"]
             return told if told.startswith("it defines") else f"the source does not parse: {told}"

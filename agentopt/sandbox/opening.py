@@ -37,7 +37,8 @@ def open_sandbox(
         require: modules to preload that must be there.
         paths: files and folders that jobs may read beside the interpreter's library and the installed packages.
         limits: of each job, unless the job has its own.
-        servers: how many jobs may run at a time; default the number of processors, at most 4.
+        servers: how many jobs may run at a time; default the number of processors, at most 4. Jobs that a running one
+            may be waiting for (started by a host function, or by plain code on an event loop's thread) come on top.
         weak: take what isolation there is. Without it, what is lacking is an error.
         without: layers to leave off (namespaces, landlock, seccomp, limits), with ``weak`` only.
 

@@ -1,4 +1,4 @@
-"""Fork servers at work: jobs wait in one line, each server takes the next; one that dies is replaced.
+"""Fork servers at work: jobs wait in a line, each server takes the next; one that dies is replaced.
 
 A server has a thread of its own in this process, which starts it, speaks with it and outlives it. Host functions are
 not called there but by whoever runs the job, so that they see that caller's context.
@@ -7,6 +7,7 @@ not called there but by whoever runs the job, so that they see that caller's con
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import queue
 import threading
@@ -28,7 +29,8 @@ class Ticket:
 
     Args:
         message: what begins it; its id is set when a server takes it.
-        post: told of every message about it, from another thread.
+        post: told of every message about it, from another thread: that a server has taken it, calls of host functions,
+            and its end.
     """
 
     def __init__(self, message: dict[str, Any], post: Callable[[dict[str, Any]], None]) -> None:
@@ -74,8 +76,21 @@ class Ticket:
             return not self._cancelled
 
 
+class _Line:
+    """Jobs, and the threads that take them one by one: up to ``most``."""
+
+    def __init__(self, most: float) -> None:
+        self.most = most
+        self.jobs: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
+        self.threads = 0
+        self.taken = 0
+        """Jobs that wait or are under way."""
+
+
 class Pool:
     """Up to ``servers`` fork servers, started as jobs come. The first is started at once.
+
+    A job that does not bear waiting gets a server beside these when all are taken; that one is kept for the next such.
 
     Args:
         launch: how to start one.
@@ -87,30 +102,30 @@ class Pool:
     """
 
     def __init__(self, launch: Launch, servers: int, accept: Callable[[Isolation], None]) -> None:
-        self._launch, self._most, self._accept = launch, servers, accept
-        self._line: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
+        self._launch, self._accept = launch, accept
+        self._line, self._aside = _Line(servers), _Line(math.inf)
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._servers: set[Process] = set()
-        self._waiting = 0
         self._closed = False
         self._pid = os.getpid()
         self._numbers = iter(range(1, 1 << 62))
         first: queue.SimpleQueue[Isolation | BaseException] = queue.SimpleQueue()
-        self._thread(first)
+        self._thread(self._line, first)
         got = first.get()
         if isinstance(got, BaseException):
             self.close()
             raise got
         self.isolation = got
 
-    def _thread(self, first: queue.SimpleQueue[Isolation | BaseException] | None = None) -> None:
-        thread = threading.Thread(target=self._work, args=(first,), name="agentopt-sandbox", daemon=True)
+    def _thread(self, line: _Line, first: queue.SimpleQueue[Isolation | BaseException] | None = None) -> None:
+        thread = threading.Thread(target=self._work, args=(line, first), name="agentopt-sandbox", daemon=True)
+        line.threads += 1
         self._threads.append(thread)
         thread.start()
 
-    def put(self, ticket: Ticket) -> None:
-        """Take a job.
+    def put(self, ticket: Ticket, at_once: bool = False) -> None:
+        """Take a job; one that is done ``at_once`` waits behind no other, but for the start of a server.
 
         Raises:
             UsageError: the pool is closed.
@@ -118,10 +133,11 @@ class Pool:
         with self._lock:
             if self._closed:
                 raise UsageError("this sandbox is closed; open another one")
-            self._waiting += 1
-            self._line.put(ticket)
-            if self._waiting > len(self._threads) and len(self._threads) < self._most:
-                self._thread()
+            line = self._aside if at_once and self._line.taken >= self._line.most else self._line
+            line.taken += 1
+            line.jobs.put(ticket)
+            if line.threads < min(line.taken, line.most):
+                self._thread(line)
 
     def _start(self) -> Process:
         server = Process(self._launch)
@@ -137,7 +153,7 @@ class Pool:
         server.close()
         raise UsageError("the sandbox was closed")
 
-    def _work(self, first: queue.SimpleQueue[Isolation | BaseException] | None) -> None:
+    def _work(self, line: _Line, first: queue.SimpleQueue[Isolation | BaseException] | None) -> None:
         server: Process | None = None
         if first is not None:
             try:
@@ -146,11 +162,12 @@ class Pool:
                 first.put(exc)
                 return
             first.put(server.isolation)
-        while (ticket := self._line.get()) is not None:
+        while (ticket := line.jobs.get()) is not None:
             last: dict[str, Any] | None = None
             try:
                 server = server or self._start()
                 if ticket.begin(server, next(self._numbers)):
+                    ticket.post({"op": "begun"})
                     last = server.do(ticket.message, ticket.post, lambda ticket=ticket: ticket.busy)  # type: ignore[misc]
             except (Gone, UsageError) as exc:
                 said = f"{exc}; {server.log()}" if server is not None and server.log() else str(exc)
@@ -164,7 +181,7 @@ class Pool:
             finally:
                 ticket.ended()
                 with self._lock:
-                    self._waiting -= 1
+                    line.taken -= 1
             if last is not None:
                 ticket.post(_OVER if self._closed and last["status"] == "broken" else last)
         if server is not None:
@@ -180,13 +197,16 @@ class Pool:
                 return
             self._closed = True
             servers = list(self._servers)
-            if self._waiting:
-                with contextlib.suppress(queue.Empty):
-                    while (ticket := self._line.get_nowait()) is not None:
-                        ticket.post(_OVER)
+            lines = (self._line, self._aside)
+            if any(line.taken for line in lines):
+                for line in lines:
+                    with contextlib.suppress(queue.Empty):
+                        while (ticket := line.jobs.get_nowait()) is not None:
+                            ticket.post(_OVER)
                 for server in servers:
                     server.kill()
-            for _ in self._threads:
-                self._line.put(None)
+            for line in lines:
+                for _ in range(line.threads):
+                    line.jobs.put(None)
         for thread in self._threads:
             thread.join(15)

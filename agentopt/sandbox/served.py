@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import enum
 import inspect
 import os
 import queue
 import weakref
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextvars import ContextVar
 from typing import Any, Self
 
-from agentopt._aio import run_sync
+from agentopt._aio import run_sync, running_loop
+from agentopt._clock import waiting
 from agentopt.errors import BudgetExhausted, LLMError, StoreError, UnusableAnswer, UsageError
 from agentopt.sandbox import told
 from agentopt.sandbox.base import Isolation, Job, Limits, Result
@@ -25,6 +28,10 @@ _MOST = 10_000
 _TEXT = 4000
 _OURS = (BudgetExhausted, StoreError, LLMError)
 """What ends the job and goes on to its caller. All else is told to the candidate's code, whose arguments they were."""
+
+
+_HOSTING: ContextVar[bool] = ContextVar("agentopt_hosting", default=False)
+"""Whether a host function of a job is called here: its server is taken until this is done."""
 
 
 class ServedSandbox:
@@ -48,15 +55,20 @@ class ServedSandbox:
         def post(message: dict[str, Any]) -> None:
             loop.call_soon_threadsafe(events.put_nowait, message)
 
-        work = _Work(self, job, post)
+        work = _Work(self, job, post, at_once=_HOSTING.get())
         try:
-            while (message := await events.get())["op"] == "call":
-                try:
-                    value = work.call(message)
-                    answer = work.answer(await value if inspect.isawaitable(value) else value)
-                except Exception as exc:
-                    answer = work.error(exc)
-                work.ticket.reply(answer)
+            with waiting():
+                message = await events.get()
+            while message["op"] != "done":
+                if message["op"] == "call":
+                    try:
+                        with _hosting():
+                            value = work.call(message)
+                            answer = work.answer(await value if inspect.isawaitable(value) else value)
+                    except Exception as exc:
+                        answer = work.error(exc)
+                    work.ticket.reply(answer)
+                message = await events.get()
             return work.result(message)
         finally:
             work.ticket.cancel()
@@ -64,15 +76,20 @@ class ServedSandbox:
     def run_sync(self, job: Job) -> Result:
         """Do a job from plain code; see ``Sandbox``."""
         events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        work = _Work(self, job, events.put)
+        work = _Work(self, job, events.put, at_once=_HOSTING.get() or running_loop() is not None)
         try:
-            while (message := events.get())["op"] == "call":
-                try:
-                    value = work.call(message)
-                    answer = work.answer(run_sync(_awaited(value)) if inspect.isawaitable(value) else value)
-                except Exception as exc:
-                    answer = work.error(exc)
-                work.ticket.reply(answer)
+            with waiting():
+                message = events.get()
+            while message["op"] != "done":
+                if message["op"] == "call":
+                    try:
+                        with _hosting():
+                            value = work.call(message)
+                            answer = work.answer(run_sync(_awaited(value)) if inspect.isawaitable(value) else value)
+                    except Exception as exc:
+                        answer = work.error(exc)
+                    work.ticket.reply(answer)
+                message = events.get()
             return work.result(message)
         finally:
             work.ticket.cancel()
@@ -87,7 +104,7 @@ class ServedSandbox:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _begin(self, job: Job, post: Callable[[dict[str, Any]], None]) -> tuple[Ticket, Limits]:
+    def _begin(self, job: Job, post: Callable[[dict[str, Any]], None], at_once: bool) -> tuple[Ticket, Limits]:
         if os.getpid() != self._pid:
             raise UsageError("this sandbox was opened by the process that this one was forked from; open one here")
         limits = job.limits or self.limits
@@ -102,17 +119,21 @@ class ServedSandbox:
             "values": {name: _sent(value, f"values[{name!r}]") for name, value in job.values.items()},
         }  # fmt: skip
         ticket = Ticket(message, post)
-        self._pool.put(ticket)
+        self._pool.put(ticket, at_once)
         return ticket, limits
 
 
 class _Work:
-    """A job under way, as its caller sees it."""
+    """A job under way, as its caller sees it.
 
-    def __init__(self, sandbox: ServedSandbox, job: Job, post: Callable[[dict[str, Any]], None]) -> None:
+    It is done ``at_once`` where a job with a server may depend on it: its caller is a host function of such a job, or
+    keeps an event loop from working, which may have host functions to call.
+    """
+
+    def __init__(self, sandbox: ServedSandbox, job: Job, post: Callable[[dict[str, Any]], None], at_once: bool) -> None:
         self.job = job
         self.types = {kind.__name__: kind for kind in (*_types_in([*job.args, *job.kwargs.values()]), *job.types)}
-        self.ticket, self.limits = sandbox._begin(job, post)
+        self.ticket, self.limits = sandbox._begin(job, post, at_once)
 
     def call(self, message: dict[str, Any]) -> Any:
         """Call the host function that the candidate's code asks for; what it returns may be awaitable."""
@@ -145,6 +166,16 @@ class _Work:
     def result(self, message: dict[str, Any]) -> Result:
         """The end."""
         return told.result(message, self.job.source, dataclasses.asdict(self.limits), self.types)
+
+
+@contextlib.contextmanager
+def _hosting() -> Iterator[None]:
+    """Within the block a host function is called."""
+    token = _HOSTING.set(True)
+    try:
+        yield
+    finally:
+        _HOSTING.reset(token)
 
 
 async def _awaited(value: Awaitable[Any]) -> Any:

@@ -114,7 +114,7 @@ class OpenVino:
     def _admit(self, message: dict[str, Any]) -> None:
         with self._refusing(message.get("id")):
             self.waiting.append(self._read_in(message))
-            self._join()
+        self._join()
 
     def _join(self) -> None:
         """Put those into the batch that no longer wait for the start of another."""
@@ -127,18 +127,30 @@ class OpenVino:
                 self.count += 1
                 entry.handle = self.pipe.add_request(self.count, entry.prompt, entry.config)
                 self.live[entry.id] = entry
-                if entry.suspect:
-                    self._step(suspect=entry)
+            if entry.suspect and entry.id in self.live:
+                self._step(suspect=entry)
 
     @contextlib.contextmanager
-    def _refusing(self, ident: Any) -> Iterator[None]:
-        """A request that cannot be answered is told so, and the others go on."""
+    def _refusing(self, ident: Any, kind: str = "invalid") -> Iterator[None]:
+        """A request that cannot be answered is told so and leaves the batch, and the others go on.
+
+        Args:
+            ident: whose errors those within the block are.
+            kind: ``invalid`` where they are the request's own fault, else ``failed``.
+        """
         try:
             yield
         except (Refused, ValueError, TypeError, KeyError) as error:
-            self.channel.emit("error", id=ident, kind="invalid", message=str(error) or repr(error))
+            self._drop(ident, kind, str(error) or repr(error))
         except RuntimeError as error:
-            self.channel.emit("error", id=ident, kind="invalid", message=_short(error))
+            self._drop(ident, kind, _short(error))
+
+    def _drop(self, ident: Any, kind: str, message: str) -> None:
+        self.channel.emit("error", id=ident, kind=kind, message=message)
+        gone = self.live.pop(ident, None)
+        if gone is not None:
+            gone.handle.cancel()
+            self._sweep()
 
     def _read_in(self, message: dict[str, Any]) -> Live:
         tools = message.get("tools") or []
@@ -237,13 +249,12 @@ class OpenVino:
         except RuntimeError as error:
             if suspect is None:
                 raise
-            del self.live[suspect.id]
-            suspect.handle.cancel()
-            self._sweep()
-            raise Refused(_short(error)) from error
+            self._drop(suspect.id, "invalid", _short(error))
+            return
         for entry in list(self.live.values()):
             begun = bool(entry.ids)
-            self._read(entry)
+            with self._refusing(entry.id, "failed"):
+                self._read(entry)
             if entry.ids and not begun:
                 self.starts.read(entry.tokens)
         if self.waiting and suspect is None:

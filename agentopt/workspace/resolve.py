@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import importlib.metadata
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from agentopt.errors import UnknownName, UsageError
 from agentopt.workspace.listing import KINDS, Item, in_file, items, unparsed
 from agentopt.workspace.loader import load_file
+from agentopt.workspace.plugins import entry_points
 from agentopt.workspace.roots import Workspace, find_root, search_path
 
 _OPTIMIZER = ("name", "ask", "tell", "state", "load")
@@ -135,7 +135,7 @@ def load_optimizer(name: str, **options: Any) -> Any:
         UnknownName: nothing is called so; the message has a suggestion.
         UsageError: its file cannot be imported, it takes no such option, or it is no optimizer.
     """
-    plugins = {entry.name: entry for entry in importlib.metadata.entry_points(group="agentopt.optimizers")}
+    plugins = {entry.name: entry for entry in entry_points("agentopt.optimizers")}
     try:
         item = find("optimizer", name)
     except UnknownName:

@@ -9,7 +9,6 @@ file, the user's (nearest parent of the working directory), packages with an ent
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import importlib.util
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from typing import Any
 
 from agentopt._builtin import builtin_root
 from agentopt.errors import UsageError
+from agentopt.workspace.plugins import entry_points
 
 __all__ = ["FOLDERS", "Workspace", "builtin_root", "find_root", "require_root", "search_path"]
 
@@ -106,7 +106,7 @@ def require_root(start: Path | str | None = None) -> Path:
 
 
 def _installed() -> Iterator[Workspace]:
-    for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name):
+    for entry in entry_points(GROUP):
         spec = importlib.util.find_spec(entry.module.partition(".")[0])
         places = list(spec.submodule_search_locations or ()) if spec else []
         inner = [*entry.module.split(".")[1:], *(entry.attr.split(".") if entry.attr else ())]

@@ -453,11 +453,11 @@ def test_docker_command(monkeypatch: pytest.MonkeyPatch) -> None:
     from agentopt.sandbox import backends
 
     monkeypatch.setattr(backends.shutil, "which", lambda name: f"/usr/bin/{name}")
-    launch = backends.docker(Limits(processes=4), ["numpy"], ["/data"], backends.LAYERS, image="mine:1")
+    launch = backends.docker(Limits(processes=4), ["numpy"], ["/data"], backends.LAYERS)
     command = " ".join(launch.command)
     for part in (
         "docker run --rm --interactive", "--network none", "--read-only", "--cap-drop ALL", "no-new-privileges",
-        "--user 65534:65534", "--pids-limit 12", "target=/data,readonly", "mine:1 python3 -s -P -B",
+        "--user 65534:65534", "--pids-limit 12", "target=/data,readonly", "python:3.11-slim python3 -s -P -B",
     ):  # fmt: skip
         assert part in command
     assert '"namespaces"' not in command and '"seccomp"' in command and '"bounded": true' in command

@@ -138,7 +138,8 @@ class Genetic(Machine):
 
     def born(self, number: int, place: int) -> None:
         """A seed goes to the islands in turn, a child to the island that its parent was drawn from."""
-        home = self._drawn[place] if self._drawn else number % self.islands
+        seed = self._forest.nodes[number].parent == ROOT
+        home = number % self.islands if seed else self._drawn[place]
         self._members[home].append(number)
 
     def picks(self, step: Step, n: int) -> list[int]:

@@ -59,4 +59,4 @@ def same(one: str, other: str) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"[^\W_]+|(?<!\\w)[<>=!+*/%-]+", text.casefold())
+    return re.findall(r"[^\W_]+|[<>=!+*/%-]+", text.casefold())

@@ -95,7 +95,7 @@ class Machine(Settings):
         raise NotImplementedError
 
     def born(self, number: int, place: int) -> None:
-        """A node was made: the ``place``-th of this ask."""
+        """A node was made: a seed, or the child of the ``place``-th node picked in this ask."""
 
     # -- seeds ---------------------------------------------------------------------------------------------------
 
@@ -118,7 +118,7 @@ class Machine(Settings):
         found = await asyncio.gather(
             *(step.writer.candidate(a, base.values, _why_seed(t)) for a, t in zip(asked, chosen, strict=True))
         )
-        born = [(base, Node("", ROOT, theme=theme)) for theme in chosen]
+        born = [(i, base, Node("", ROOT, theme=theme)) for i, theme in enumerate(chosen)]
         return self._settle(step, found, born, f"{self.name}/seed")
 
     def _seeds_of(self, step: Step) -> tuple[int, ...]:
@@ -185,11 +185,11 @@ class Machine(Settings):
             messages = step.words.write(entries[node.id], direction, self._insights.shown())
             asked.append(Asked(f"{self.name}/write/{i}", messages, self._seeds_of(step), self.temperature))
             prior = -math.log(len(node.tried))  # what a model writes first it holds for likeliest
-            born.append((entries[node.id].candidate, Node("", number, direction, logp=prior)))
+            born.append((i, entries[node.id].candidate, Node("", number, direction, logp=prior)))
         found = await asyncio.gather(
             *(
                 step.writer.candidate(one, parent.values, node.direction)
-                for one, (parent, node) in zip(asked, born, strict=True)
+                for one, (_, parent, node) in zip(asked, born, strict=True)
             )
         )
         return self._settle(step, found, born, f"{self.name}/{'idea' if self.scatter else 'refine'}")
@@ -229,7 +229,7 @@ class Machine(Settings):
     # -- the end of an ask ---------------------------------------------------------------------------------------
 
     def _settle(
-        self, step: Step, found: Sequence[Suggestion], born: Sequence[tuple[Candidate, Node]], operator: str
+        self, step: Step, found: Sequence[Suggestion], born: Sequence[tuple[int, Candidate, Node]], operator: str
     ) -> list[Proposal]:
         """Proposals, and their nodes. Why answers were of no use is told with a proposal of the unchanged incumbent.
 
@@ -239,7 +239,7 @@ class Machine(Settings):
         """
         out: list[Proposal] = []
         known = set(step.scores.entries) | {node.id for node in self._forest.nodes}
-        for place, (suggestion, (parent, node)) in enumerate(zip(found, born, strict=True)):
+        for suggestion, (place, parent, node) in zip(found, born, strict=True):
             step.hear((), suggestion.stopped)
             same = f"the same as candidate {parent.id}"
             faults = [fault.replace(UNCHANGED, same) for fault in suggestion.rejected]

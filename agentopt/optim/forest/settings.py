@@ -17,12 +17,14 @@ ANSWERS = ("auto", "json", "text")
 THEMES = ("auto", "style", "role", "wording", "nonsense", "none")
 LEAVES = ("better", "full")
 
-_LEAST: Mapping[str, float] = {
+_WHOLE: Mapping[str, float] = {
     "seeds": 1, "directions": 1, "solutions": 1, "insights": 0, "notes": 0, "shown": 0, "retries": 0,
-    "shown_chars": 10, "max_tokens": 1, "max_idea_tokens": 1, "max_prompt_tokens": 200, "c": 0.0, "alpha": 0.0,
-    "puct_base": 1e-9, "puct_c": 0.0, "temperature": 0.0, "seed_temperature": 0.0,
+    "shown_chars": 10, "max_tokens": 1, "max_idea_tokens": 1, "max_prompt_tokens": 200,
 }  # fmt: skip
-_WHOLE = (*list(_LEAST)[:11],)
+"""Options that are whole numbers, and the least that each may be."""
+_REAL: Mapping[str, float] = {
+    "c": 0.0, "alpha": 0.0, "puct_base": 1e-9, "puct_c": 0.0, "temperature": 0.0, "seed_temperature": 0.0,
+}  # fmt: skip
 
 
 @dataclass(kw_only=True, eq=False)
@@ -109,7 +111,7 @@ class Settings:
         for one in fields(Settings):
             if one.default is None and getattr(self, one.name) == "none":  # as a command line has it
                 setattr(self, one.name, None)
-        for option, low in _LEAST.items():
+        for option, low in {**_WHOLE, **_REAL}.items():
             _number(name, option, getattr(self, option), low)
         for option in ("forest", "scatter", "scout", "start"):
             value = getattr(self, option)
