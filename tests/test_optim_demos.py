@@ -357,7 +357,17 @@ async def test_a_mixed_set_shows_no_example_twice_and_not_too_many() -> None:
         assert any("reply" in d for d in demos)
 
 
-@pytest.mark.parametrize("options", [{"sources": "labeled"}, {"sources": ()}, {"max_labelled": 0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"sources": "labeled"},
+        {"sources": ()},
+        {"max_labelled": 0},
+        {"max_bootstrapped": "x"},
+        {"max_labelled": 2.5},
+        {"threshold": "high"},
+    ],
+)
 def test_options_out_of_range_are_told(options: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="demos"):
+    with pytest.raises(UsageError, match="^demos: [^\n]+$"):
         make("demos", **options)

@@ -318,6 +318,8 @@ def test_one_parameter_an_answer_in_turn() -> None:
         ({"quotes": "strait"}, "straight"),
         ({"scripts": "sam"}, "same"),
         ({"sample": 4}, "samples"),
+        ({"kinds": ["txt"]}, "text"),
+        ({"off": ["leek"]}, "leak"),
     ],
 )
 def test_a_wrong_name_says_which_was_meant(options: dict[str, Any], meant: str) -> None:
@@ -332,7 +334,9 @@ def test_a_wrong_name_says_which_was_meant(options: dict[str, Any], meant: str) 
      {"samples": "8x"}, {"samples": 2.5}, {"samples": True}, {"threshold": "low"}, {"digits": "no"}, {"scores": True},
      {"start_low": 5, "start_high": 1},
      {"position": "A_begin"}, {"position": "before_Q"}, {"schedule": "linear_increase"},
-     {"temperature_end": 2.0}, {"style": "tags", "answer": "json"}, {"kinds": "text"}, {"start_values": "Think."}],
+     {"temperature_end": 2.0}, {"style": "tags", "answer": "json"}, {"kinds": "text"}, {"start_values": "Think."},
+     {"kinds": 3}, {"kinds": []}, {"off": "leak"}, {"start_values": 5}, {"start_values": {"w": 1}},
+     {"problem": "maybe"}, {"ahead": 1}, {"temperature": float("inf")}, {"threshold": float("nan")}],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_in_one_line(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="^opro: [^\n]+$"):

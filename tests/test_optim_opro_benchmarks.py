@@ -85,3 +85,13 @@ async def test_an_ablation_is_resumed_and_measured_once(tmp_path: Path) -> None:
     assert (await opro_ablation.run(options, {"scripted": again}))["table"] == summary["table"]
     assert again.calls == 0, "the run that was finished is read, not made again"
     assert "| scores: none | 2 |" in (tmp_path / "opro_ablation.md").read_text()
+
+
+def test_a_run_with_another_model_or_size_is_another_run() -> None:
+    def folder(*given: str) -> str:
+        return opro_ablation.folder_of("order: random", 0, opro_ablation.arguments(given))
+
+    assert folder() == folder("--seeds", "5", "--minutes", "3"), "how many are made is no matter of one"
+    others = [("--model", "a"), ("--optimizer-model", "a"), ("--steps", "7"), ("--samples", "4"), ("--limit", "40"),
+              ("--style", "paper"), ("--task", "bills"), ("--graph", "clerk"), ("--parameters", "place")]  # fmt: skip
+    assert len({folder(), *(folder(*other) for other in others)}) == len(others) + 1

@@ -13,6 +13,7 @@ from agentopt.core.values import Candidate, Outcome, Proposal, canonical
 from agentopt.errors import UsageError
 from agentopt.optim.base import ParameterSpec, View
 from agentopt.optim.operators import tunable
+from agentopt.optim.options import check_number
 
 __all__ = ["DemoSearch", "bootstrapped", "demonstrated", "labelled"]
 
@@ -60,8 +61,11 @@ class DemoSearch:
         chosen = tuple(sources.split(",")) if isinstance(sources, str) else tuple(sources)
         if unknown := [source for source in chosen if source not in SOURCES]:
             raise UsageError(f"demos: sources={unknown[0]!r} is none of {', '.join(SOURCES)}")
-        if max_bootstrapped < 1 or max_labelled < 1 or not chosen:
-            raise UsageError("demos: max_bootstrapped and max_labelled must be >= 1, and one source is needed")
+        if not chosen:
+            raise UsageError(f"demos: sources is empty; give one or more of {', '.join(SOURCES)}")
+        check_number("demos", "max_bootstrapped", max_bootstrapped, low=1, whole=True)
+        check_number("demos", "max_labelled", max_labelled, low=1, whole=True)
+        check_number("demos", "threshold", threshold)
         self.max_bootstrapped, self.max_labelled = max_bootstrapped, max_labelled
         self.threshold, self.sources = threshold, chosen
         self._drawn = 0

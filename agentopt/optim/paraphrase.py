@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from agentopt.core.values import Outcome, Proposal
 from agentopt.optim.base import ParameterSpec, View
 from agentopt.optim.operators import jitter, rewrite, tunable
+from agentopt.optim.options import check_number, check_off
 from agentopt.optim.suggest import Sampling, Suggestion, settle
 
 __all__ = ["ParaphraseBest"]
@@ -30,6 +31,9 @@ class ParaphraseBest:
         temperature: of the model that rewords; spread over the proposals of a step from half of it to all of it.
         max_tokens: cap of its answers.
         off: invariants that are switched off.
+
+    Raises:
+        UsageError: an option out of range.
     """
 
     name = "paraphrase"
@@ -37,6 +41,10 @@ class ParaphraseBest:
     def __init__(
         self, *, scale: float = 0.1, temperature: float = 1.0, max_tokens: int = 400, off: Collection[str] = ()
     ) -> None:
+        check_number("paraphrase", "scale", scale, low=0)
+        check_number("paraphrase", "temperature", temperature, low=0)
+        check_number("paraphrase", "max_tokens", max_tokens, low=1, whole=True)
+        check_off("paraphrase", off)
         self.scale, self.temperature, self.max_tokens, self.off = scale, temperature, max_tokens, off
         self._turn = 0
 

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from agentopt.core.values import Outcome, Proposal
 from agentopt.optim.base import ParameterSpec, View
 from agentopt.optim.operators import jitter, rewrite, tunable, uniform
+from agentopt.optim.options import check_number, check_off
 from agentopt.optim.suggest import Sampling, Suggestion, settle
 
 __all__ = ["RandomSearch"]
@@ -33,6 +34,9 @@ class RandomSearch:
         temperature: of the model that writes texts.
         max_tokens: cap of its answers.
         off: invariants that are switched off.
+
+    Raises:
+        UsageError: an option out of range.
     """
 
     name = "random"
@@ -47,6 +51,11 @@ class RandomSearch:
         max_tokens: int = 400,
         off: Collection[str] = (),
     ) -> None:
+        check_number("random", "local", local, low=0, high=1)
+        check_number("random", "scale", scale, low=0)
+        check_number("random", "temperature", temperature, low=0)
+        check_number("random", "max_tokens", max_tokens, low=1, whole=True)
+        check_off("random", off)
         self.local, self.scale, self.temperature, self.max_tokens, self.off = local, scale, temperature, max_tokens, off
 
     async def ask(self, view: View, n: int) -> list[Proposal]:

@@ -23,6 +23,7 @@ from typing import Any
 
 from opro_search import Row, finished
 
+from agentopt.core.values import digest
 from agentopt.evaluate import interval
 from agentopt.evaluate.stats import paired_permutation
 from agentopt.run.api import optimize_async, resume_async
@@ -52,13 +53,18 @@ RESULTS = Path(__file__).parents[2] / "docs" / "results"
 
 def key_of(arm: str, seed: int, options: argparse.Namespace) -> str:
     """What a line of the raw file stands for."""
-    names = ("graph", "task", "model", "optimizer_model", "limit", "steps", "samples", "style")
+    names = ("graph", "task", "parameters", "model", "optimizer_model", "limit", "steps", "samples", "style")
     return json.dumps([arm, seed, *(getattr(options, name) for name in names)])
+
+
+def folder_of(arm: str, seed: int, options: argparse.Namespace) -> str:
+    """The name of a run: one with other models or sizes is another run, and is not gone on with."""
+    return f"{arm}-{seed}-{digest(key_of(arm, seed, options))[:8]}".replace(": ", "-").replace(" ", "-")
 
 
 async def one(arm: str, seed: int, options: argparse.Namespace, clients: Mapping[str, Any] | None) -> Result:
     """Make a run, or go on with the one that is there."""
-    name = f"{arm}-{seed}".replace(": ", "-").replace(" ", "-")
+    name = folder_of(arm, seed, options)
     given: dict[str, Any] = {"clients": clients} if clients else {}
     if (Path(options.runs) / name / "run.sqlite").exists():
         result = await resume_async(Path(options.runs) / name, runs_dir=options.runs, progress=False, **given)
@@ -130,18 +136,10 @@ def summarise(rows: Sequence[Row], options: argparse.Namespace) -> dict[str, Any
         row["used"] = statistics.fmean(used)
         for at, name in enumerate(("final", "mean")):
             values = [g[at] for g in mine.values()]
-            row[name] = (
-                [statistics.fmean(values), *interval(values, (-1.0, 1.0))]
-                if len(values) > 1
-                else [values[0], None, None]
-            )
+            row[name] = _estimate(values)
             pairs = [mine[seed][at] - base[seed][at] for seed in mine if seed in base]
             if arm != BASE and len(pairs) > 1:
-                row[f"{name} difference"] = [
-                    statistics.fmean(pairs),
-                    *interval(pairs, (-1.0, 1.0)),
-                    paired_permutation(pairs),
-                ]
+                row[f"{name} difference"] = [*_estimate(pairs), paired_permutation(pairs)]
         table.append(row)
     names = ("graph", "task", "parameters", "model", "optimizer_model", "limit", "steps", "samples", "seeds", "style")
     setup = {name: getattr(options, name) for name in names}

@@ -14,6 +14,7 @@ from agentopt.errors import UsageError
 from agentopt.optim.forest.machine import Machine, Step
 from agentopt.optim.forest.optimizer import SFS
 from agentopt.optim.forest.tree import ROOT
+from agentopt.optim.options import check_number
 
 __all__ = ["Genetic", "Refine", "Repeated", "Themed", "Tree"]
 
@@ -132,8 +133,7 @@ class Genetic(Machine):
     def __post_init__(self) -> None:
         super().__post_init__()
         for option in ("islands", "population"):
-            if not isinstance(value := getattr(self, option), int) or isinstance(value, bool) or value < 1:
-                raise UsageError(f"genetic: {option}={value!r}; it must be a whole number, at least 1")
+            check_number("genetic", option, getattr(self, option), low=1, whole=True)
         self._members = [[] for _ in range(self.islands)]
 
     def born(self, number: int, place: int) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
 
 from agentopt.errors import UnknownName, UsageError
 from agentopt.optim.forest.agreement import WEIGHTINGS
 from agentopt.optim.forest.policy import SELECTIONS
+from agentopt.optim.options import check_flag, check_kinds, check_number, check_off
 
 __all__ = ["ANSWERS", "THEMES", "Settings"]
 
@@ -112,21 +112,13 @@ class Settings:
             if one.default is None and getattr(self, one.name) == "none":  # as a command line has it
                 setattr(self, one.name, None)
         for option, low in {**_WHOLE, **_REAL}.items():
-            _number(name, option, getattr(self, option), low)
+            if getattr(self, option) is not None or Settings.__dataclass_fields__[option].default is not None:
+                check_number(name, option, getattr(self, option), low=low, whole=option in _WHOLE)
         for option in ("forest", "scatter", "scout", "start"):
             value = getattr(self, option)
-            if not isinstance(value, bool) and not (option == "start" and value is None):
-                raise UsageError(f"{name}: {option}={value!r}; it must be true or false")
+            if option != "start" or value is not None:
+                check_flag(name, option, value)
         if self.alpha > 1:
             raise UsageError(f"{name}: alpha={self.alpha}; it must be at most 1")
-        if isinstance(self.kinds, str) or isinstance(self.off, str):
-            raise UsageError(f'{name}: kinds and off are lists, such as kinds=["code"]')
-
-
-def _number(name: str, option: str, value: Any, low: float) -> None:
-    if value is None and Settings.__dataclass_fields__[option].default is None:
-        return
-    kinds = int if option in _WHOLE else int | float
-    if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value < math.inf:
-        kind = "a whole number" if option in _WHOLE else "a number"
-        raise UsageError(f"{name}: {option}={value!r}; it must be {kind}, at least {low:g}")
+        check_kinds(name, self.kinds)
+        check_off(name, self.off)

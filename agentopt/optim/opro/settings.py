@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -14,6 +14,7 @@ from agentopt.optim.opro.polish import QUOTES, SCRIPTS
 from agentopt.optim.opro.positions import POSITIONS
 from agentopt.optim.opro.schedule import SCHEDULES
 from agentopt.optim.opro.styles import STYLES
+from agentopt.optim.options import check_flag, check_kinds, check_number, check_off
 
 __all__ = ["ANSWERS", "FOCUS", "Settings"]
 
@@ -129,21 +130,17 @@ class Settings:
             if one.default is None and getattr(self, one.name) == "none":  # as a command line has it
                 setattr(self, one.name, None)
         for name, low in _LEAST.items():
-            self._number(name, low)
-        for name in ("weighted", "exemplars_first", "include_qa", "digits"):
-            if not isinstance(value := getattr(self, name), bool):
-                raise UsageError(f"opro: {name}={value!r}; it must be true or false")
+            if not self._left_out(name):
+                check_number("opro", name, getattr(self, name), low=low, whole=name in _WHOLE)
+        for name in ("weighted", "exemplars_first", "include_qa", "digits", "problem", "ahead"):
+            if not self._left_out(name):
+                check_flag("opro", name, getattr(self, name))
+        check_kinds("opro", self.kinds)
+        check_off("opro", self.off)
         self._fits()
 
-    def _number(self, name: str, low: float) -> None:
-        value = getattr(self, name)
-        if value is None and Settings.__dataclass_fields__[name].default is None:
-            return
-        kinds = int if name in _WHOLE else int | float
-        if isinstance(value, bool) or not isinstance(value, kinds) or not value >= low:
-            kind = "a whole number" if name in _WHOLE else "a number"
-            least = f", at least {low:g}" if low > -math.inf else ""
-            raise UsageError(f"opro: {name}={value!r}; it must be {kind}{least}")
+    def _left_out(self, name: str) -> bool:
+        return getattr(self, name) is None and Settings.__dataclass_fields__[name].default is None
 
     def _fits(self) -> None:
         if self.scores not in ("infinite", "none") and (
@@ -158,8 +155,8 @@ class Settings:
             raise UsageError("opro: schedule=linear_increase and temperature_end=NUMBER go together")
         if self.answer == "json" and not STYLES[self.style].json:
             raise UsageError(f"opro: style={self.style} has no JSON form; use answer=text, or style=full")
-        if isinstance(self.kinds, str) or isinstance(self.off, str) or isinstance(self.start_values, str | Mapping):
-            raise UsageError('opro: kinds, off and start_values are lists, such as kinds=["text"]')
+        if isinstance(self.start_values, str) or not isinstance(self.start_values, Sequence):
+            raise UsageError(f"opro: start_values={self.start_values!r}; it must be a list of values")
 
     @property
     def json(self) -> bool:

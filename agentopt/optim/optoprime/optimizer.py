@@ -14,6 +14,7 @@ from agentopt.llm.types import Message
 from agentopt.optim.base import ParameterSpec, Scored, View
 from agentopt.optim.meta import fill, section, show, size_of
 from agentopt.optim.operators import tunable
+from agentopt.optim.options import check_flag, check_kinds, check_number, check_off
 from agentopt.optim.optoprime.memory import choose, ladder, outcome_of, remember
 from agentopt.optim.optoprime.report import Caps, Run, report
 from agentopt.optim.suggest import Sampling, settle, suggest
@@ -72,8 +73,16 @@ class OptoPrimeOptimizer:
         for option, value, known in (("focus", focus, Focus), ("choose", choose, ExamplePolicy)):
             if value not in get_args(known):
                 raise UsageError(f"optoprime: {option}={value!r} is none of {', '.join(get_args(known))}")
-        if memory < 0 or examples < 1 or max_prompt_tokens < 200 or max_tokens < 1:
-            raise UsageError("optoprime: memory must be >= 0, examples and max_tokens >= 1, max_prompt_tokens >= 200")
+        for option, number, low in (
+            ("memory", memory, 0), ("examples", examples, 1),
+            ("max_prompt_tokens", max_prompt_tokens, 200), ("max_tokens", max_tokens, 1),
+        ):  # fmt: skip
+            check_number("optoprime", option, number, low=low, whole=True)
+        check_number("optoprime", "temperature", temperature, low=0)
+        for option, flag in (("reasoning", reasoning), ("insist", insist), ("mask_graph", mask_graph)):
+            check_flag("optoprime", option, flag)
+        check_kinds("optoprime", kinds)
+        check_off("optoprime", off)
         self.memory, self.examples, self.choose, self.focus = memory, examples, choose, focus
         self.temperature, self.max_prompt_tokens, self.max_tokens = temperature, max_prompt_tokens, max_tokens
         self.insist = insist
