@@ -10,6 +10,7 @@ from typing import Any
 from agentopt.core.values import Budget, Candidate, Outcome
 from agentopt.evaluate import Claim, Example, Summary
 from agentopt.evaluate.breakdown import Agreement, Row
+from agentopt.evaluate.measured import Measured
 from agentopt.evaluate.summary import counted
 from agentopt.optim.base import Scored
 from agentopt.run.config import RunConfig
@@ -120,6 +121,8 @@ class Evaluation:
     """Settled amounts by role and axis, failed attempts included."""
     budget: Budget
     """What might be spent."""
+    measured: Measured | None = None
+    """What its eval says of it; None where it was made without one."""
 
     def __repr__(self) -> str:
         return f"<Evaluation {self.dir}: {self.status}, {self.summary.sentence}>"
