@@ -76,7 +76,7 @@ async def evaluate_async(
             own = {"split": split, "limit_of": split, "fail_on_error": fail_on_error}
             begun_with = {"candidate": candidate.model_dump(mode="json")}
             if pinned is not None:
-                kept = await recorded(pinned, plan, split, values or {}, examples_of(plan.splits, split))
+                kept = await recorded(pinned, config, plan.task, split, values or {}, examples_of(plan.splits, split))
                 begun_with["eval"], blob = as_event(kept)
                 blobs.append(blob)
             await store.append("run.started", data | own | begun_with, blobs)
@@ -100,6 +100,7 @@ async def go_on(
     """Evaluate what an earlier process has not, and, where that is asked for, what was lost to the world."""
     store, state = earlier.store, earlier.state
     _check_tolerance(fail_on_error)
+    earlier.refuse_rescored()
     complete = state.finished == "evaluated"
     extra = earlier.add(add_budget)
     if complete and not (retry_errors and any(o.status == "infra_error" for o in store.cells())):
@@ -292,5 +293,6 @@ def evaluation_of(folder: Path, status: str | None = None) -> Evaluation:
             planned=len(examples) * run.config.repeats,
             rows=tuple(rows), agreement=agreement(outcomes, (low, high)), outcomes=tuple(outcomes),
             examples=examples, spend=run.spend(), budget=run.budget,
+            rescored=run.started.get("rescored", {}).get("run"),
             measured=None if kept is None else measured(kept, outcomes, (low, high)),
         )  # fmt: skip

@@ -15,10 +15,9 @@ from agentopt.evaluate import Eval, Example, Task
 from agentopt.evaluate.measured import Departure, EvalRecord, record_of
 from agentopt.evaluate.protocol import PINNED
 from agentopt.evaluate.scoring import ScorerError
-from agentopt.run.codeplace import code_place
+from agentopt.run.codeplace import program_place
 from agentopt.run.config import RunConfig
 from agentopt.run.files import RunFile
-from agentopt.run.setup import Plan
 from agentopt.run.target import jsonable
 from agentopt.store import blob_id
 
@@ -26,12 +25,12 @@ __all__ = ["as_event", "departures", "eval_of", "guessed", "pinned_options", "re
 
 
 async def recorded(
-    pinned: Eval, plan: Plan, split: str, values: Mapping[str, Any], examples: Sequence[Example]
+    pinned: Eval, config: RunConfig, task: Task, split: str, values: Mapping[str, Any], examples: Sequence[Example]
 ) -> EvalRecord:
     """What a run keeps of its eval; answers without a model are scored for it."""
-    departs = departures(pinned, plan.config, split, values)
-    guesses = await guessed(pinned, plan, examples)
-    return record_of(pinned, examples, departs=departs, guesses=guesses, notes=plan.task.notes)
+    departs = departures(pinned, config, split, values)
+    guesses = await guessed(pinned, config, task, examples)
+    return record_of(pinned, examples, departs=departs, guesses=guesses, notes=task.notes)
 
 
 def as_event(kept: EvalRecord) -> tuple[dict[str, JsonValue], bytes]:
@@ -71,7 +70,7 @@ def departures(pinned: Eval, config: RunConfig, split: str, values: Mapping[str,
     return found
 
 
-async def guessed(pinned: Eval, plan: Plan, examples: Sequence[Example]) -> dict[str, list[Outcome]]:
+async def guessed(pinned: Eval, config: RunConfig, task: Task, examples: Sequence[Example]) -> dict[str, list[Outcome]]:
     """The eval's answers without a model, scored by the task.
 
     Raises:
@@ -80,7 +79,7 @@ async def guessed(pinned: Eval, plan: Plan, examples: Sequence[Example]) -> dict
     found: dict[str, list[Outcome]] = {}
     if not pinned.guesses:
         return found
-    with code_place(plan):
+    with program_place(config, task.scorer):
         for guess in pinned.guesses:
             answers = list(guess.answers(examples))
             if len(answers) != len(examples):
@@ -89,7 +88,7 @@ async def guessed(pinned: Eval, plan: Plan, examples: Sequence[Example]) -> dict
                     "examples; give one for each"
                 )
             pairs = zip(examples, answers, strict=True)
-            found[guess.title] = [await _scored(plan.task, guess.title, e, answer) for e, answer in pairs]
+            found[guess.title] = [await _scored(task, guess.title, e, answer) for e, answer in pairs]
     return found
 
 

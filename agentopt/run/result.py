@@ -121,6 +121,8 @@ class Evaluation:
     """Settled amounts by role and axis, failed attempts included."""
     budget: Budget
     """What might be spent."""
+    rescored: str | None = None
+    """The run whose answers these are, where they were scored again."""
     measured: Measured | None = None
     """What its eval says of it; None where it was made without one."""
 
@@ -135,6 +137,8 @@ class Evaluation:
     def notes(self) -> list[str]:
         """What belongs to the table in words: how far it came, how repeats agree, what was spent."""
         name, lines = self.dir.name, []
+        if self.rescored is not None:
+            lines.append(f"the answers are those of run {self.rescored}, scored again; no model was called")
         done = len(self.outcomes)
         if done < self.planned:
             why = {
