@@ -40,6 +40,7 @@ COMMANDS = {
     "show": Entry("agentopt.cli.show:show", "Show a run: its result, its steps, its traced graph.", LOOK),
     "report": Entry("agentopt.cli.report:report", "Write a run's report as one HTML page.", LOOK),
     "compare": Entry("agentopt.cli.compare:compare", "Compare two runs: paired difference and exact test.", LOOK),
+    "leaderboard": Entry("agentopt.cli.leaderboard:leaderboard", "Put the runs of an eval side by side.", LOOK),
     "replay": Entry("agentopt.cli.replay:replay", "Execute a run again, offline, and name the first difference.", LOOK),
     "apply": Entry("agentopt.cli.apply:apply", "Write the best prompts of a run back.", LOOK),
     "models": Entry("agentopt.cli.models:app", "Local models: list, pull, path, rm.", TOOLS),
