@@ -42,6 +42,7 @@ COMMANDS = {
     "compare": Entry("agentopt.cli.compare:compare", "Compare two runs: paired difference and exact test.", LOOK),
     "leaderboard": Entry("agentopt.cli.leaderboard:leaderboard", "Put the runs of an eval side by side.", LOOK),
     "replay": Entry("agentopt.cli.replay:replay", "Execute a run again, offline, and name the first difference.", LOOK),
+    "export": Entry("agentopt.cli.export:export", "Write an evaluation as a log of inspect-ai.", LOOK),
     "apply": Entry("agentopt.cli.apply:apply", "Write the best prompts of a run back.", LOOK),
     "models": Entry("agentopt.cli.models:app", "Local models: list, pull, path, rm.", TOOLS),
     "serve": Entry("agentopt.cli.serve:serve", "Serve a model on an OpenAI-compatible endpoint.", TOOLS),
