@@ -94,8 +94,9 @@ def test_a_run_is_a_log_that_inspect_reads_and_that_comes_back_whole(cli: Cli, r
     back = read_log("logs/out.eval")
     assert back.made_here and back.task == "words"
 
-    def plain(outcomes: Any) -> list[dict[str, Any]]:
-        return [o.model_dump(exclude={"candidate", "trace"}) for o in outcomes]
+    def plain(outcomes: Any) -> list[dict[str, Any]]:  # inspect sorts samples by their ids
+        made = [o.model_dump(exclude={"candidate", "trace"}) for o in outcomes]
+        return sorted(made, key=lambda o: (o["example"], o["repeat"]))
 
     assert plain(back.outcomes) == plain(done.outcomes)
     assert {e.id: e for e in back.examples} == done.examples
@@ -154,7 +155,7 @@ def test_an_eval_is_a_task_of_inspect_and_its_log_compares_with_our_run(
 
     assert cli("eval", "sums_by_carry", "-q", "--name", "ours")[0] == 0
     found = read_log(log.location)
-    assert found.made_here is False or found.outcomes
+    assert found.made_here is False
     assert [o.status for o in found.outcomes] == ["ok"] * 36
     code, out, err = cli("compare", log.location, "ours")
     assert code == 0, err

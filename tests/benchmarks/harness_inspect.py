@@ -1,6 +1,6 @@
 """inspect-ai's side of ``harness.py``: the same samples, in an environment that may have inspect-ai alone.
 
-python harness_inspect.py URL FIRST SAMPLES CONNECTIONS      # prints {"seconds": ..., "score": ...}
+python harness_inspect.py URL FIRST SAMPLES CONNECTIONS      # prints {"seconds": ..., "cpu": ..., "score": ...}
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ def main() -> None:
     url, *numbers = sys.argv[1:]
     first, samples, connections = map(int, numbers)
     run(url, first, WARM, connections)
+    begun = time.process_time()
     seconds, score = run(url, first + WARM, samples, connections)
-    print(json.dumps({"seconds": seconds, "score": score}))
+    print(json.dumps({"seconds": seconds, "cpu": time.process_time() - begun, "score": score}))
 
 
 if __name__ == "__main__":
