@@ -36,6 +36,8 @@ class Example(Frozen):
     """Anything else that is worth keeping; scorers may read it."""
     group: str | None = None
     """A label by which splits are stratified."""
+    cluster: str | None = None
+    """Examples with one cluster ask nearly the same: they are never on two sides of a split."""
 
     @model_validator(mode="before")
     @classmethod
