@@ -115,6 +115,7 @@ print(json.dumps({figures}))
 ```"""
 
 
+@pytest.mark.timeout(600)  # a busy machine takes its time to import the solvers
 def test_a_run_of_program_of_thought(optibench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     by_text = {str(e.input["problem"]): e.target for e in optibench.examples}
@@ -133,6 +134,7 @@ def test_a_run_of_program_of_thought(optibench: Any, tmp_path: Path, monkeypatch
     assert all(o.score == 1 and o.feedback and o.feedback.parts["code_pass"] == 1 for o in done.outcomes)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", ["optibench_zero_shot", "optibench_few_shot"])
 def test_a_run_of_the_official_protocol(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here("optibench", "OptiBench.json")

@@ -1,4 +1,4 @@
-"""Replies with planted faults: what each must come to. Those with ``base`` are a right program, changed in one place."""
+"""Replies with planted faults: what each must come to. Most are a right program, changed in one place."""
 
 from __future__ import annotations
 

@@ -3,8 +3,9 @@
     python tests/benchmarks/optibench_reader.py
     PYTHONPATH=/some/site-packages python tests/benchmarks/optibench_reader.py     # with ortools, which is no extra
 
-``optibench_programs/`` holds programs for problems of all four types, each for one solver, named by row and solver; those
-whose solver is not installed are told and left out. ``optibench_faults.py`` holds replies that are wrong in one place.
+``optibench_programs/`` holds programs for problems of all four types, each for one solver, named by row and solver;
+those whose solver is not installed are told and left out. ``optibench_faults.py`` holds replies that are wrong in one
+place.
 Reading alone is measured on the labels of all 605 problems, printed in several forms. Results go to
 ``docs/results/optibench_reader.json`` and ``optibench_reader.md``.
 """
@@ -183,8 +184,8 @@ def markdown(found: Mapping[str, Any]) -> str:
     out = [
         "# The judge of OptiBench",
         "",
-        f"Programs that were written by hand for problems of OptiBench, and replies with a planted fault. {found['machine']};"
-        f" sandbox: {found['isolation']}; {found['seconds']:g} s a program. Raw:"
+        "Programs that were written by hand for problems of OptiBench, and replies with a planted fault."
+        f" {found['machine']}; sandbox: {found['isolation']}; {found['seconds']:g} s a program. Raw:"
         " [optibench_reader.json](optibench_reader.json); made by `python tests/benchmarks/optibench_reader.py`.",
         "",
         f"- Right programs that score 1: {_share(right, len(clear))}.",
