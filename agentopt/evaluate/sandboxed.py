@@ -16,7 +16,7 @@ from agentopt.errors import MissingDependency, UsageError
 from agentopt.evaluate.programs import Checked, ProgramRunner, Verdict
 from agentopt.sandbox import Job, Limits, Result, Sandbox, open_sandbox
 
-__all__ = ["LIMITS", "SandboxRunner", "sandbox_of", "shared_runner", "shown"]
+__all__ = ["LIMITS", "OwnSandbox", "SandboxRunner", "sandbox_of", "shared_runner", "shown"]
 
 LIMITS = Limits(memory=2 << 30, output=1 << 20)
 """What a test may use, beside its seconds: published tests build large lists, and programs print what they debug."""
@@ -105,10 +105,16 @@ def shown(test: str) -> str:
     return f"_got, _expected = ({got}), ({expected})\nif not (_got == _expected): raise AssertionError({text})"
 
 
-class _OwnSandbox:
-    """A runner over a sandbox of this process, which is opened with the first program and closed at the end."""
+class OwnSandbox:
+    """A runner over a sandbox of this process, which is opened with the first program and closed at the end.
 
-    def __init__(self) -> None:
+    Args:
+        limits: of each job, unless it has its own.
+        preload: modules that are imported once, before any job.
+    """
+
+    def __init__(self, limits: Limits = LIMITS, preload: Sequence[str] = ()) -> None:
+        self.limits, self.preload = limits, preload
         self._lock = threading.Lock()
         self._runner: SandboxRunner | None = None
 
@@ -124,7 +130,7 @@ class _OwnSandbox:
     def _opened(self) -> SandboxRunner:
         with self._lock:
             if self._runner is None:
-                sandbox = open_sandbox(limits=LIMITS)
+                sandbox = open_sandbox(limits=self.limits, preload=self.preload)
                 atexit.register(sandbox.close)
                 self._runner = SandboxRunner(sandbox)
             return self._runner
@@ -138,7 +144,7 @@ class _OwnSandbox:
         return await runner.run(program, tests, setup=setup, seconds=seconds)
 
 
-_OWN = _OwnSandbox()
+_OWN = OwnSandbox()
 
 
 def shared_runner() -> ProgramRunner:
@@ -152,7 +158,7 @@ async def sandbox_of(runner: ProgramRunner) -> Sandbox:
     Raises:
         UsageError: it has none, or full isolation is not to be had here.
     """
-    if isinstance(runner, _OwnSandbox):
+    if isinstance(runner, OwnSandbox):
         runner = await runner.runner()
     if not isinstance(runner, SandboxRunner):
         raise UsageError(f"the runner {type(runner).__name__} runs tests only; this scorer needs a SandboxRunner")

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agentopt.core import Parameter
-from agentopt.evaluate.programs import needs_runner, use_runner
+from agentopt.evaluate.programs import needs_runner, preloads, use_runner
 from agentopt.evaluate.sandboxed import LIMITS as PROGRAM_LIMITS
 from agentopt.evaluate.sandboxed import SandboxRunner
 from agentopt.evaluate.scoring import Scorer
@@ -60,8 +60,8 @@ def program_place(config: RunConfig, scorer: Scorer, store: Store | None = None)
     """A sandbox for programs that are answers, where a scorer executes them. Raises as ``code_place`` does."""
     with ExitStack() as stack:
         if needs_runner(scorer):
-            weak = config.allow_weak_sandbox
-            sandbox = stack.enter_context(open_sandbox(config.sandbox, limits=PROGRAM_LIMITS, weak=weak))
+            weak, ready = config.allow_weak_sandbox, preloads(scorer)
+            sandbox = stack.enter_context(open_sandbox(config.sandbox, limits=PROGRAM_LIMITS, preload=ready, weak=weak))
             _note(sandbox, store)
             stack.enter_context(use_runner(SandboxRunner(sandbox)))
         yield
