@@ -16,31 +16,45 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agentopt.evaluate.modelling.answers import Reading, read_json
     from agentopt.evaluate.modelling.figures import read_figure
+    from agentopt.evaluate.modelling.lines import LabelledLines
     from agentopt.evaluate.modelling.replies import Found, find_program
+    from agentopt.evaluate.modelling.scoring import NO_OPTIMUM, OBJECTIVE, all_figures, optimal_value
     from agentopt.evaluate.modelling.solved import STATUSES, Solved, SolveStatus
     from agentopt.evaluate.modelling.solving import PRELOADED, SECONDS, solve, solve_reply
+    from agentopt.evaluate.modelling.tolerances import TOLERANCES, Tolerance, tolerance
 
 __all__ = [
+    "NO_OPTIMUM",
+    "OBJECTIVE",
     "PRELOADED",
     "SECONDS",
     "STATUSES",
+    "TOLERANCES",
     "Found",
+    "LabelledLines",
     "Reading",
     "SolveStatus",
     "Solved",
+    "Tolerance",
+    "all_figures",
     "find_program",
+    "optimal_value",
     "read_figure",
     "read_json",
     "solve",
     "solve_reply",
+    "tolerance",
 ]
 
 _HOMES = {
     "answers": "Reading read_json",
     "figures": "read_figure",
+    "lines": "LabelledLines",
     "replies": "Found find_program",
+    "scoring": "NO_OPTIMUM OBJECTIVE all_figures optimal_value",
     "solved": "STATUSES SolveStatus Solved",
     "solving": "PRELOADED SECONDS solve solve_reply",
+    "tolerances": "TOLERANCES Tolerance tolerance",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

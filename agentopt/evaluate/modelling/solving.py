@@ -20,14 +20,14 @@ from agentopt.evaluate.programs import current_runner
 from agentopt.evaluate.sandboxed import SandboxRunner, Shared
 from agentopt.sandbox import Job, Limits, Result, Sandbox
 
-__all__ = ["LIMITS", "PRELOADED", "SECONDS", "Reader", "solve", "solve_reply"]
+__all__ = ["LIMITS", "PRELOADED", "SECONDS", "Reader", "read_into", "solve", "solve_reply"]
 
 SECONDS = 20.0
 """Wall clock of one program; the published protocols allow as much."""
 LIMITS = Limits(memory=2 << 30, output=1 << 20, processes=128)
 """What one program may use beside its seconds; solvers start a thread for each processor."""
 PRELOADED = ("numpy", "scipy.optimize", "pyscipopt", "pyomo.environ")
-"""Imported once, before any program. Not highspy, since it and ortools cannot be in one process: a program asks for one."""
+"""Imported once, before any program. Not highspy: it and ortools cannot be in one process."""
 Reader = Callable[[str, Sequence[str]], Reading]
 """How an answer is read: from what was printed, and the names that were asked for."""
 _THREADS = 8  # processor seconds for each second of the clock: solvers use several processors
@@ -121,18 +121,33 @@ def _judged(program: str, names: Sequence[str], result: Result, reader: Reader, 
     status, text = ending(result)
     if status is not None:
         return base.model_copy(update={"status": status, "text": text})
-    reading = reader(result.stdout, names)
+    ran = base.model_copy(update={"ran": True})
+    return read_into(ran, names, reader(result.stdout, names))
+
+
+def read_into(ran: Solved, names: Sequence[str], reading: Reading) -> Solved:
+    """The record of a program that ran, with what was read of its output.
+
+    Args:
+        ran: the record so far.
+        names: what was asked for.
+        reading: what was read.
+
+    >>> read_into(Solved(status="no_answer", ran=True), ["a", "b"], Reading({"a": 1.0}, missing=("b",))).status
+    'partial'
+    """
     missing = dict.fromkeys(reading.missing, "it is not printed")
     told = {**reading.problems, **missing}
-    read = {"ran": True, "values": dict(reading.values), "problems": told}
+    read = {"values": dict(reading.values), "problems": told}
     if reading.claim:
         why = f"the program says that the model is {reading.claim.replace('_', ' ')}"
-        return base.model_copy(update={**read, "status": reading.claim, "text": why})
+        if reading.claim == "missing_solver":
+            why = "the program says that its solver is not there"
+        return ran.model_copy(update={**read, "status": reading.claim, "text": why})
     why = "; ".join(f"{name}: {what}" for name, what in told.items())
     if reading.problems:
-        return base.model_copy(update={**read, "status": "unreadable", "text": why})
+        return ran.model_copy(update={**read, "status": "unreadable", "text": why})
     if missing and not reading.values:
-        asked = ", ".join(names)
-        why = f"the program ran, and printed no JSON object with the keys that were asked for ({asked})"
-        return base.model_copy(update={**read, "status": "no_answer", "text": why})
-    return base.model_copy(update={**read, "status": "partial" if missing else "ok", "text": why})
+        why = f"the program ran, and nothing that it printed is an answer for {', '.join(names)}"
+        return ran.model_copy(update={**read, "status": "no_answer", "text": why})
+    return ran.model_copy(update={**read, "status": "partial" if missing else "ok", "text": why})
