@@ -1,6 +1,6 @@
 """A formulated optimization problem: a record of five elements, and the headed text that models read and write.
 
-The five elements are LLMOPT's (Jiang et al. 2024, arXiv 2410.13213, section 3): sets, parameters, variables, objective,
+The five elements are LLMOPT's (Jiang et al. 2024, arXiv 2410.13213): sets, parameters, variables, objective,
 constraints. ``FiveElements.text`` renders them, ``read_formulation`` reads such a text back, or JSON, or what a weak
 model made of either.
 """
