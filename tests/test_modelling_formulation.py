@@ -174,7 +174,8 @@ def test_what_a_chat_model_writes_in_latex_is_read() -> None:
         TEXT.replace("## ", "**").replace("\n- ", "**\n* ").replace("**\n* y", "\n* y"),
         TEXT.replace("## ", "# ").upper().replace("MAXIMIZE", "Max").replace("INTEGER", "int"),
         TEXT.replace("## ", "").replace("\n- ", ":\n", 1),
-        "<think>Objective: maximize 3</think>\nThe five elements:\n" + TEXT + "\n## Explanation\nObjective: none",
+        "The five elements:\n" + TEXT + "\n## Explanation\nObjective: none",
+        "<think>\n" + TEXT.replace("maximize", "minimize") + "\nNo, maximize.\n</think>\n" + TEXT,
         TEXT + "\n\nThis is all.\n\n" + TEXT,
         "```markdown\n" + TEXT + "```",
     ],
@@ -238,6 +239,7 @@ def test_the_kind_of_a_variable_is_read_from_its_words(line: str, kind: str, bou
     ("text", "told"),
     [
         ("", "no section Variables, Objective, Constraints (found: none)"),
+        ("<think>\n" + TEXT, "ends within its thoughts"),
         ("I cannot do this.", "no section Variables, Objective, Constraints (found: none)"),
         (TEXT.partition("## Constraints")[0], "no section Constraints (found: Sets, Parameters, Variables, Objective)"),
         (TEXT.replace("maximize ", ""), "Objective: it says neither maximize nor minimize"),

@@ -14,8 +14,10 @@ from pydantic import ValidationError, model_validator
 
 from agentopt.core.values import Frozen
 from agentopt.errors import MalformedAnswer
+from agentopt.evaluate.answers import Unreadable
 from agentopt.evaluate.modelling import formulation_lines as lines
 from agentopt.evaluate.modelling.formulation_sections import SECTIONS, entries_of, section_named, sections_of
+from agentopt.evaluate.reading import without_thoughts
 from agentopt.llm.structured import parse_json
 
 __all__ = [
@@ -207,7 +209,11 @@ def read_formulation(text: str) -> FiveElements:
     >>> read_formulation("Variables: x: int\\nObjective: max 3x\\nConstraints:\\n1. Oats: 2x <= 7").constraints[0].line
     '2x <= 7  # Oats'
     """
-    found = _from_json(text) or dict(sections_of(text))
+    try:
+        said = without_thoughts(text)
+    except Unreadable as problem:
+        raise MalformedAnswer(str(problem), text) from None
+    found = _from_json(said) or dict(sections_of(said))
     missing = [section.capitalize() for section in ("variables", "objective", "constraints") if section not in found]
     if missing:
         there = ", ".join(section.capitalize() for section in found) or "none"

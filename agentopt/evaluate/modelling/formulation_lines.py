@@ -50,7 +50,7 @@ _FIELDS = {
     "expression": "expression formula function equation inequality constraint expr objective formulation math",
     "meaning": "meaning description comment definition explanation note desc name label",
 }
-"""What models call the fields; the first field of an entry that has not its own takes a name."""
+"""What models call the fields; a name of what has no name is its meaning."""
 _LIMITS = {">=": "lower_bound lower lb low min", "<=": "upper_bound upper ub up high max"}
 
 
