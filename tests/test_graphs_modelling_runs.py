@@ -57,10 +57,10 @@ def answers(request: Request) -> Any:
     return program(problem, CRASHES) if first else program(problem)
 
 
-async def run_of(graph: str, values: dict[str, Any], **options: Any) -> Any:
+async def run_of(graph: str, values: dict[str, Any]) -> Any:
     return await evaluate_async(
         load_graph(graph), task=TASK, split="all", clients={"m": ScriptedLLM(answers)}, model="m", values=values,
-        name="run", cache=False, progress=False, **options,
+        name="run", cache=False, progress=False, timeout=600.0,
     )  # fmt: skip
 
 
@@ -78,6 +78,7 @@ async def test_a_run_is_scored_and_replays_without_model_and_sandbox(
     graph = load_graph("self_correct")
     result = await run_of("self_correct", values)
     outcomes = sorted(result.outcomes, key=lambda o: o.example)
+    assert [o.error for o in outcomes] == [None] * 3
     assert [(o.status, o.feedback.score) for o in outcomes] == [("ok", 1.0), ("ok", 1.0), ("ok", 0.0)]
     assert [o.metrics["calls"] for o in outcomes] == calls
     assert [o.feedback.parts["rounds"] for o in outcomes] == [1.0, 0.0, 1.0]
@@ -92,7 +93,7 @@ async def test_a_run_is_scored_and_replays_without_model_and_sandbox(
     monkeypatch.setitem(graph.__wrapped__.__globals__, "solve_reply", refuse)
     replayed = await replay_async(result.dir, graph=graph, task=TASK)
     assert replayed.clean, replayed.summary()
-    assert replayed.summary().count("effect") == 1
+    assert f"{sum(runs)} effects" in replayed.summary()[0]
 
 
 async def test_a_sandbox_that_is_not_to_be_had_is_no_wrong_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,14 +105,12 @@ async def test_a_sandbox_that_is_not_to_be_had_is_no_wrong_answer(monkeypatch: p
 
     graph = load_graph("self_correct")
     monkeypatch.setitem(graph.__wrapped__.__globals__, "solve_reply", broken)
-    with pytest.raises(Exception, match="no isolation is to be had"):
-        await run_of("self_correct", {})
-    with open_run("runs/run") as run:
-        outcomes = run.outcomes()
+    result = await run_of("self_correct", {})
+    assert {(o.status, o.feedback) for o in result.outcomes} == {("infra_error", None)}
+    assert all("no isolation is to be had" in (o.error or "") for o in result.outcomes)
+    with open_run(result.dir) as run:
         assert not [e for e in run.events("effect") if "value" in e.data["record"]]
-    assert {o.status for o in outcomes} == {"infra_error"}
-    assert {o.feedback for o in outcomes} == {None}
-    assert len(tried) > len(outcomes), "it is tried once more, since it may pass"
+    assert len(tried) == 2 * len(result.outcomes), "it is tried once more, since it may pass"
 
 
 # -- from the command line -------------------------------------------------------------------------------------------
@@ -124,7 +123,7 @@ from agentopt.evaluate.modelling import all_figures
 
 
 @task
-def shop(n: int = 40) -> Task:
+def shop(n: int = 30) -> Task:
     """Choose how many chairs and tables to make."""
     return Task("shop", [example(i) for i in range(n)], all_figures())
 
@@ -141,6 +140,8 @@ SCRIPT = '''
 
 import re
 
+from agentopt.workspace import prompt_text
+
 PROGRAM = """```python
 import json
 wood, hours = {wood}, {hours}
@@ -155,7 +156,7 @@ def anyone(request):
         fields = request.json_schema["properties"].get("suggestion", {}).get("properties")
         if fields is None:
             return {"analysis": "Fine.", "formulation": True, "code": True}
-        words = "Check your numbers. {{solver}} {{names}} {{material}}"
+        words = "Check your numbers. " + prompt_text("agents/five_element_program")
         return {"suggestion": {name: words if name == "five_element_program" else "json" for name in fields}}
     if "in five elements; " in text or "State the optimization problem" in text:
         return "Variables: c, t: integer\\nObjective: max 45 c + 80 t\\nConstraints: c >= 0"
@@ -184,8 +185,8 @@ def called(words: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, An
 
 
 def test_five_element_is_tuned_until_done_and_replays(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["optimize", "five_element", "--task", "shop", "--budget", "calls=900", "--model", "scripted/anyone"]
-    told = called([*words, "--parameter", "five_element_program", "--steps", "2", "--name", "one"], capsys)
+    words = ["optimize", "five_element", "--task", "shop", "--budget", "calls=600", "--model", "scripted/anyone"]
+    told = called([*words, "--parameter", "five_element_program", "--steps", "1", "--name", "one"], capsys)
     assert told["claim"]["verdict"] == "better", told
     best = (workspace / "runs" / "one" / "best").rglob("*")
     assert any("Check your numbers." in file.read_text() for file in best if file.is_file())
@@ -197,6 +198,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "modelling-agents.md"
 COMMANDS = [line[2:] for line in PAGE.read_text().splitlines() if line.startswith("$ agentopt")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command.split()[1:3]))
 def test_the_commands_of_the_page_run(command: str, workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if missing_files("optibench"):
