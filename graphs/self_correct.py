@@ -140,9 +140,9 @@ def repeated(reply: str, earlier: str) -> bool:
 
 @node
 def settle(runs: list[dict[str, Any]], rounds: int) -> dict[str, Any]:
-    """The last program that gave an answer, or the last of all where none did; and how often one was mended."""
-    given = [run for run in runs if run["status"] == "ok"]
-    return {"program": (given or runs)[-1]["program"], "rounds": rounds}
+    """The last program that answered, or that answered in part, or the last of all; and how often one was mended."""
+    answered = next((of for status in ("ok", "partial") if (of := [r for r in runs if r["status"] == status])), runs)
+    return {"program": answered[-1]["program"], "rounds": rounds}
 
 
 def request(problem: Any, formulation: Any, names: Any) -> Any:

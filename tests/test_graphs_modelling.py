@@ -281,3 +281,11 @@ async def test_an_answer_is_not_given_up_for_a_mended_program_that_crashes() -> 
     with model(script(program=program(CARPENTER), judge=[BAD_CODE] * 2, mend=program(CARPENTER, CRASHES))):
         found = await solve("self_correct", CARPENTER, critic="self_judge", rounds=1)
     assert found == {"program": source(CARPENTER), "rounds": 1}
+
+
+async def test_a_part_of_an_answer_is_better_than_none() -> None:
+    part = (('"profit": ', '"income": '),)
+    crashes = [program(CARPENTER, CRASHES, ("import json", f"import json  # {i}")) for i in range(3)]
+    with model(script(program=program(CARPENTER, *part), mend=crashes)):
+        found = await solve("self_correct", CARPENTER, rounds=2)
+    assert found == {"program": source(CARPENTER, *part), "rounds": 2}

@@ -31,7 +31,7 @@ from opro_search import Row, finished
 
 from agentopt import Example, Override, Task, load_graph, load_task, parameters
 from agentopt.core.values import digest
-from agentopt.errors import UnusableAnswer
+from agentopt.errors import UnusableAnswer, UsageError
 from agentopt.evaluate import claim, interval
 from agentopt.evaluate.scoring import ScorerError
 from agentopt.llm.context import Session, use_session
@@ -71,7 +71,7 @@ def drawn(task: Task, n: int, seed: int) -> list[Example]:
 
     >>> made = [Example(id=str(i), input=i, target=0, group="ab"[i % 4 == 0], cluster=str(i // 2)) for i in range(40)]
     >>> [len([e for e in drawn(Task("t", made, abs), 8, seed=1) if e.group == kind]) for kind in "ab"]
-    [5, 3]
+    [6, 2]
     """
     rng = random.Random(seed)
     shuffled = rng.sample(sorted(task.examples, key=lambda e: e.id), len(task.examples))
@@ -128,6 +128,8 @@ async def measure(options: argparse.Namespace, client: Any, task: Task) -> None:
                         arm: await solved(example, task, pair, options, options.rounds if arm == "with" else 0)
                         for arm in ARMS
                     }
+                except UsageError:
+                    raise
                 except Exception as error:  # the world's: nothing is written, so it is tried again
                     print(f"{example.id}: left out, {type(error).__name__}: {error}", flush=True)
                     return
@@ -231,7 +233,12 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--base", default="direct", choices=("direct", "five_element"), help="the first program")
     parser.add_argument("--critic", default="execution", choices=("execution", "self_judge"))
     parser.add_argument("--rounds", type=int, default=2, choices=range(1, 7), help="how often it is mended at most")
-    parser.add_argument("--solver", default="pyscipopt", help="library of the programs, with --base five_element")
+    parser.add_argument(
+        "--solver",
+        default="pyscipopt",
+        help="library of the programs, with --base five_element",
+        choices=parameters(load_graph("five_element"))["solver"].choices,
+    )
     parser.add_argument("--max-tokens", type=int, default=1024, help="output cap of a reply")
     parser.add_argument("--seed", type=int, default=0, help="which problems are drawn")
     parser.add_argument("--at-once", type=int, default=8, help="problems at once")

@@ -30,7 +30,7 @@ _KINDS = {
 _TYPE_WORD = r"(?:non-?negative |positive )?(?:{})(?: variables?| values?| decision variables?)?"
 _PURE = {kind: re.compile(rf"\W*{_TYPE_WORD.format(words)}\W*", re.IGNORECASE) for kind, words in _KINDS.items()}
 _SAID = {kind: re.compile(rf"(?<![A-Za-z])(?:{words})(?![A-Za-z])", re.IGNORECASE) for kind, words in _KINDS.items()}
-_ASIDE = re.compile(r"(?P<words>[^<>=()\[\]{}]*\w[^<>=()\[\]{}]*)\((?P<told>[^()]*)\)\.?")
+_ASIDE = re.compile(r"(?P<words>[^<>=()\[\]{}]+)\((?P<told>[^()]*)\)\.?")
 _LET = re.compile(r"(?:let\s+)?(?P<name>\S+)\s+(?:be|denotes?|represents?)\s+(?:the\s+)?(?P<rest>\S.*)", re.IGNORECASE)
 _NON_NEGATIVE = re.compile(r"\bnon-?negative\b", re.IGNORECASE)
 _SENSE = re.compile(
