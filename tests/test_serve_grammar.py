@@ -34,9 +34,16 @@ def test_objects_and_arrays_nest() -> None:
     assert root(schema) == (r'root ::= "{" "\"outer\": " "{" "\"items\": " ("[" "]" | "[" num (", " num)* "]") "}" "}"')
 
 
+def test_references_are_written_out_where_they_stand() -> None:
+    part = of(n={"type": "integer"})
+    schema = of(a={"$ref": "#/$defs/Part"}, b={"type": "array", "items": {"$ref": "#/$defs/Part"}})
+    assert root({**schema, "$defs": {"Part": part}}) == root(of(a=part, b={"type": "array", "items": part}))
+
+
 @pytest.mark.parametrize(
     "schema",
     [
+        {**of(a={"$ref": "#/$defs/A"}), "$defs": {"A": of(a={"type": "array", "items": {"$ref": "#/$defs/A"}})}},
         {"type": "object"},
         {"type": "object", "properties": {"a": {"type": "string"}}, "required": []},
         {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}, "required": ["a"], "$defs": {}},

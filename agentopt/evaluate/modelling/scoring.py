@@ -200,6 +200,8 @@ async def _run(output: Any, names: Sequence[str], seconds: float) -> Solved:
         return await solve(program, names, seconds=seconds)
     if reply is not None:
         return await solve_reply(reply, names, seconds=seconds)
+    if isinstance(output, Mapping) and "program" in output:
+        return Solved(status="no_code", form="none", text="the output holds no program")
     kind = type(output).__name__
     return Solved(status="no_code", form="none", text=f"a text or a dict with 'program' is wanted, not {kind}")
 

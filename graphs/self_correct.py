@@ -1,0 +1,191 @@
+"""A program that solves an optimization problem, run, criticised and mended until it is judged right.
+
+After the self-correction of LLMOPT (Jiang et al. 2024, https://arxiv.org/abs/2410.13213): the model judges formulation
+and code by what came of a run, and writes anew what it finds wrong. Nothing here knows the right answer. What may
+change: how the first program is come by (``base``), who criticises (``critic``), how often a program is mended at most
+(``rounds``), the words of every request, and what may change in ``program_of_thought`` and ``five_element``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from agentopt import Parameter, allm, graph, node, prompt, render
+from agentopt.core.effects import effect
+from agentopt.errors import UnusableAnswer
+from agentopt.evaluate.modelling import find_program, solve_reply
+from agentopt.workspace import prompt_text
+
+from .five_element import formulate
+from .five_element import request as from_formulation
+from .program_of_thought import PROGRAM, listed
+
+JUDGE = prompt("agents/self_correct_judge")
+MEND, REFORMULATE = prompt("agents/self_correct_program"), prompt("agents/self_correct_formulation")
+REPORT, NO_FORMULATION = prompt_text("agents/self_correct_report"), prompt_text("agents/self_correct_none")
+BASE = Parameter(
+    "direct",
+    name="base",
+    kind="choice",
+    choices=("direct", "five_element"),
+    description="how the first program is come by: from the problem at once, or by way of a formulation",
+)
+CRITIC = Parameter(
+    "execution",
+    name="critic",
+    kind="choice",
+    choices=("execution", "self_judge"),
+    description="who says whether a program is mended: its run alone, or the model, which is shown everything (a call)",
+)
+ROUNDS = Parameter(
+    2,
+    name="rounds",
+    kind="number",
+    low=0,
+    high=6,
+    description="how often a program is mended at most; a round costs one to three calls",
+    constraint="a whole number",
+)
+RESTATE = ("infeasible", "unbounded")
+"""Endings of a run that speak against the formulation, where there is one, rather than against the code."""
+SHOWN = 1500
+"""Characters of what a run printed, and of why it failed, that the model is shown."""
+NUMBERED = re.compile(r"(?:>>>)?\s+\d+ \| ")
+"""A line of the program as the sandbox shows it beside an error."""
+
+
+class Judgement(BaseModel):
+    """What a model says of a formulation and a program."""
+
+    analysis: str
+    formulation: bool
+    code: bool
+
+
+@node
+@effect
+async def execute(reply: str, names: Sequence[str]) -> dict[str, Any]:
+    """Run the program of a reply in the sandbox, and read what it prints: a ``Solved``, as JSON."""
+    solved = await solve_reply(reply, names)
+    if solved.ours:
+        raise ConnectionError(f"no program can be run here: {solved.text}")
+    return solved.model_dump(mode="json")
+
+
+@node
+def reason(solved: dict[str, Any]) -> str:
+    """Why a run ended as it did: what was raised, and the line that raised it."""
+    lines = str(solved["text"]).splitlines()
+    marked = [line for line in lines if line.startswith(">>>")]
+    return "\n".join([line for line in lines if not NUMBERED.match(line)] + marked)[:SHOWN]
+
+
+@node
+def printed(solved: dict[str, Any]) -> str:
+    """The end of what a program printed."""
+    return str(solved["stdout"]).strip()[-SHOWN:] or "-"
+
+
+def report(solved: Any) -> Any:
+    """What the sandbox says of a run, for a model to read."""
+    return render(REPORT, status=solved["status"], reason=reason(solved), printed=printed(solved))
+
+
+@node
+def by_execution(solved: dict[str, Any]) -> dict[str, Any]:
+    """The verdict of a run alone."""
+    return {"formulation": solved["status"] not in RESTATE, "code": solved["status"] == "ok", "analysis": ""}
+
+
+@node
+def by_judge(judgement: Judgement, solved: dict[str, Any]) -> dict[str, Any]:
+    """The verdict of a model; a program without an answer is never right."""
+    code = judgement.code and solved["status"] == "ok"
+    return {"formulation": judgement.formulation, "code": code, "analysis": judgement.analysis}
+
+
+@node
+def right(verdict: dict[str, Any]) -> bool:
+    """Whether nothing is to be mended."""
+    return bool(verdict["formulation"] and verdict["code"])
+
+
+@node
+def restate(verdict: dict[str, Any], base: str) -> bool:
+    """Whether it is the formulation that is to be mended."""
+    return base == "five_element" and not verdict["formulation"]
+
+
+@node
+def criticism(report: str, verdict: dict[str, Any]) -> str:
+    """What the model is told of its last attempt."""
+    return "\n\n".join(filter(None, (report, verdict["analysis"].strip())))
+
+
+@node
+def program(solved: dict[str, Any], reply: str) -> str:
+    """What a judge reads: the program, or the reply in which none was found."""
+    return solved["program"].strip() or reply
+
+
+@node
+def repeated(reply: str, earlier: str) -> bool:
+    """Whether a mended program is the one that was to be mended."""
+    return find_program(reply).code == find_program(earlier).code
+
+
+@node
+def settle(runs: list[dict[str, Any]], rounds: int) -> dict[str, Any]:
+    """The last program that answered, or that answered in part, or the last of all; and how often one was mended."""
+    answered = next((of for status in ("ok", "partial") if (of := [r for r in runs if r["status"] == status])), runs)
+    return {"program": answered[-1]["program"], "rounds": rounds}
+
+
+def request(problem: Any, formulation: Any, names: Any) -> Any:
+    """The request for a program: from a formulation, or from the problem at once."""
+    if BASE.value == "five_element":
+        return from_formulation(problem, formulation, names)
+    return render(PROGRAM, problem=problem, names=listed(names))
+
+
+async def judged(problem: Any, formulation: Any, solved: Any, reply: Any) -> Any:
+    """The verdict of the critic."""
+    if CRITIC.value == "execution":
+        return by_execution(solved)
+    shown = {"problem": problem, "formulation": formulation or NO_FORMULATION, "program": program(solved, reply)}
+    try:
+        judgement = await allm(JUDGE, **shown, report=report(solved), schema=Judgement, name="judgement")
+    except UnusableAnswer:  # a judge without a verdict; what the run says stands
+        return by_execution(solved)
+    return by_judge(judgement, solved)
+
+
+@graph
+async def self_correct(problem: str, names: Sequence[str] = ("objective",)) -> dict[str, Any]:
+    """Write a program, run it, and mend it or its formulation until it is judged right or the rounds are over."""
+    formulation: Any = await formulate(problem) if BASE.value == "five_element" else ""
+    asked = request(problem, formulation, names)
+    reply = await allm(asked, name="program")
+    runs = [await execute(reply, names)]
+    rounds = 0
+    while rounds < ROUNDS.value:
+        verdict = await judged(problem, formulation, runs[-1], reply)
+        if right(verdict):
+            break
+        rounds += 1
+        told, earlier = criticism(report(runs[-1]), verdict), reply
+        if restate(verdict, BASE):
+            formulation = await formulate(problem, REFORMULATE, (formulation, told))
+            asked = request(problem, formulation, names)
+            reply = await allm(asked, name="program")
+        else:
+            turns = [("user", asked), ("assistant", earlier)]
+            reply = await allm(MEND, criticism=told, messages=turns, name="program")
+        if repeated(reply, earlier):
+            break
+        runs.append(await execute(reply, names))
+    return settle(runs, rounds)
