@@ -26,6 +26,7 @@ __all__ = [
     "needs_runner",
     "passes",
     "program_of",
+    "runner_modules",
     "use_runner",
 ]
 
@@ -164,6 +165,11 @@ def passes(runner: ProgramRunner | None = None) -> Callable[[Example, Any], Any]
 def needs_runner(scorer: Callable[..., Any]) -> bool:
     """Whether a scorer runs programs with the runner of the block, which a run opens before anything is paid."""
     return bool(getattr(scorer, NEEDS_RUNNER, False))
+
+
+def runner_modules(scorer: Callable[..., Any]) -> tuple[str, ...]:
+    """The modules that a scorer needs in the sandbox of the run: its attribute ``runner_modules``."""
+    return tuple(getattr(scorer, "runner_modules", ()))
 
 
 def _hidden(verdict: Verdict) -> str:

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agentopt.core import Parameter
-from agentopt.evaluate.programs import needs_runner, use_runner
+from agentopt.evaluate.programs import needs_runner, runner_modules, use_runner
 from agentopt.evaluate.sandboxed import LIMITS as PROGRAM_LIMITS
 from agentopt.evaluate.sandboxed import SandboxRunner
 from agentopt.run.config import RunConfig
@@ -43,6 +43,7 @@ def code_place(plan: Plan, store: Store | None = None) -> Iterator[None]:
 
     Raises:
         UsageError: the isolation is not to be had, or a function needs what cannot come along.
+        MissingDependency: a module that the scorer needs is not installed.
     """
     config, trained = plan.config, [p for p in plan.target.parameters.values() if p.kind == "code"]
     with ExitStack() as stack:
@@ -52,7 +53,10 @@ def code_place(plan: Plan, store: Store | None = None) -> Iterator[None]:
             stack.enter_context(SandboxExec(sandbox, [p.name for p in trained]))
         if needs_runner(plan.task.scorer):
             weak = config.allow_weak_sandbox
-            sandbox = stack.enter_context(open_sandbox(config.sandbox, limits=PROGRAM_LIMITS, weak=weak))
+            needed = runner_modules(plan.task.scorer)
+            sandbox = stack.enter_context(
+                open_sandbox(config.sandbox, require=needed, limits=PROGRAM_LIMITS, weak=weak)
+            )
             _note(sandbox, store)
             stack.enter_context(use_runner(SandboxRunner(sandbox)))
         yield
