@@ -1,7 +1,7 @@
 r"""Whether two closed forms are equal, by Math-Verify in the sandbox: its parsers read what a model wrote.
 
-Math-Verify stops itself by signals, which only a main thread can have, and its parsers can be made to run for ever. Here
-each comparison is a job of its own with a limit on processor time, set from outside.
+Math-Verify stops itself by signals, which only a main thread can have, and its parsers can be made to run for ever.
+Here each comparison is a job of its own with a limit on processor time, set from outside.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Compared:
     status: Literal["right", "wrong", "unreadable", "hangs", "undecided", "problem"]
     """``unreadable``: the answer is not one number; ``hangs``: its form makes the checker run for ever and it is not
     shown to be right; ``undecided``: the checker ran out of its limit on an answer whose value is the right one;
-    ``problem``: no isolation, a label that cannot be read, a machine too busy. The last two are nobody's wrong answer."""
+    ``problem``: no isolation, a label that cannot be read, a machine too busy. The last two are no wrong answers."""
     why: str = ""
     """In words, where it is neither right nor wrong."""
 

@@ -61,8 +61,8 @@ def _nodes(trace: Any) -> Iterable[Any]:
 class closed_form:
     r"""The final answer of a reply equals the target, as Math-Verify compares.
 
-    The final answer is the last ``\boxed{...}`` after the thoughts, else the line that states it. Parts of the feedback:
-    ``answered`` (an answer is stated), ``readable`` (it is one number), ``truncated``, and ``tools`` (the run
+    The final answer is the last ``\boxed{...}`` after the thoughts, else the line that states it. Parts of the
+    feedback: ``answered`` (an answer is stated), ``readable`` (it is one number), ``truncated``, and ``tools`` (the run
     used some: such scores stand beside those of text alone, never among them).
 
     Args:

@@ -24,7 +24,9 @@ _FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "abs": np.abs, "cot": lambda x: 1 / np.tan(x), "sec": lambda x: 1 / np.cos(x), "csc": lambda x: 1 / np.sin(x),
 }  # fmt: skip
 _GREEK = frozenset(
-    "alpha beta gamma delta epsilon varepsilon theta lambda mu nu xi rho sigma tau phi varphi psi omega".split()
+    re.findall(
+        r"\w+", "alpha beta gamma delta epsilon varepsilon theta lambda mu nu xi rho sigma tau phi varphi psi omega"
+    )
 )
 _LAYOUT = re.compile(
     r"\\(?:displaystyle|textstyle|limits|mathstrut|quad|qquad|left\.|right\.|left|right|[bB]igg?[lr]?|[!;:, ])"
@@ -82,11 +84,11 @@ def names_in(expression: Expression) -> frozenset[str]:
 
 
 def compiled(expression: Expression) -> Callable[[Mapping[str, Any]], Array]:
-    """The expression as a function of its variables' values, numbers or arrays; undefined values are NaN or infinite."""
+    """The expression as a function of its variables' values, numbers or arrays. Undefined is NaN or infinite."""
     parts = [compiled(part) for part in expression.parts]
     match expression.kind:
         case "num":
-            constant = np.float64(expression.value)
+            constant = np.asarray(float(expression.value))
             return lambda at: constant
         case "var":
             name = expression.value

@@ -25,12 +25,15 @@ _LAYOUT = re.compile(
 _STYLE = re.compile(r"\\(?:mathbf|boldsymbol|bm|mathit|mathsf|textbf|textit|underline|boxed)\s*\{([^{}]*)\}")
 _WORDS = re.compile(r"\\(?:text|mathrm|mbox|textrm|operatorname)\s*\{([^{}]*)\}(?:\s*\^\s*(?:\{-?\d\}|\d))?")
 _FUNCTIONS = frozenset(
-    "sqrt cbrt sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan log ln exp pi frac dfrac tfrac cfrac cdot times"
-    " infty circ root binom choose div over pm".split()
+    re.findall(
+        r"\w+",
+        "sqrt cbrt sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan log ln exp pi frac dfrac tfrac cfrac"
+        " cdot times infty circ root binom choose div over pm",
+    )
 )
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _UNDEFINED = re.compile(
-    r"\b(?:nan|none|undefined|unknown|unbounded|not|does not exist|doesn['’]t exist|no (?:min\w*|max\w*|solution|answer))\b",
+    r"\b(?:nan|none|undefined|unknown|unbounded|not|doesn['’]t exist|no (?:min\w*|max\w*|solution|answer))\b",
     re.IGNORECASE,
 )
 _WHEN = re.compile(
