@@ -1,7 +1,7 @@
 """Are the labels of extremal problems right? Each is compared with what a search finds, and doubted with a witness.
 
-A feasible point that is better than the label shows that the label is wrong, as far as the statement was read rightly. A
-search that does not reach the label shows nothing, and is told as that.
+A feasible point that is better than the label shows that the label is wrong, as far as the statement was read rightly.
+A search that does not reach the label shows nothing, and is told as that.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any, Literal
 from agentopt.evaluate.answers import Unreadable
 from agentopt.evaluate.extremal.latex import NotRead, number_of, read_latex
 from agentopt.evaluate.extremal.plain_math import plain_math
-from agentopt.evaluate.extremal.search import FAR, Found, Program, find_extremum
+from agentopt.evaluate.extremal.search import Found, Program, find_extremum
 from agentopt.evaluate.extremal.statement import read_statement_of
 
-__all__ = ["Audit", "audit", "counted_statuses"]
+__all__ = ["Audit", "audit", "counted_statuses", "judged"]
 
 Status = Literal["agrees", "refuted", "doubtful", "not reached", "nothing found", "not read"]
 WITHIN, BETTER = 2e-3, 1e-4
@@ -31,9 +31,9 @@ class Audit:
     """What a search says of a label."""
 
     status: Status
-    """``agrees``; ``refuted``: a point in the open is better than the label; ``doubtful``: so is one, but it lies at the
-    edge of what numbers can tell (next to an open bound, or far out); ``not reached``: the best point is worse than the
-    label; ``nothing found``; ``not read``: the statement or the label is beyond the reader."""
+    """``agrees``; ``refuted``: a point in the open is better than the label; ``doubtful``: so is one, but it lies at
+    the edge of what numbers can tell (next to an open bound, or far out); ``not reached``: the best point is worse than
+    the label; ``nothing found``; ``not read``: the statement or the label is beyond the reader."""
     label: float | None = None
     found: float | None = None
     witness: Mapping[str, float] = field(default_factory=dict)
@@ -70,7 +70,7 @@ def audit(statement: str, label: str, *, starts: int = 40, seed: int = 0, second
     found = find_extremum(program, starts=starts, seed=seed, seconds=seconds)
     if found is None:
         return Audit("nothing found", wanted, why="no feasible point was found")
-    status = _judged(program, found, wanted)
+    status = judged(program, found, wanted)
     return Audit(status, wanted, found.value, found.point)
 
 
@@ -79,7 +79,8 @@ def counted_statuses(audits: Iterable[Audit]) -> dict[str, int]:
     return dict(Counter(one.status for one in audits).most_common())
 
 
-def _judged(program: Program, found: Found, wanted: float) -> Status:
+def judged(program: Program, found: Found, wanted: float) -> Status:
+    """What a found value says of a label."""
     size = max(1.0, abs(wanted))
     better = (wanted - found.value) if program.goal == "min" else (found.value - wanted)
     if better > BETTER * size:
@@ -90,7 +91,11 @@ def _judged(program: Program, found: Found, wanted: float) -> Status:
 def _in_the_open(program: Program, point: Mapping[str, float]) -> bool:
     """Whether a point keeps away from open bounds and from where a search ends for want of room."""
     for name, value in point.items():
-        ends = program.bounds.get(name, (-math.inf, math.inf)) if name in program.open else ()
-        if abs(value) > FAR / 2 or any(abs(value - end) < _EDGE for end in ends):
+        bounds = program.bounds.get(name, (-math.inf, math.inf))
+        if name in program.open and any(abs(value - end) < _EDGE for end in bounds):
+            return False
+        if any(
+            math.isinf(end) and abs(value) > abs(far) / 2 for end, far in zip(bounds, program.reach(name), strict=True)
+        ):
             return False
     return True

@@ -7,6 +7,7 @@ nothing.
 from __future__ import annotations
 
 import importlib
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,6 +54,12 @@ class Program:
     constant: str = ""
     open: frozenset[str] = frozenset()
     """Variables that have an open bound."""
+
+    def reach(self, name: str) -> tuple[float, float]:
+        """Between which values a variable is sought: its bounds, and ``FAR`` where it has none."""
+        low, high = self.bounds.get(name, (-math.inf, math.inf))
+        far = FAR + 2 * max((abs(end) for end in (low, high) if math.isfinite(end)), default=0.0)
+        return (low if math.isfinite(low) else -far), (high if math.isfinite(high) else far)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +115,8 @@ class _Search:
             for c in program.constraints
         ]
         self._bounds = [program.bounds.get(name, (-np.inf, np.inf)) for name in program.variables]
-        self._low = np.array([max(low, -FAR) for low, _ in self._bounds])
-        self._high = np.array([min(high, FAR) for _, high in self._bounds])
+        reach = [program.reach(name) for name in program.variables]
+        self._low, self._high = (np.array([pair[k] for pair in reach]) for k in (0, 1))
 
     def value(self, x: Array) -> Array:
         """What is minimised, for one point or one a column; undefined is a large number."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from agentopt.errors import MissingData, UsageError
 from agentopt.evaluate.data import data_cache, may_download, places
 from agentopt.evaluate.data_fetch import CannotFetch
-from agentopt.evaluate.extremal.hub import choose, download, list_files
+from agentopt.evaluate.extremal.hub import HubFile, choose, download, list_files
 from agentopt.evaluate.extremal.problems import ENDINGS, Problem, commonest_answer, digest_of, read_problems
 
 __all__ = ["as_extrembench", "extrembench_file", "guess_note", "standin_file"]
@@ -118,7 +118,7 @@ def _fetched() -> Path:
         if file is None:
             raise CannotFetch(f"the data set {REPO} has no file that ends with {', '.join(ENDINGS)}")
         target = data_cache() / FOLDER / Path(file.path).name
-        download(file, target, lambda part: _check(part, target, file.sha256))
+        download(file, target, lambda part: _check(part, file))
     except CannotFetch as error:
         raise MissingData(f"ExtremBench is not on this machine (looked in {looked}); {error}: {help_}") from None
     except OSError as error:
@@ -126,8 +126,10 @@ def _fetched() -> Path:
     return target
 
 
-def _check(part: Path, target: Path, sha256: str | None) -> None:
+def _check(part: Path, file: HubFile) -> None:
     """A file that was fetched is what the hub said, and ExtremBench."""
-    if sha256 is not None and digest_of(part) != sha256:
-        raise UsageError(f"what came for {target.name} has another sha256 than the hub says")
-    as_extrembench(read_problems(part, ending=target.suffix), part)
+    if file.bytes is not None and part.stat().st_size != file.bytes:
+        raise UsageError(f"what came from {file.url} has {part.stat().st_size} bytes; the hub says {file.bytes}")
+    if file.sha256 is not None and digest_of(part) != file.sha256:
+        raise UsageError(f"what came from {file.url} has another sha256 than the hub says")
+    as_extrembench(read_problems(part, ending=Path(file.path).suffix), part)

@@ -186,7 +186,7 @@ def _difference(content: str, constant: str, reading: _Reading) -> Expression:
 
 def _relations(content: str, reading: _Reading, where: str) -> None:
     waiting: list[str] = []
-    before_was_relation = False
+    before_was_relation = ends_in_name = False
     for piece in _pieces(content):
         marks = list(_RELATION.finditer(piece))
         if not marks:
@@ -199,6 +199,9 @@ def _relations(content: str, reading: _Reading, where: str) -> None:
         ends = [0, *(m.end() for m in marks)]
         starts = [*(m.start() for m in marks), len(piece)]
         sides = [piece[a:b] for a, b in zip(ends, starts, strict=True)]
+        if ends_in_name and _ONE_NAME.match(_bare(sides[0]).strip()):
+            raise NotRead(f"it is not clear to what {_bare(sides[0]).strip()} {where} belongs")
+        ends_in_name = bool(_ONE_NAME.match(_bare(sides[-1]).strip()))
         for left, mark, right in zip(sides, marks, sides[1:], strict=False):
             for name in waiting if left is sides[0] else ():
                 if not _ONE_NAME.match(_bare(left).strip()):
