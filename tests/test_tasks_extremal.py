@@ -17,6 +17,7 @@ from agentopt.errors import MissingData, MissingDependency, UsageError
 from agentopt.evaluate.data import without_download
 from agentopt.evaluate.extremal.problems import commonest_answer, read_problems
 from agentopt.evaluate.protect import evaluator_hash
+from agentopt.testing import StubServer
 from agentopt.workspace.resolve import find
 
 
@@ -220,3 +221,28 @@ def test_what_the_hub_has_may_be_of_no_use(hub: Any, tmp_path: Path, files: Any,
     with pytest.raises(UsageError, match=why):
         load_task("extrembench")
     assert not list((tmp_path / "cache").rglob("*.jsonl"))
+
+
+@pytest.mark.timeout(300)
+def test_the_eval_measures_with_guess_and_published_rows_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Any
+) -> None:
+    pytest.importorskip("math_verify")
+    asked = [
+        ("Let $x > 0$. Find the minimum value of $x + 1/x$.", "2"),
+        ("Find the maximum value of $1 - x^2$.", "1"),
+        ("Find the maximum value of $2 - x^2$.", "2"),
+        (r"Find the minimum value of $x^2 + \sqrt{2}$.", r"\sqrt{2}"),
+    ]
+    put(tmp_path, "extremal_standin.jsonl", lines([{"problem": p, "answer": a} for p, a in asked]))
+    with StubServer(
+        lambda request: r"It is \boxed{2}." if "1/x" in str(request) else r"So \boxed{\frac{4}{4}}."
+    ) as server:
+        code, out, err = cli(
+            "eval", "extremal-standin", "--model", server.model, "--runs-dir", str(tmp_path / "runs"), "--quiet"
+        )  # fmt: skip
+    assert code == 0, err
+    assert "mean 0.5" in out or "0.500" in out
+    told = " ".join(out.split())
+    assert "always the commonest target" in told and "not ExtremBench" in told and "ended" in told
+    assert "minima" in told and "maxima" in told

@@ -62,7 +62,7 @@ def program_place(config: RunConfig, scorer: Scorer, store: Store | None = None)
     with ExitStack() as stack:
         if needs_runner(scorer):
             weak = config.allow_weak_sandbox
-            needed = runner_modules(plan.task.scorer)
+            needed = runner_modules(scorer)
             sandbox = stack.enter_context(
                 open_sandbox(config.sandbox, require=needed, limits=PROGRAM_LIMITS, weak=weak)
             )
