@@ -90,6 +90,10 @@ PLAIN = {
     "__import__('os')": None,
     r"\sum_{k=1}^{3} k": r"\sum_{k=1}^{3} k",
     r"3\text{ when }a=1": "3",
+    "3^{0.5}": r"3^{\frac{1}{2}}",
+    "2^{-.25}": r"2^{-\frac{1}{4}}",
+    r"\sin 30^\circ": r"\sin(\frac{30\pi}{180})",
+    r"\cos(60^{\circ})": r"\cos(\frac{60\pi}{180})",
 }
 
 

@@ -137,8 +137,10 @@ def page(rows: list[dict[str, Any]], said: list[Said]) -> str:
         "",
         "A label says whether a person finds that the reply gives the target, exactly and in closed form. The pairs "
         "were written with faults in mind and labelled by hand, so the shares say which faults exist and not how often "
-        "a model's replies meet them; and ours was mended on them, so its agreement is no estimate for other replies. "
-        "Accepted: a wrong reply scored as right. Refused: a right one scored as wrong.",
+        "a model's replies meet them; and ours was mended where it had differed, so its agreement is no estimate for "
+        "other replies (the first version of this page in the repository's history is of the scorer before that). "
+        "Accepted: a wrong reply scored as right. Refused: a right one scored as wrong. Without a verdict: what "
+        f"reached the limit of a check, {LIMITS.cpu:g} s of processor time, or that of memory.",
         "",
         "| kind | pairs | ours | Math-Verify alone | plain text |",
         "| --- | --- | --- | --- | --- |",

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-import agentopt
 from agentopt import Example, Task, Trace, load_graph
 from agentopt.core.values import Feedback
 from agentopt.errors import MissingDependency, UsageError
@@ -20,6 +19,7 @@ from agentopt.evaluate.extremal.closed_form import closed_form, how_it_ran
 from agentopt.evaluate.programs import needs_runner, runner_modules, use_runner
 from agentopt.evaluate.sandboxed import SandboxRunner
 from agentopt.evaluate.scoring import ScorerError
+from agentopt.evaluate.splits import SplitSpec
 from agentopt.llm.context import Session, use_session
 from agentopt.llm.types import Response, ToolCall
 from agentopt.run.evaluation import evaluate_async
@@ -202,9 +202,11 @@ async def test_an_evaluation_from_end_to_end(tmp_path: Path, sandbox: Sandbox) -
         "two",
         [Example(input="minimum of x^2 + 1", target="1"), Example(input="maximum of 2 - x^2", target="2")],
         closed_form(),
+        split=SplitSpec(search=0, validation=0, test=1.0),
     )
     done = await evaluate_async(
         "extremal", task=task, model=ScriptedLLM(lambda r: r"\boxed{1}"), split="all", runs_dir=str(tmp_path),
         progress=False,
     )  # fmt: skip
-    assert done.summary.mean == 0.5 and agentopt.Task is Task
+    assert done.summary.mean == 0.5
+    assert sorted(o.feedback.text.split(":")[0] for o in done.outcomes if o.feedback) == ["right", "wrong"]

@@ -94,7 +94,7 @@ def _from_line(text: str) -> FinalAnswer:
         while before != said and (match := _SAYS.match(said)):
             before, said = said, said[match.end() :]
     said = said.strip().rstrip(".!").strip()
-    if not said or not re.search(r"\d|\\[a-zA-Z]|[πe√∞½⅓¼⅔¾]", said):
+    if not said or not re.search(r"\d|\\[a-zA-Z]|[π√∞½⅓¼⅔¾]|(?<![A-Za-z])e(?![A-Za-z])", said):
         return FinalAnswer("none", why="no answer is stated: neither a box nor a line that gives a value")
     return _bounded(FinalAnswer("stated", said))
 

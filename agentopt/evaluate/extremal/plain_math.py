@@ -7,6 +7,7 @@ change a value. What states no value, or several, is refused with the reason.
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from agentopt.evaluate.answers import Unreadable
 
@@ -51,6 +52,7 @@ _TOLD = re.compile(
 )
 _RELATION = re.compile(r"\\(?:geqslant|leqslant|geq|leq|ge|le)(?![A-Za-z])|=")
 _STRICT = re.compile(r"[<>]|\\(?:gt|lt|neq?|in)(?![A-Za-z])")
+_DEGREES = re.compile(r"\\(sin|cos|tan|cot)\s*(?:\(\s*)?(\d+)\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})(?:\s*\))?")
 _ABOUT = re.compile(r"\\(?:approx|simeq|sim|doteq)(?![A-Za-z])")
 
 
@@ -128,9 +130,18 @@ def _numbers(text: str) -> str:
     text = re.sub(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])", lambda m: m[0].replace(",", ""), text)
     text = re.sub(r"(?<![\d.,\w^}])\d{1,3}(?: \d{3})+(?![\d,])", lambda m: m[0].replace(" ", ""), text)
     text = re.sub(r"(\d(?:\.\d*)?)[eE]([+-]?\d+)(?![\d.])", lambda m: f"{m[1]} \\times 10^{{{int(m[2])}}}", text)
+    text = re.sub(r"\^\s*\{\s*(-?\d*\.\d+)\s*\}", _exact_power, text)
+    text = _DEGREES.sub(r"\\\1(\\frac{\2\\pi}{180})", text)
     if re.search(r"\d\s*,\s*-?\s*[\d\\]", text) and not re.search(r"\\(?:log|binom)", text):
         raise Unreadable(f"{_short(text)} states several values")
     return text
+
+
+def _exact_power(exponent: re.Match[str]) -> str:
+    """A decimal exponent as the fraction that it is: a root of an inexact degree equals none."""
+    value = Fraction(exponent[1])
+    sign = "-" if value < 0 else ""
+    return f"^{{{sign}\\frac{{{abs(value.numerator)}}}{{{value.denominator}}}}}"
 
 
 def _only_known(text: str) -> bool:
