@@ -23,7 +23,7 @@ TURNS = Parameter(
     constraint="a whole number",
 )
 STARTS, SECONDS = 24, 8.0
-"""Of a search that a model asks for: local searches, and seconds after which none is begun."""
+"""Of a search that a model asks for: local searches, and seconds of processor time after which none is begun."""
 
 
 async def find_extremum(

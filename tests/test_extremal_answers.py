@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentopt.evaluate.answers import Unreadable
-from agentopt.evaluate.extremal.final_answer import DEEPEST, LONGEST, final_answer
 from agentopt.evaluate.extremal.latex import NotRead, names_in, number_of, read_latex
-from agentopt.evaluate.extremal.plain_math import plain_math
+from agentopt.evaluate.extremal.notation import plain_math
+from agentopt.evaluate.extremal.reply import DEEPEST, LONGEST, final_answer
 
 STATED = {
     r"First \boxed{2}, then \boxed{3}.": "3",

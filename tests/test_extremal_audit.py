@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from agentopt.evaluate.extremal.audit import audit, counted_statuses, judged
+from agentopt.evaluate.extremal.auditing import audit, counted_statuses, judged
 from agentopt.evaluate.extremal.latex import NotRead
 from agentopt.evaluate.extremal.problems import goal_of
 from agentopt.evaluate.extremal.search import Found, Program, find_extremum

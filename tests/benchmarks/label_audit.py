@@ -4,7 +4,7 @@
     python tests/benchmarks/label_audit.py FILE ...    # other files of problems
 
 Prints a table and writes ``docs/results/label_audit.{json,md}``. A statement is read without executing anything, its
-extremum sought from many starting points by SLSQP, and the label compared (``agentopt.evaluate.extremal.audit``).
+extremum sought from many starting points by SLSQP, and the label compared (``agentopt.evaluate.extremal.auditing``).
 Beside it stands what the audit says of wrong labels that were planted: each label times 1.05 and 0.95 (plus and minus
 0.05 where it is 0), and the labels of three problems of public collections that are known to be wrong. Exit code 1 when
 a given label is refuted.
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentopt.evaluate.extremal.audit import Audit, audit, judged
+from agentopt.evaluate.extremal.auditing import Audit, audit, judged
 from agentopt.evaluate.extremal.latex import NotRead
 from agentopt.evaluate.extremal.problems import ENDINGS, read_problems
 from agentopt.evaluate.extremal.search import Found
@@ -88,9 +88,9 @@ def judge(path: Path, starts: int) -> list[Judged]:
     """All problems of a file."""
     rows = []
     for problem in read_problems(path):
-        begin = time.perf_counter()
+        begin = time.thread_time()
         said = audit(problem.statement, problem.answer, starts=starts)
-        rows.append(Judged(path.name, problem.id, said, planted(problem.statement, said), time.perf_counter() - begin))
+        rows.append(Judged(path.name, problem.id, said, planted(problem.statement, said), time.thread_time() - begin))
     return rows
 
 
@@ -119,7 +119,7 @@ def page(rows: list[Judged], known: list[tuple[str, Audit]], starts: int) -> str
     lines += [f"| {status}: {says} | {count[status]} | {told[status] or '-'} |" for status, says in SAYS.items()]
     lines += [
         "",
-        f"{starts} starts a problem, {sum(each) / max(1, len(each)):.1f} s in the mean on a busy machine, at most "
+        f"{starts} starts a problem, {sum(each) / max(1, len(each)):.1f} s of processor time in the mean, at most "
         f"{max(each, default=math.nan):.0f} s. Labels were planted where the given one agrees, so all are wrong.",
         "",
         "Known wrong labels of public collections:",

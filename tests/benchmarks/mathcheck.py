@@ -28,8 +28,8 @@ from typing import Any
 
 from agentopt.evaluate import Example
 from agentopt.evaluate.extremal.checker import LIMITS, MODULES
-from agentopt.evaluate.extremal.closed_form import closed_form
-from agentopt.evaluate.extremal.final_answer import final_answer
+from agentopt.evaluate.extremal.reply import final_answer
+from agentopt.evaluate.extremal.scorer import closed_form
 from agentopt.evaluate.programs import use_runner
 from agentopt.evaluate.sandboxed import SandboxRunner
 from agentopt.sandbox import Job, Sandbox, open_sandbox

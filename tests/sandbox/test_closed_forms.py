@@ -15,7 +15,7 @@ from agentopt.core.values import Feedback
 from agentopt.errors import MissingDependency, UsageError
 from agentopt.evaluate.extremal import checker
 from agentopt.evaluate.extremal.checker import LIMITS, MODULES, Compared, compare_forms
-from agentopt.evaluate.extremal.closed_form import closed_form, how_it_ran
+from agentopt.evaluate.extremal.scorer import closed_form, how_it_ran
 from agentopt.evaluate.programs import needs_runner, runner_modules, use_runner
 from agentopt.evaluate.sandboxed import SandboxRunner
 from agentopt.evaluate.scoring import ScorerError

@@ -56,9 +56,10 @@ class Program:
     """Variables that have an open bound."""
 
     def reach(self, name: str) -> tuple[float, float]:
-        """Between which values a variable is sought: its bounds, and ``FAR`` where it has none."""
+        """Between which values a variable is sought: its bounds, and where it has none, ``FAR`` beyond all bounds."""
         low, high = self.bounds.get(name, (-math.inf, math.inf))
-        far = FAR + 2 * max((abs(end) for end in (low, high) if math.isfinite(end)), default=0.0)
+        ends = [abs(end) for pair in self.bounds.values() for end in pair if math.isfinite(end)]
+        far = FAR + 2 * max(ends, default=0.0)
         return (low if math.isfinite(low) else -far), (high if math.isfinite(high) else far)
 
 
@@ -79,7 +80,7 @@ def find_extremum(program: Program, *, starts: int = 40, seed: int = 0, seconds:
         program: what is sought.
         starts: local searches.
         seed: of the starting points.
-        seconds: after which no further search is begun.
+        seconds: of processor time, after which no further search is begun.
 
     >>> from agentopt.evaluate.extremal.statement import read_statement_of
     >>> found = find_extremum(read_statement_of("Find the minimum value of $x + \\frac{4}{x}$ for positive $x$."))
@@ -88,11 +89,11 @@ def find_extremum(program: Program, *, starts: int = 40, seed: int = 0, seconds:
     """
     search = _Search(program)
     ends: list[tuple[float, Array]] = []
-    begin = time.monotonic()
+    begin = time.thread_time()
     for start in search.starts(starts, np.random.default_rng(seed)):
         if (end := search.improve(start)) is not None:
             ends.append(end)
-        if time.monotonic() - begin > seconds:
+        if time.thread_time() - begin > seconds:
             break
     if not ends:
         return None

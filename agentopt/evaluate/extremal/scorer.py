@@ -20,8 +20,8 @@ from agentopt.core.values import Feedback
 from agentopt.errors import UsageError
 from agentopt.evaluate.answers import Unreadable
 from agentopt.evaluate.extremal.checker import MODULES, compare_forms
-from agentopt.evaluate.extremal.final_answer import final_answer
-from agentopt.evaluate.extremal.plain_math import plain_math
+from agentopt.evaluate.extremal.notation import plain_math
+from agentopt.evaluate.extremal.reply import final_answer
 from agentopt.evaluate.scoring import ScorerError
 from agentopt.evaluate.task import Example
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from agentopt.evaluate.answers import Unreadable
 from agentopt.evaluate.extremal.latex import NotRead, number_of, read_latex
-from agentopt.evaluate.extremal.plain_math import plain_math
+from agentopt.evaluate.extremal.notation import plain_math
 from agentopt.evaluate.extremal.search import Found, Program, find_extremum
 from agentopt.evaluate.extremal.statement import read_statement_of
 
