@@ -22,6 +22,8 @@ TURNS = Parameter(
     description="the most calls of the model for one problem",
     constraint="a whole number",
 )
+MOST = 12
+"""Variables of a search."""
 STARTS, SECONDS = 24, 8.0
 """Of a search that a model asks for: local searches, and seconds of processor time after which none is begun."""
 
@@ -41,8 +43,8 @@ async def find_extremum(
     except NotRead as error:
         return {"error": f"not read: {error}"}
     names = sorted(names_in(objective).union(*(names_in(c.left) for c in relations)))
-    if not names:
-        return {"error": "the expression has no variables"}
+    if not 1 <= len(names) <= MOST:
+        return {"error": f"the expression has {len(names)} variables; a search takes 1 to {MOST}"}
     program = search.Program("min" if goal == "minimum" else "max", objective, tuple(names), tuple(relations), bounds)
     found = await asyncio.to_thread(search.find_extremum, program, starts=STARTS, seconds=SECONDS)
     if found is None or not math.isfinite(found.value):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from agentopt import Example, Task, task
 from agentopt.evaluate import SplitSpec
-from agentopt.evaluate.extremal.problems import read_problems
 from agentopt.evaluate.extremal import closed_form
+from agentopt.evaluate.extremal.problems import read_problems
 from agentopt.evaluate.extremal.sets import as_extrembench, extrembench_file, guess_note
 
 

@@ -46,7 +46,7 @@ def test_a_statement_is_read_and_its_extremum_found(statement: str) -> None:
         ("Find the value of $x$.", "minimum or a maximum"),
         (r"Find the maximum of $x y$ where $x, y$ lie on a circle.", "circle"),
         (r"Let $x$ satisfy $x \in S$. Find the maximum of $x$.", "interval"),
-        (r"Find the minimum of $5$.", "no variables"),
+        (r"Find the minimum of $5$.", "has 0 variables"),
         (r"If $a \leq x, y \leq b$, find the maximum value of $x y$.", "not clear"),
         (r"Find the minimum value of $x = y$ over reals.", ""),
     ],

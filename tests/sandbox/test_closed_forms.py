@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from agentopt import Example, Task, Trace, load_graph
+from agentopt.core import add_op
 from agentopt.core.values import Feedback
 from agentopt.errors import MissingDependency, UsageError
 from agentopt.evaluate.extremal import checker
@@ -71,6 +72,7 @@ def test_a_reply_has_a_status(sandbox: Sandbox, target: Any, reply: Any, status:
     said = score(sandbox, target, reply)
     assert said.text.split(":")[0] == status
     assert said.score == (status == "right")
+    assert "tools" not in said.parts and "truncated" not in said.parts, "without a trace nothing is known of these"
     assert said.parts["readable"] == (status in ("right", "wrong")) and said.parts["answered"] >= said.parts["readable"]
 
 
@@ -185,6 +187,40 @@ def test_a_run_with_a_tool_is_told_apart_from_text_alone(sandbox: Sandbox) -> No
     assert score(sandbox, "4", output, trace).parts["tools"] == 0.0
     output, trace = traced("extremal-tools", [r"It is \boxed{4}."])
     assert how_it_ran(trace).tools is False, "a tool that was not asked for was not used"
+
+
+def test_a_node_may_say_that_it_is_a_tool() -> None:
+    with Trace() as trace:
+        add_op("solver", 3, tool=True)
+    assert how_it_ran(trace).tools is True
+    with Trace() as trace:
+        add_op("reader", 3)
+    assert how_it_ran(trace).tools is False and how_it_ran(None).tools is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"expression": "#", "goal": "minimum"}, "not read"),
+        ({"expression": "x", "goal": "minimum", "constraints": ["x is small"]}, "not read"),
+        ({"expression": "3", "goal": "minimum"}, "0 variables"),
+        ({"expression": "abcdfghjklmnp", "goal": "minimum"}, "13 variables"),
+        ({"expression": "x", "goal": "maximum", "constraints": ["x = 1", "x = 2"]}, "no point was found"),
+        ({"expression": "x", "goal": "middle"}, "goal"),
+    ],
+)
+def test_what_the_search_cannot_do_is_told_to_the_model(arguments: Any, said: str) -> None:
+    heard: list[str] = []
+    asks = ASKS.model_copy(
+        update={"tool_calls": (ToolCall(id="1", name="find_extremum", arguments=json.dumps(arguments)),)}
+    )
+
+    def reply(request: Any) -> Any:
+        heard.append(str(request.messages[-1].content))
+        return asks if request.messages[-1].role == "user" else r"\boxed{1}"
+
+    traced("extremal_tools", reply)
+    assert said in json.loads(heard[-1])["error"]
 
 
 def test_a_reply_that_the_cap_ended_is_cut_off_and_counted(sandbox: Sandbox) -> None:

@@ -12,7 +12,6 @@ Where the checker itself fails there is no score (``ScorerError``), which is not
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -30,21 +29,29 @@ __all__ = ["Run", "closed_form", "how_it_ran"]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a trace says of how a reply came about."""
+    """What a trace says of how a reply came about; None where there is no trace."""
 
-    truncated: bool = False
+    truncated: bool | None = None
     """Whether the cap of output tokens ended the last answer of a model."""
-    tools: bool = False
+    tools: bool | None = None
     """Whether a tool was used: a model asked for one, or a node says that it is one (``tool=True``)."""
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """As parts of a feedback; what is not known is none."""
+        known = {"truncated": self.truncated, "tools": self.tools}
+        return {name: float(value) for name, value in known.items() if value is not None}
 
 
 def how_it_ran(trace: Any) -> Run:
-    """Whether the reply was cut, and whether tools were used, from the trace of the program; nothing without one.
+    """Whether the reply was cut, and whether tools were used, from the trace of the program.
 
     A program that computes in a plain function without saying so cannot be told from one that does not.
     """
+    if trace is None:
+        return Run()
     last, tools = None, False
-    for node in _nodes(trace):
+    for node in trace.nodes:
         meta = node.meta
         if meta.kind == "llm":
             last = meta
@@ -53,17 +60,13 @@ def how_it_ran(trace: Any) -> Run:
     return Run(last is not None and last.more.get("finish") == "length", tools)
 
 
-def _nodes(trace: Any) -> Iterable[Any]:
-    return getattr(trace, "nodes", ())
-
-
 @dataclass(frozen=True)
 class closed_form:
     r"""The final answer of a reply equals the target, as Math-Verify compares.
 
     The final answer is the last ``\boxed{...}`` after the thoughts, else the line that states it. Parts of the
-    feedback: ``answered`` (an answer is stated), ``readable`` (it is one number), ``truncated``, and ``tools`` (the run
-    used some: such scores stand beside those of text alone, never among them).
+    feedback: ``answered`` (an answer is stated), ``readable`` (it is one number), and with a trace ``truncated`` and
+    ``tools`` (the run used some: such scores stand beside those of text alone, never among them).
 
     Args:
         tolerance: how far apart the values may be, as a share of the target; 0 takes equal forms only.
@@ -122,5 +125,4 @@ def _target(example: Example) -> str:
 
 
 def _said(score: float, text: str, ran: Run, *, answered: float = 0.0, readable: float = 0.0) -> Feedback:
-    parts = {"answered": answered, "readable": readable, "truncated": float(ran.truncated), "tools": float(ran.tools)}
-    return Feedback(score=score, text=text, parts=parts)
+    return Feedback(score=score, text=text, parts={"answered": answered, "readable": readable, **ran.parts})

@@ -17,6 +17,8 @@ from agentopt.evaluate.extremal.search import INSIDE, Constraint, Program
 
 __all__ = ["read_relations", "read_statement_of"]
 
+MOST = 20
+"""Variables of a problem."""
 _MATH = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
 _ASKED = re.compile(
     r"(?:minimum|minimal|smallest|least|lowest|maximum|maximal|largest|greatest|highest)\s+(?:possible\s+)?"
@@ -102,8 +104,8 @@ def read_statement_of(statement: str) -> Program:
     reading.names.pop(name, None)
     _domains(_MATH.sub(" ", CONSTANT.sub(" ", text)), reading)
     used = names_in(objective).union(*(names_in(c.left) for c in reading.constraints)) - {name}
-    if not used:
-        raise NotRead("the expression has no variables")
+    if not 1 <= len(used) <= MOST:
+        raise NotRead(f"it has {len(used)} variables; 1 to {MOST} are read")
     variables = tuple(n for n in reading.names if n in used)
     bounds = {n: reading.bounds[n] for n in variables if n in reading.bounds}
     return Program(goal, objective, variables, tuple(reading.constraints), bounds, name, frozenset(reading.open))
