@@ -53,6 +53,7 @@ _TOLD = re.compile(
 _RELATION = re.compile(r"\\(?:geqslant|leqslant|geq|leq|ge|le)(?![A-Za-z])|=")
 _STRICT = re.compile(r"[<>]|\\(?:gt|lt|neq?|in)(?![A-Za-z])")
 _DEGREES = re.compile(r"\\(sin|cos|tan|cot)\s*(?:\(\s*)?(\d+)\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})(?:\s*\))?")
+_POINT = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?(?:\s*=\s*[A-Za-z](?:_\{?\w+\}?)?)+")
 _ABOUT = re.compile(r"\\(?:approx|simeq|sim|doteq)(?![A-Za-z])")
 
 
@@ -114,8 +115,11 @@ def _value(text: str, answer: str) -> str:
     relations, last = [mark[0] for mark in marks], marks[-1].end() if marks else 0
     if sum(relation != "=" for relation in relations) > 1:
         raise Unreadable(f"{_short(answer)} gives an interval, not one value")
-    if re.search(r"(?<![A-Za-z\\])(?:or|and)(?![A-Za-z])|;", text) or (len(relations) > 1 and "," in text):
+    several = len(relations) > 1 and any(_outside(text, comma.start()) for comma in re.finditer(",", text))
+    if several or re.search(r"(?<![A-Za-z\\])(?:or|and)(?![A-Za-z])|;", text):
         raise Unreadable(f"{_short(answer)} states several values")
+    if len(marks) > 1 and _POINT.fullmatch(text[: marks[-1].start()].strip()):
+        raise Unreadable(f"{_short(answer)} is a point, not a value")
     return text[last:].strip()
 
 
