@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from agentopt import Parameter, allm, graph, prompt
 from agentopt.evaluate.extremal import search
+from agentopt.evaluate.extremal.auditing import in_the_open
 from agentopt.evaluate.extremal.latex import NotRead, names_in, read_latex
 from agentopt.evaluate.extremal.statement import read_relations
 from agentopt.llm.toolrun import arun_tools
@@ -35,7 +36,7 @@ async def find_extremum(
 
     Constraints are relations in LaTeX, such as "a + b + c = 3", "a, b, c > 0" or "0 \\le x \\le 1"; without them a
     variable is any real number. Returns the best value that was found and a point at which it is reached; that nothing
-    better was found is no proof.
+    better was found is no proof, and one at the edge of the search may stand for a limit, or for no bound at all.
     """
     try:
         objective = read_latex(expression)
@@ -54,6 +55,7 @@ async def find_extremum(
         "value": float(f"{found.value:.9g}"),
         "at": point,
         "reached_by": f"{found.again} of {found.starts} searches",
+        "at_the_edge_of_the_search": not in_the_open(program, found.point),
     }
 
 

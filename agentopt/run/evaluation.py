@@ -286,7 +286,7 @@ def evaluation_of(folder: Path, status: str | None = None) -> Evaluation:
         if kept is not None and kept.types is not None:
             rows = breakdown(outcomes, kept.types, (low, high), word="type", clusters=kept.clusters)
         else:
-            rows = breakdown(outcomes, groups, (low, high), clusters=kept and kept.clusters)
+            rows = breakdown(outcomes, groups, (low, high), clusters=None if kept is None else kept.clusters)
         return Evaluation(
             dir=folder, status=status or run.state.finished or "interrupted", config=run.config,
             split=run.started["split"], candidate=candidate, summary=rows[0].summary,

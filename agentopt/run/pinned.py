@@ -36,8 +36,14 @@ async def recorded(
 def as_event(kept: EvalRecord) -> tuple[dict[str, JsonValue], bytes]:
     """How ``run.started`` names an eval, and the blob that it names."""
     blob = kept.model_dump_json().encode()
-    departs = [d.model_dump(mode="json") for d in kept.departs]
-    said = {"name": kept.name, "version": kept.version, "hash": kept.hash, "departs": departs, "record": blob_id(blob)}
+    departs: list[JsonValue] = [d.model_dump(mode="json") for d in kept.departs]
+    said: dict[str, JsonValue] = {
+        "name": kept.name,
+        "version": kept.version,
+        "hash": kept.hash,
+        "departs": departs,
+        "record": blob_id(blob),
+    }
     return said, blob
 
 

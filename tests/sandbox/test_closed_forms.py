@@ -182,7 +182,8 @@ def test_a_run_with_a_tool_is_told_apart_from_text_alone(sandbox: Sandbox) -> No
     output, trace = traced("extremal_tools", reply)
     said = score(sandbox, "4", output, trace)
     assert said.score == 1.0 and said.parts["tools"] == 1.0
-    assert json.loads(str(heard[-1].content))["value"] == pytest.approx(4.0, abs=1e-6)
+    told = json.loads(str(heard[-1].content))
+    assert told["value"] == pytest.approx(4.0, abs=1e-6) and told["at_the_edge_of_the_search"] is False
     output, trace = traced("extremal", [r"It is \boxed{4}."])
     assert score(sandbox, "4", output, trace).parts["tools"] == 0.0
     output, trace = traced("extremal-tools", [r"It is \boxed{4}."])

@@ -18,7 +18,7 @@ from agentopt.evaluate.extremal.notation import plain_math
 from agentopt.evaluate.extremal.search import Found, Program, find_extremum
 from agentopt.evaluate.extremal.statement import read_statement_of
 
-__all__ = ["Audit", "audit", "counted_statuses", "judged"]
+__all__ = ["Audit", "audit", "counted_statuses", "in_the_open", "judged"]
 
 Status = Literal["agrees", "refuted", "doubtful", "not reached", "nothing found", "not read"]
 WITHIN, BETTER = 2e-3, 1e-4
@@ -84,11 +84,11 @@ def judged(program: Program, found: Found, wanted: float) -> Status:
     size = max(1.0, abs(wanted))
     better = (wanted - found.value) if program.goal == "min" else (found.value - wanted)
     if better > BETTER * size:
-        return "refuted" if _in_the_open(program, found.point) else "doubtful"
+        return "refuted" if in_the_open(program, found.point) else "doubtful"
     return "agrees" if abs(better) <= WITHIN * size else "not reached"
 
 
-def _in_the_open(program: Program, point: Mapping[str, float]) -> bool:
+def in_the_open(program: Program, point: Mapping[str, float]) -> bool:
     """Whether a point keeps away from open bounds and from where a search ends for want of room."""
     for name, value in point.items():
         bounds = program.bounds.get(name, (-math.inf, math.inf))
