@@ -40,13 +40,14 @@ async def find_extremum(
     """
     try:
         objective = read_latex(expression)
-        relations, bounds = read_relations(constraints or [])
+        relations, bounds, opened = read_relations(constraints or [])
     except NotRead as error:
         return {"error": f"not read: {error}"}
     names = sorted(names_in(objective).union(*(names_in(c.left) for c in relations)))
     if not 1 <= len(names) <= MOST:
         return {"error": f"the expression has {len(names)} variables; a search takes 1 to {MOST}"}
-    program = search.Program("min" if goal == "minimum" else "max", objective, tuple(names), tuple(relations), bounds)
+    aim = "min" if goal == "minimum" else "max"
+    program = search.Program(aim, objective, tuple(names), tuple(relations), bounds, open=opened)
     found = await asyncio.to_thread(search.find_extremum, program, starts=STARTS, seconds=SECONDS)
     if found is None or not math.isfinite(found.value):
         return {"error": "no point was found that satisfies the constraints and at which the expression is defined"}

@@ -67,9 +67,12 @@ def test_goals_are_those_of_the_expression() -> None:
 
 
 def test_relations_are_bounds_and_constraints() -> None:
-    constraints, bounds = read_relations(["x + y = 1", r"0 \le x \le 1", "a, b > 0", r"t \in [-1, 2)", r"x \neq y"])
+    constraints, bounds, opened = read_relations(
+        ["x + y = 1", r"0 \le x \le 1", "a, b > 0", r"t \in [-1, 2)", r"x \neq y"]
+    )
     assert [c.kind for c in constraints] == ["eq"]
     assert bounds["x"] == (0.0, 1.0) and bounds["t"][0] == -1.0 and 1.9 < bounds["t"][1] < 2.0
+    assert opened == {"a", "b", "t"}
     assert 0.0 < bounds["a"][0] == bounds["b"][0] < 1e-3
 
 

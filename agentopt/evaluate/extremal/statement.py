@@ -111,8 +111,10 @@ def read_statement_of(statement: str) -> Program:
     return Program(goal, objective, variables, tuple(reading.constraints), bounds, name, frozenset(reading.open))
 
 
-def read_relations(texts: Sequence[str]) -> tuple[list[Constraint], dict[str, tuple[float, float]]]:
-    r"""Constraints and bounds of relations such as ``x + y = 1``, ``a, b > 0`` or ``0 \le t \le 1``.
+def read_relations(
+    texts: Sequence[str],
+) -> tuple[list[Constraint], dict[str, tuple[float, float]], frozenset[str]]:
+    r"""Constraints, bounds, and names with an open bound, of relations such as ``x + y = 1`` or ``a, b > 0``.
 
     Raises:
         NotRead: one of them is not understood.
@@ -121,7 +123,7 @@ def read_relations(texts: Sequence[str]) -> tuple[list[Constraint], dict[str, tu
     for text in texts:
         _names_of(text, reading)
         _relations(text, reading, repr(text[:60]))
-    return reading.constraints, reading.bounds
+    return reading.constraints, reading.bounds, frozenset(reading.open)
 
 
 def _with_marks(statement: str) -> str:
