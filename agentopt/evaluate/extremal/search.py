@@ -183,7 +183,7 @@ class _Search:
         """Random points, brought onto the equations: the best of many first; some with equal variables."""
         n = len(self.program.variables)
         points = self._inside(rng, n, _SAMPLES)
-        points[:, :60] = self._clipped(np.repeat(np.exp(rng.normal(0, 1.2, 60))[None, :], n, axis=0))
+        points[:, :count] = self._clipped(np.repeat(np.exp(rng.normal(0, 1.2, count))[None, :], n, axis=0))
         if any(kind == "eq" for kind, _ in self._constraints):
             points = np.stack([self.onto(points[:, i]) for i in range(4 * count)], axis=1)
         scores = self.value(points)
