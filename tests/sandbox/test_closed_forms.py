@@ -228,6 +228,8 @@ def test_a_reply_that_the_cap_ended_is_cut_off_and_counted(sandbox: Sandbox) -> 
     output, trace = traced("extremal", [Response(text=r"so it is \boxed{12", finish="length")])
     said = score(sandbox, "12", output, trace)
     assert said.score == 0.0 and said.text.startswith("cut off") and said.parts["truncated"] == 1.0
+    output, trace = traced("extremal", [Response(text="the minimum is 12", finish="length")])
+    assert score(sandbox, "12", output, trace).text.startswith("cut off"), "it might have been 128"
     output, trace = traced("extremal", [Response(text=r"\boxed{12} and moreover", finish="length")])
     said = score(sandbox, "12", output, trace)
     assert said.score == 1.0 and said.parts["truncated"] == 1.0

@@ -93,8 +93,9 @@ class closed_form:
         if not isinstance(output, str):
             return _said(0.0, f"unreadable: the output is {type(output).__name__}, not a text", ran)
         answer = final_answer(output)
-        if answer.status in ("none", "unclosed") and ran.truncated:
-            return _said(0.0, f"cut off: the cap of output tokens ended the reply before its answer; {answer.why}", ran)
+        if ran.truncated and (answer.status in ("none", "unclosed") or not answer.boxed):
+            why = answer.why or "its last line is no box"
+            return _said(0.0, f"cut off: the cap of output tokens ended the reply before its answer; {why}", ran)
         if answer.status == "none":
             return _said(0.0, f"no answer: {answer.why}; end with the value in \\boxed{{}}", ran)
         if answer.status != "stated":
