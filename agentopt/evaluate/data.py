@@ -25,7 +25,7 @@ from agentopt.errors import MissingData, UsageError
 from agentopt.evaluate.data_catalogue import DataFile, DataSet, data_sets, find_set
 from agentopt.evaluate.data_fetch import CannotFetch, address, fetch
 
-__all__ = ["Rows", "data_cache", "missing_files", "places", "read_rows", "without_download"]
+__all__ = ["Rows", "data_cache", "may_download", "missing_files", "places", "read_rows", "without_download"]
 
 Row = TypeVar("Row", bound=BaseModel)
 _GZIP = b"\x1f\x8b"
@@ -41,6 +41,11 @@ def without_download() -> Iterator[None]:
         yield
     finally:
         _download.reset(token)
+
+
+def may_download() -> bool:
+    """Whether files may be fetched here: not within ``without_download``."""
+    return _download.get()
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ __all__ = [
     "passes",
     "preloads",
     "program_of",
+    "runner_modules",
     "use_runner",
 ]
 
@@ -173,6 +174,11 @@ def needs_runner(scorer: Callable[..., Any]) -> bool:
 def preloads(scorer: Callable[..., Any]) -> tuple[str, ...]:
     """The modules that the programs of a scorer are likely to import; the sandbox of a run has them ready."""
     return tuple(getattr(scorer, PRELOADS, ()))
+
+
+def runner_modules(scorer: Callable[..., Any]) -> tuple[str, ...]:
+    """The modules that a scorer needs in the sandbox of the run: its attribute ``runner_modules``."""
+    return tuple(getattr(scorer, "runner_modules", ()))
 
 
 def _hidden(verdict: Verdict) -> str:

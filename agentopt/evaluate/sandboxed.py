@@ -110,11 +110,12 @@ class OwnSandbox:
 
     Args:
         limits: of each job, unless it has its own.
-        preload: modules that are imported once, before any job.
+        preload: modules that are imported once, before any job, where they are there.
+        require: modules that have to be there, and are imported as those are.
     """
 
-    def __init__(self, limits: Limits = LIMITS, preload: Sequence[str] = ()) -> None:
-        self.limits, self.preload = limits, preload
+    def __init__(self, limits: Limits = LIMITS, preload: Sequence[str] = (), require: Sequence[str] = ()) -> None:
+        self.limits, self.preload, self.require = limits, preload, require
         self._lock = threading.Lock()
         self._runner: SandboxRunner | None = None
 
@@ -123,6 +124,7 @@ class OwnSandbox:
 
         Raises:
             UsageError: full isolation is not to be had here.
+            MissingDependency: a module that is required is not there.
         """
         with waiting():
             return await asyncio.to_thread(self._opened)
@@ -130,7 +132,7 @@ class OwnSandbox:
     def _opened(self) -> SandboxRunner:
         with self._lock:
             if self._runner is None:
-                sandbox = open_sandbox(limits=self.limits, preload=self.preload)
+                sandbox = open_sandbox(require=self.require, limits=self.limits, preload=self.preload)
                 atexit.register(sandbox.close)
                 self._runner = SandboxRunner(sandbox)
             return self._runner

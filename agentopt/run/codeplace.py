@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agentopt.core import Parameter
-from agentopt.evaluate.programs import needs_runner, preloads, use_runner
+from agentopt.evaluate.programs import needs_runner, preloads, runner_modules, use_runner
 from agentopt.evaluate.sandboxed import LIMITS as PROGRAM_LIMITS
 from agentopt.evaluate.sandboxed import SandboxRunner
 from agentopt.evaluate.scoring import Scorer
@@ -44,6 +44,7 @@ def code_place(plan: Plan, store: Store | None = None) -> Iterator[None]:
 
     Raises:
         UsageError: the isolation is not to be had, or a function needs what cannot come along.
+        MissingDependency: a module that the scorer needs is not installed.
     """
     config, trained = plan.config, [p for p in plan.target.parameters.values() if p.kind == "code"]
     with ExitStack() as stack:
@@ -60,8 +61,12 @@ def program_place(config: RunConfig, scorer: Scorer, store: Store | None = None)
     """A sandbox for programs that are answers, where a scorer executes them. Raises as ``code_place`` does."""
     with ExitStack() as stack:
         if needs_runner(scorer):
-            weak, ready = config.allow_weak_sandbox, preloads(scorer)
-            sandbox = stack.enter_context(open_sandbox(config.sandbox, limits=PROGRAM_LIMITS, preload=ready, weak=weak))
+            sandbox = stack.enter_context(
+                open_sandbox(
+                    config.sandbox, require=runner_modules(scorer), preload=preloads(scorer),
+                    limits=PROGRAM_LIMITS, weak=config.allow_weak_sandbox,
+                )
+            )  # fmt: skip
             _note(sandbox, store)
             stack.enter_context(use_runner(SandboxRunner(sandbox)))
         yield

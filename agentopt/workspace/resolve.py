@@ -27,6 +27,8 @@ def names(kind: str, path: Sequence[Workspace] | None = None) -> list[Item]:
 def find(kind: str, name: str, path: Sequence[Workspace] | None = None) -> Item:
     """The item that a name means: ``NAME``, ``FILE@NAME`` (below the kind's folder) or ``./any/file.py[@NAME]``.
 
+    ``a-b`` means ``a_b`` where nothing is called ``a-b``.
+
     Raises ``UnknownName`` with a suggestion, or ``UsageError`` for a file that is not there.
     """
     place, at, wanted = name.partition("@")
@@ -42,6 +44,8 @@ def find(kind: str, name: str, path: Sequence[Workspace] | None = None) -> Item:
                 return item
         raise UnknownName(kind, name, [f"{item.path.stem}@{item.name}" for item in everything])
     named = [item for item in everything if item.name == name]
+    if not named and kind != "prompt":  # a Python name has no dash: a-b means a_b
+        named = [item for item in everything if item.name == name.replace("-", "_")]
     if kind == "prompt":
         # prompts/agents/ may be left out; within one workspace the exact name goes first.
         named += [item for item in everything if item.name == f"agents/{name}"]
