@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     )
     from agentopt.evaluate.equivalence.maps import Part, Parts, VariableMap
     from agentopt.evaluate.equivalence.notation import read_affine, read_map, read_text
-    from agentopt.evaluate.equivalence.recheck import recheck
+    from agentopt.evaluate.equivalence.rechecking import recheck
     from agentopt.evaluate.equivalence.reduce import core_of
     from agentopt.evaluate.equivalence.tables import read_mapping, read_table
     from agentopt.evaluate.equivalence.verdict import Equivalence, Limits, Witness
@@ -61,7 +61,7 @@ _HOMES = {
     "formulation": "Constraint Formulation Objective Variable read_formulation",
     "maps": "Part Parts VariableMap",
     "notation": "read_affine read_map read_text",
-    "recheck": "recheck",
+    "rechecking": "recheck",
     "reduce": "core_of",
     "tables": "read_mapping read_table",
     "verdict": "Equivalence Limits Witness",

@@ -12,7 +12,7 @@ from agentopt.evaluate.equivalence.levels import differ, levels_of
 from agentopt.evaluate.equivalence.maps import VariableMap
 from agentopt.evaluate.equivalence.merge import merged
 from agentopt.evaluate.equivalence.optima import optima_to_optima
-from agentopt.evaluate.equivalence.recheck import recheck
+from agentopt.evaluate.equivalence.rechecking import recheck
 from agentopt.evaluate.equivalence.reduce import Core, core_of
 from agentopt.evaluate.equivalence.regions import Outcome, extends
 from agentopt.evaluate.equivalence.renaming import find_renaming

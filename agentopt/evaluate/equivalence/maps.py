@@ -152,7 +152,7 @@ class VariableMap(Frozen):
         return image | {target: e.value(known) for target, e in self.terms.items()}
 
     def put_in(self, e: Affine) -> Affine:
-        """An expression of targets as one of sources, and of parts (``part_name``) that are not there as their whole."""
+        """An expression of targets as one of sources; parts (``part_name``) stay that are not there as their whole."""
         own = {p.name: Affine.variable(part_name(p.name)) for group in self.parts for p in group.parts}
         e = e.put({**self.terms, **own})
         for group in self.parts:
