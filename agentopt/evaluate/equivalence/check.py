@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import cached_property
 from typing import Literal
 
 from agentopt.errors import UsageError
@@ -116,31 +118,42 @@ class _Pair:
 
     def regions(self) -> Equivalence:
         """Level 3."""
-        la, lb = levels_of(self.a, self.limits), levels_of(self.b, self.limits)
-        if la.feasible is False and lb.feasible is False:
+        empty = [core.least(self.limits.seconds).status == "empty" for core in (self.a, self.b)]
+        if all(empty):
             reason = "neither has a feasible point, and of no points everything is true"
             return self._said(3, Outcome("open", reason), "", self.a, self.b)
-        if self.down is None and self.up is None:
-            apart = differ(self.a, self.b, la, lb)
-            if apart.status == "broken":
-                return self._said(3, apart, "", self.a, self.b, scope="any maps")
-            a, b, outcome, down, every = self._search()
-            if outcome.status == "broken" and not every:
-                outcome = Outcome("open", f"no renaming was found that holds; the likeliest fails: {outcome.reason}")
-            return self._said(3, outcome, _SAME, a, b, down, outcome.up, scope="renamings")
+        return self._found() if self.down is None and self.up is None else self._given()
+
+    def _found(self) -> Equivalence:
+        """Level 3 with maps that are looked for; what no map can change is asked first where the likeliest fails."""
+        a, b, outcome, down, every = self._search(hopeless=lambda: self.apart.status == "broken")
+        if outcome.status == "holds":
+            return self._said(3, outcome, _SAME, a, b, down, outcome.up)
+        if self.apart.status == "broken":
+            return self._said(3, self.apart, "", self.a, self.b, scope="any maps")
+        if outcome.status == "broken" and not every:
+            outcome = Outcome("open", f"no renaming was found that holds; the likeliest fails: {outcome.reason}")
+        return self._said(3, outcome, "", a, b, down, outcome.up, scope="renamings")
+
+    def _given(self) -> Equivalence:
+        """Level 3 with maps that are given."""
         a, b = self.a, self.b
         one = self._orient(self.down, self.up, swapped=False)
         if one.status == "holds":
-            return self._said(3, one, _SAME, a, b, self.down, one.up, scope="these maps")
+            return self._said(3, one, _SAME, a, b, self.down, one.up)
         two = self._orient(self.up, self.down, swapped=True)
         if two.status == "holds":
             turned = Outcome("holds", "", two.exact, None, 1 / two.factor if two.factor else None)
-            return self._said(3, turned, _SAME, a, b, two.up, self.up, scope="these maps")
-        apart = differ(a, b, la, lb)
-        if apart.status == "broken":
-            return self._said(3, apart, "", a, b, self.down, self.up, scope="any maps")
-        said = next((o for o in (one, two) if o.status == "broken"), one if self.down is not None else two)
-        return self._said(3, said, "", a, b, self.down, self.up or one.up, scope="these maps")
+            return self._said(3, turned, _SAME, a, b, two.up, self.up)
+        outcome = next((o for o in (one, two) if o.status == "broken"), one if self.down is not None else two)
+        if outcome.status == "open" and self.apart.status == "broken":
+            return self._said(3, self.apart, "", a, b, self.down, self.up, scope="any maps")
+        return self._said(3, outcome, "", a, b, self.down, self.up or one.up, scope="these maps")
+
+    @cached_property
+    def apart(self) -> Outcome:
+        """Whether they differ in what no map can change."""
+        return differ(self.a, self.b, levels_of(self.a, self.limits), levels_of(self.b, self.limits))
 
     def _orient(self, down: VariableMap | None, up: VariableMap | None, *, swapped: bool) -> Outcome:
         """Whether the candidate extends the reference, or (swapped) the other way round."""
@@ -154,7 +167,9 @@ class _Pair:
             return Outcome("open", f"the map reaches a part only, and there is no map back: {outcome.reason}")
         return outcome
 
-    def _search(self) -> tuple[Core, Core, Outcome, VariableMap | None, bool]:
+    def _search(
+        self, hopeless: Callable[[], bool] | None = None
+    ) -> tuple[Core, Core, Outcome, VariableMap | None, bool]:
         """Maps without a model, between the cores or the cores with parts put together."""
         first = None
         tried: list[tuple[Core, Core]] = [(self.a, self.b)]
@@ -162,7 +177,7 @@ class _Pair:
         if together[0] is not self.a or together[1] is not self.b:
             tried.append(together)
         for a, b in tried:
-            found = find_renaming(a, b, self.limits)
+            found = find_renaming(a, b, self.limits, hopeless=hopeless)
             said = a, b, found.outcome, found.down, found.complete
             if found.outcome.status == "holds":
                 return said

@@ -20,7 +20,7 @@ __all__ = ["ends", "same_value"]
 
 def ends(core: Core, limits: Limits) -> Levels:
     """Whether there is a point and an optimum, and the optimum."""
-    found = best(core.region, core.cost.times(Fraction(-1)), seconds=limits.seconds)
+    found = core.least(limits.seconds)
     if found.status == "empty":
         return Levels(feasible=False)
     if found.status == "unbounded":

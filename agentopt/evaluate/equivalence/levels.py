@@ -50,7 +50,7 @@ class Levels:
 def levels_of(core: Core, limits: Limits) -> Levels:
     """Find out by a few solves."""
     down = core.cost.times(Fraction(-1))
-    least = best(core.region, down, seconds=limits.seconds)
+    least = core.least(limits.seconds)
     if least.status == "empty":
         return Levels(feasible=False)
     if least.status == "unbounded":

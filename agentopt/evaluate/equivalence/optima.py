@@ -17,7 +17,7 @@ from agentopt.evaluate.equivalence.affine import Affine
 from agentopt.evaluate.equivalence.contain import at_most, into
 from agentopt.evaluate.equivalence.maps import VariableMap
 from agentopt.evaluate.equivalence.reduce import Core
-from agentopt.evaluate.equivalence.region import Row, best, with_map
+from agentopt.evaluate.equivalence.region import Row, with_map
 from agentopt.evaluate.equivalence.regions import Outcome, witness
 from agentopt.evaluate.equivalence.verdict import Limits, Side
 
@@ -34,8 +34,7 @@ def optima_to_optima(own: Core, other: Core, given: VariableMap, limits: Limits,
         limits: tolerance and time.
         side: which side ``own`` is.
     """
-    least = best(own.region, own.cost.times(Fraction(-1)), seconds=limits.seconds)
-    least_other = best(other.region, other.cost.times(Fraction(-1)), seconds=limits.seconds)
+    least, least_other = own.least(limits.seconds), other.least(limits.seconds)
     for name, found in (("its own", least), ("the other's", least_other)):
         if found.point is None or found.value is None:
             return Outcome("open", f"{name} optimum is not known: {found.status}")

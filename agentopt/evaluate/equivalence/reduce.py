@@ -12,14 +12,15 @@ Each step keeps the problem and says how what was taken out comes back (``Core.l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 
 from agentopt.evaluate.equivalence.affine import Affine
 from agentopt.evaluate.equivalence.exact import implied
 from agentopt.evaluate.equivalence.formulation import Constraint, Formulation, Objective, Variable
 from agentopt.evaluate.equivalence.maps import VariableMap
-from agentopt.evaluate.equivalence.region import Region, Row, region_of
+from agentopt.evaluate.equivalence.region import Found, Region, Row, best, region_of
 
 __all__ = ["Core", "core_of"]
 
@@ -38,11 +39,18 @@ class Core:
     """The variables of ``core`` from those of ``whole``."""
     region: Region
     """The feasible set of ``core``."""
+    _found: dict[str, Found] = field(default_factory=dict, compare=False, repr=False)
 
-    @property
+    @cached_property
     def cost(self) -> Affine:
         """What is to be made small, in the core's variables."""
         return self.core.objective.cost
+
+    def least(self, seconds: float) -> Found:
+        """Where the negated cost is largest: the optimum, looked for once."""
+        if "" not in self._found:
+            self._found[""] = best(self.region, self.cost.times(Fraction(-1)), seconds=seconds)
+        return self._found[""]
 
     @property
     def names(self) -> tuple[str, ...]:

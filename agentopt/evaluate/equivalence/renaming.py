@@ -11,7 +11,7 @@ import importlib
 import itertools
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -19,13 +19,13 @@ from typing import Any
 from agentopt.evaluate.equivalence.affine import Affine
 from agentopt.evaluate.equivalence.maps import VariableMap
 from agentopt.evaluate.equivalence.reduce import Core
-from agentopt.evaluate.equivalence.region import best
+from agentopt.evaluate.equivalence.region import Row, best
 from agentopt.evaluate.equivalence.regions import Outcome, extends
 from agentopt.evaluate.equivalence.verdict import Limits
 
 __all__ = ["Search", "find_renaming"]
 
-_SEEDS = 6
+_SEEDS = 2
 _NEAR = 1e-5
 
 
@@ -41,36 +41,41 @@ class Search:
     """Whether every pairing was refuted, so that none holds."""
 
 
-def find_renaming(a: Core, b: Core, limits: Limits) -> Search:
+def find_renaming(a: Core, b: Core, limits: Limits, *, hopeless: Callable[[], bool] | None = None) -> Search:
     """Pair the variables of two cores.
 
     Args:
         a, b: the cores of reference and candidate.
         limits: how many pairings are tried at most, tolerance and time.
+        hopeless: asked once the most alike pairing was refuted, whether to look no further.
     """
     if len(a.names) != len(b.names):
         return Search(Outcome("open", f"{len(a.names)} and {len(b.names)} variables cannot be paired"), None, False)
     every = math.factorial(len(a.names)) <= limits.renamings
     pairs = list(itertools.permutations(range(len(b.names)))) if every else _likely(a, b)
-    ranked = sorted(pairs, key=lambda p: -_alike(a, b, p))
-    pool = _Pool(a, b, limits)
-    first: tuple[Outcome, VariableMap] | None = None
-    left = ranked
-    opened: tuple[Outcome, VariableMap] | None = None
-    while left := [p for p in left if not pool.refutes(p)]:
-        chosen = left.pop(0)
-        outcome, down = _check(a, b, chosen, limits)
-        if outcome.status == "holds":
-            return Search(outcome, down, False)
-        if outcome.status == "open":
-            opened = opened or (outcome, down)
-        elif chosen == ranked[0]:
-            first = outcome, down
-        pool.add(outcome)
+    alike = _Alike(a, b)
+    ranked = sorted(pairs, key=lambda p: -alike.of(p))
+    first, down_first = _check(a, b, ranked[0], limits)
+    if first.status == "holds":
+        return Search(first, down_first, False)
+    if hopeless is not None and hopeless():
+        return Search(first, down_first, False)
+    opened = (first, down_first) if first.status == "open" else None
+    left = ranked[1:]
+    pool = _Pool(a, b, limits) if left else None
+    while pool is not None and left:
+        pool.add(first)
+        left = [p for p in left if not pool.refutes(p)]
+        if left:
+            outcome, down = _check(a, b, left.pop(0), limits)
+            if outcome.status == "holds":
+                return Search(outcome, down, False)
+            if outcome.status == "open":
+                opened = opened or (outcome, down)
+            pool.add(outcome)
     if opened is not None:
         return Search(*opened, False)
-    outcome, down = first or _check(a, b, ranked[0], limits)
-    return Search(outcome, down, every and outcome.status == "broken")
+    return Search(first, down_first, every)
 
 
 def _check(a: Core, b: Core, pairing: Sequence[int], limits: Limits) -> tuple[Outcome, VariableMap]:
@@ -78,28 +83,39 @@ def _check(a: Core, b: Core, pairing: Sequence[int], limits: Limits) -> tuple[Ou
     return extends(b, a, down, limits), down
 
 
-def _alike(a: Core, b: Core, pairing: Sequence[int]) -> float:
+class _Alike:
     """How many rows, bounds and types are the same under a pairing; then whether names are."""
-    to_a = {b.names[j]: x for x, j in zip(a.names, pairing, strict=True)}
-    rows_a, rows_b = _rows(a, {x: x for x in a.names}), _rows(b, to_a)
-    whole = len(rows_a & rows_b)
-    sides = len({r[:2] for r in rows_a} & {r[:2] for r in rows_b})
-    types = sum((n in b.region.integer) == (x in a.region.integer) for n, x in to_a.items())
-    names = sum(n == x for n, x in to_a.items())
-    return 4 * whole + 2 * sides + types + 0.5 * names
 
+    def __init__(self, a: Core, b: Core) -> None:
+        self._ids: dict[Fraction, int] = {}
+        self._a, self._b = self._rows(a), self._rows(b)
+        self._rows_a = {(equal, frozenset(terms), rhs) for equal, terms, rhs in self._a}
+        self._sides_a = {r[:2] for r in self._rows_a}
+        self._types = [[(x in a.region.integer) == (y in b.region.integer) for y in b.names] for x in a.names]
+        self._names = [[x == y for y in b.names] for x in a.names]
 
-def _rows(core: Core, names: dict[str, str]) -> set[tuple[bool, frozenset[tuple[str, Fraction]], Fraction]]:
-    found = set()
-    for row in [*core.region.rows]:
-        size = sum((abs(c) for c in row.gap.terms.values()), Fraction(0)) or Fraction(1)
-        if row.equal and next(iter(row.gap.terms.values())) < 0:
-            size = -size
-        terms = frozenset((names[n], c / size) for n, c in row.gap.terms.items())
-        found.add((row.equal, terms, row.gap.constant / size))
-    size = sum((abs(c) for c in core.cost.terms.values()), Fraction(0)) or Fraction(1)
-    found.add((True, frozenset((names[n], c / size) for n, c in core.cost.terms.items()), Fraction(0)))
-    return found
+    def _rows(self, core: Core) -> list[tuple[bool, list[tuple[int, int]], int]]:
+        """Rows as numbers: variables by place, coefficients as shares of the row, interned."""
+        at = {n: i for i, n in enumerate(core.names)}
+        found = []
+        for row in [*core.region.rows, Row(core.cost.plus(Affine({}, core.cost.constant), Fraction(-1)), True, "cost")]:
+            size = sum((abs(c) for c in row.gap.terms.values()), Fraction(0)) or Fraction(1)
+            if row.equal and row.name != "cost" and next(iter(row.gap.terms.values())) < 0:
+                size = -size
+            terms = [(at[n], self._id(c / size)) for n, c in row.gap.terms.items()]
+            found.append((row.equal, terms, self._id(row.gap.constant / size)))
+        return found
+
+    def _id(self, value: Fraction) -> int:
+        return self._ids.setdefault(value, len(self._ids))
+
+    def of(self, pairing: Sequence[int]) -> float:
+        """The measure; larger is more alike."""
+        to_a = {j: i for i, j in enumerate(pairing)}
+        rows_b = {(equal, frozenset((to_a[j], c) for j, c in terms), rhs) for equal, terms, rhs in self._b}
+        whole, sides = len(self._rows_a & rows_b), len(self._sides_a & {r[:2] for r in rows_b})
+        types = sum(self._types[i][j] for i, j in enumerate(pairing))
+        return 4 * whole + 2 * sides + types + 0.5 * sum(self._names[i][j] for i, j in enumerate(pairing))
 
 
 def _likely(a: Core, b: Core) -> list[tuple[int, ...]]:

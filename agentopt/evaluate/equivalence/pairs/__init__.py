@@ -1,7 +1,7 @@
 """Pairs of formulations of which it is known whether they are equivalent: drawn problems and transformations of them.
 
-The transformations are those of EquivaFormulation (Zhai et al. 2025, arXiv 2502.14760), letters c to l, and near misses of
-them that change the problem a little.
+The transformations are those of EquivaFormulation (Zhai et al. 2025, arXiv 2502.14760), letters c to l, and near
+misses of them that change the problem a little.
 """
 
 from __future__ import annotations

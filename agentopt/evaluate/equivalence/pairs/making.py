@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -36,6 +36,8 @@ class Pair:
     family: str
     problem: Template
     changed: Callable[[Formulation], Changed | None]
+    """From the reference to the candidate."""
+    _made: dict[Any, Changed | None] = field(default_factory=dict, compare=False, repr=False)
 
     def reference(self, draw: Mapping[str, Any] | None = None) -> Formulation:
         """The reference at a draw of the parameters; by default as it was generated."""
@@ -49,12 +51,22 @@ class Pair:
         """
         return self._at(draw).formulation
 
+    def possible(self, draw: Mapping[str, Any] | None = None) -> bool:
+        """Whether the transformation can be applied to a draw."""
+        try:
+            return self._at(draw) is not None
+        except ValueError:
+            return False
+
     def gold(self, draw: Mapping[str, Any] | None = None) -> VariableMap | None:
         """The reference's variables from the candidate's; None for unrelated formulations."""
         return None if self.variation in UNRELATED else self._at(draw).to_reference
 
     def _at(self, draw: Mapping[str, Any] | None) -> Changed:
-        made = self.changed(self.problem.at(draw))
+        key = tuple(sorted((draw or self.problem.parameters).items()))
+        if key not in self._made:
+            self._made[key] = self.changed(self.problem.at(draw))
+        made = self._made[key]
         if made is None:
             raise ValueError(f"pair {self.id}: {self.variation} cannot be applied to the draw {draw}")
         return made
@@ -82,10 +94,10 @@ def make_pair(variation: str, seed: int) -> Pair:
         problem = draw_problem(1000 * seed + attempt, family)
         if not _usable(problem.at()):
             continue
-        changed = _changer(variation, seed, problem)
-        if changed(problem.at()) is not None:
-            label = variation in TRANSFORMS and TRANSFORMS[variation].equivalent
-            return Pair(f"{variation}/{seed}", variation, label, family, problem, changed)
+        label = variation in TRANSFORMS and TRANSFORMS[variation].equivalent
+        pair = Pair(f"{variation}/{seed}", variation, label, family, problem, _changer(variation, seed, problem))
+        if pair.possible():
+            return pair
     raise ValueError(f"no problem was found to which {variation} can be applied (seed {seed})")
 
 

@@ -1,4 +1,4 @@
-"""Small linear and mixed-integer programs, drawn: the families that word problems of operations research are made of."""
+"""Small linear and mixed-integer programs, drawn: the families that word problems are made of."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ class _Text:
 
     def made(self) -> Template:
         """The template."""
-        return Template.model_validate({"text": "\n".join(self.lines), "parameters": self.parameters, "ranges": self.ranges})
+        return Template.model_validate(
+            {"text": "\n".join(self.lines), "parameters": self.parameters, "ranges": self.ranges}
+        )
 
 
 def _names(draw: random.Random, low: int, high: int) -> list[str]:

@@ -1,7 +1,7 @@
 """What is done to a formulation: the transformations c to l of EquivaFormulation, and near misses.
 
-Each takes a formulation and random numbers, and gives the changed one with its map, or None where it cannot be done. With
-equal random numbers the same is done to the formulation of every draw of the parameters.
+Each takes a formulation and random numbers, and gives the changed one with its map, or None where it cannot be
+done. With equal random numbers the same is done to the formulation of every draw of the parameters.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def end(f: Formulation, e: Affine, *, largest: bool) -> Fraction | None:
     return found.value if found.value is None or largest else -found.value
 
 
-def substituted(f: Formulation, values: dict[str, Affine], new: Sequence[Variable], rows: Sequence[Constraint]) -> Changed:
+def substituted(
+    f: Formulation, values: dict[str, Affine], new: Sequence[Variable], rows: Sequence[Constraint]
+) -> Changed:
     """Variables replaced by expressions of new ones, with more rows; bounds of the replaced ones become rows."""
     kept = [v for v in f.variables if v.name not in values]
     changed: list[Constraint] = []
