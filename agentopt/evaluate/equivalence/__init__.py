@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agentopt.evaluate.equivalence.affine import Affine
+    from agentopt.evaluate.equivalence.asking import Asked, ask_equivalence
     from agentopt.evaluate.equivalence.check import equivalence
     from agentopt.evaluate.equivalence.draws import Range, Template, equivalence_on_draws
     from agentopt.evaluate.equivalence.formulation import (
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     from agentopt.evaluate.equivalence.notation import read_affine, read_map, read_text
     from agentopt.evaluate.equivalence.rechecking import recheck
     from agentopt.evaluate.equivalence.reduce import core_of
+    from agentopt.evaluate.equivalence.scorer import equivalent_to, stated_formulation
     from agentopt.evaluate.equivalence.tables import read_mapping, read_table
     from agentopt.evaluate.equivalence.verdict import Equivalence, Limits, Witness
 
 __all__ = [
     "Affine",
+    "Asked",
     "Constraint",
     "Equivalence",
     "Formulation",
@@ -42,9 +45,11 @@ __all__ = [
     "Variable",
     "VariableMap",
     "Witness",
+    "ask_equivalence",
     "core_of",
     "equivalence",
     "equivalence_on_draws",
+    "equivalent_to",
     "read_affine",
     "read_formulation",
     "read_map",
@@ -52,10 +57,12 @@ __all__ = [
     "read_table",
     "read_text",
     "recheck",
+    "stated_formulation",
 ]
 
 _HOMES = {
     "affine": "Affine",
+    "asking": "Asked ask_equivalence",
     "check": "equivalence",
     "draws": "Range Template equivalence_on_draws",
     "formulation": "Constraint Formulation Objective Variable read_formulation",
@@ -63,6 +70,7 @@ _HOMES = {
     "notation": "read_affine read_map read_text",
     "rechecking": "recheck",
     "reduce": "core_of",
+    "scorer": "equivalent_to stated_formulation",
     "tables": "read_mapping read_table",
     "verdict": "Equivalence Limits Witness",
 }

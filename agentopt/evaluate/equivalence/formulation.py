@@ -18,6 +18,20 @@ __all__ = ["Constraint", "Formulation", "Objective", "Sense", "Variable", "read_
 Sense = Literal["<=", ">=", "=="]
 
 
+_LARGEST = Fraction(10) ** 30
+
+
+def _no_zeros(terms: Any) -> Any:
+    return {name: _sized(c) for name, c in terms.items() if c}
+
+
+def _sized(value: Any) -> Any:
+    """The number, if a solver can hold it."""
+    if value is not None and (abs(value) > _LARGEST or value.denominator > _LARGEST):
+        raise ValueError(f"a number of {len(str(value))} characters is too large or too fine")
+    return value
+
+
 class Variable(Frozen):
     """A decision variable. Without bounds it is free, below zero too."""
 
@@ -32,9 +46,7 @@ class Variable(Frozen):
     description: str = ""
     """What it stands for, in words."""
 
-
-def _no_zeros(terms: Any) -> Any:
-    return {name: c for name, c in terms.items() if c}
+    _ends = field_validator("lower", "upper")(_sized)
 
 
 class Constraint(Frozen):
@@ -52,6 +64,7 @@ class Constraint(Frozen):
     """What it demands, in words."""
 
     _terms = field_validator("terms")(_no_zeros)
+    _rhs = field_validator("rhs")(_sized)
 
     @property
     def gap(self) -> Affine:
@@ -76,6 +89,7 @@ class Objective(Frozen):
     """What it is, in words."""
 
     _terms = field_validator("terms")(_no_zeros)
+    _constant = field_validator("constant")(_sized)
 
     @property
     def value(self) -> Affine:

@@ -275,8 +275,13 @@ class _Draft:
     def made(self, name: str) -> Formulation:
         if self.goal is None:
             raise UsageError("the formulation has no objective; begin with a line such as 'min 2 x + 3 y'")
-        named = dict.fromkeys(n for _, gap, _ in [("", self.goal[1], ""), *self.rows] for n in gap.terms)
-        named |= dict.fromkeys(self.bounds)
+        try:
+            return self._formulation(name, *self.goal)
+        except ValidationError as error:
+            raise UsageError(f"this is not a formulation: {error.errors()[0]['msg']}") from None
+
+    def _formulation(self, name: str, goal: Literal["min", "max"], value: Affine) -> Formulation:
+        named = dict.fromkeys([*value.terms, *(n for _, gap, _ in self.rows for n in gap.terms), *self.bounds])
         variables = []
         for n in named:
             ends: dict[str, Any] = dict(self.bounds.get(n, {}))
@@ -292,12 +297,8 @@ class _Draft:
                 unique += "'"
             seen.add(unique)
             rows.append(Constraint(name=unique, terms=dict(gap.terms), sense=sense, rhs=-gap.constant))
-        sense_, value = self.goal
-        objective = Objective(sense=sense_, terms=dict(value.terms), constant=value.constant)
-        try:
-            return Formulation(name=name, variables=tuple(variables), constraints=tuple(rows), objective=objective)
-        except ValidationError as error:
-            raise UsageError(f"this is not a formulation: {error.errors()[0]['msg']}") from None
+        objective = Objective(sense=goal, terms=dict(value.terms), constant=value.constant)
+        return Formulation(name=name, variables=tuple(variables), constraints=tuple(rows), objective=objective)
 
 
 def _listed(text: str) -> list[str]:
