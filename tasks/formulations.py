@@ -36,8 +36,8 @@ def diet(draw: random.Random) -> Drawn:
     words = (
         f"A kilogram of {one} costs {p} euros and has {a} units of protein and {c} of iron; a kilogram of {other} "
         f"costs {q} euros and has {b} units of protein and {d} of iron. At least {protein} units of protein and "
-        f"{iron} of iron are needed, and at most {most} kilograms can be stored in all. Any part of a kilogram can be bought. "
-        "How much of each costs the least?"
+        f"{iron} of iron are needed, and at most {most} kilograms can be stored in all. Any part of a kilogram can be "
+        "bought. How much of each costs the least?"
     )
     return words, (
         f"min {p} {one} + {q} {other}\n{a} {one} + {b} {other} >= {protein}\n{c} {one} + {d} {other} >= {iron}\n"
@@ -52,8 +52,8 @@ def transport(draw: random.Random) -> Drawn:
     most, times = draw.randint(3, 9), draw.randint(2, 4)
     words = (
         f"Goods of {load} tons are to be moved by {one}, which take {a} tons and cost {p} euros each, and {other}, "
-        f"which take {b} tons and cost {q} euros each. There are at most {most} {other}, and the number of {one} must be at "
-        f"least {times} times the number of {other}. How many of each, in whole numbers, cost the least?"
+        f"which take {b} tons and cost {q} euros each. There are at most {most} {other}, and the number of {one} must "
+        f"be at least {times} times the number of {other}. How many of each, in whole numbers, cost the least?"
     )
     return words, (
         f"min {p} {one} + {q} {other}\n{a} {one} + {b} {other} >= {load}\n{other} <= {most}\n"

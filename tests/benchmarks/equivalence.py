@@ -6,8 +6,8 @@
 
 Generated pairs: ``agentopt.evaluate.equivalence.pairs``, each label true by construction. Published pairs: EquivaMap's
 in ``AGENTOPT_DATA/equivamap`` (left out with a word where that is not there), with the labels of EquivaFormulation and
-of FormulationBench. Ways of judging: level 1; level 2 and 3 with the true (gold) maps and with maps that are found without
-a model; level 2 with gold maps on further draws of the parameters. Every witness is checked again in fractions.
+of FormulationBench. Ways of judging: level 1; level 2 and 3 with the true (gold) maps and with maps that are found
+without a model; level 2 with gold maps on further draws of the parameters. Every witness is checked again in fractions.
 
 One line a pair goes to ``docs/results/equivalence.jsonl`` as it is judged; a run that was stopped goes on from there.
 The table goes to ``docs/results/equivalence.json`` and ``equivalence.md``.
@@ -246,8 +246,9 @@ def markdown(found: Mapping[str, Any], command: str) -> str:
         "# Equivalence of formulations",
         "",
         "Does the check say what is true? Precision and recall of \"equivalent\", with exact 95 % intervals (Clopper "
-        "and Pearson), and CPU seconds a pair (median); what is undecided is not accepted, and counts "
-        "against recall only. *Refuted wrongly*: \"not equivalent\" of a pair that is. What each way proves is in [equivalence.md](../equivalence.md). "
+        "and Pearson), and CPU seconds a pair (median). What is undecided is not accepted, and counts against recall "
+        "only. *Refuted wrongly*: \"not equivalent\" of a pair that is. What each way proves is in "
+        "[equivalence.md](../equivalence.md). "
         f"Made by `{command}`; raw: [equivalence.json](equivalence.json), a line a pair in "
         "[equivalence.jsonl](equivalence.jsonl).",
     ]  # fmt: skip

@@ -237,7 +237,8 @@ class _Draft:
     def _names(self, text: str) -> list[str]:
         names = [part for part in re.split(r"\s*,\s*|\s+", text.strip()) if part]
         for name in names:
-            if _TOKEN.fullmatch(name) is None or name in self.parameters:
+            found = _TOKEN.fullmatch(name)
+            if found is None or found["name"] is None or name in self.parameters:
                 raise _Wrong(f"{name[:40]!r} is not the name of a variable")
         return names
 

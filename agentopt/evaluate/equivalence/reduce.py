@@ -3,8 +3,9 @@
 Each step keeps the problem and says how what was taken out comes back (``Core.lift``):
 
 - a row with one variable becomes a bound of it;
-- an *objective variable* that the optimum presses against its one inequality (``min z`` with ``z >= ...``) gets an
-  equality there; points with slack in it are left out, and each of them is dominated by one that stays;
+- an *objective variable*, continuous, without bounds, alone in the objective and pressed by the optimum against the one
+  inequality that it occurs in (``min z`` with ``z >= ...``), gets an equality there; points with slack in it are left
+  out, and each of them is dominated by one that stays;
 - a continuous variable that occurs in one row only, an equality, is replaced by what the row says of it; its bounds
   become rows. The feasible set that is left is the exact projection, and every point of it lifts to exactly one point.
 """
@@ -17,7 +18,6 @@ from fractions import Fraction
 from functools import cached_property
 
 from agentopt.evaluate.equivalence.affine import Affine
-from agentopt.evaluate.equivalence.exact import implied
 from agentopt.evaluate.equivalence.formulation import Constraint, Formulation, Objective, Variable
 from agentopt.evaluate.equivalence.maps import VariableMap
 from agentopt.evaluate.equivalence.region import Found, Region, Row, best, region_of
@@ -124,35 +124,17 @@ def _uses(d: _Draft) -> Mapping[str, list[int]]:
 
 def _press(d: _Draft) -> bool:
     """An objective variable meets its one inequality with equality."""
-    for name, at in _uses(d).items():
-        v, c = d.variables[name], d.cost.terms.get(name, Fraction(0))
-        if not c or v.integer or len(at) != 1 or d.rows[at[0]].equal:
-            continue
-        row = d.rows[at[0]]
-        if row.gap.terms[name] * c >= 0:  # the optimum moves away from the row
-            continue
-        bound = v.lower if c > 0 else v.upper
-        if bound is not None and not _beyond(d, row, name, bound, below=c > 0):
-            continue
-        d.rows[at[0]] = Row(row.gap, True, row.name)
-        return True
-    return False
-
-
-def _beyond(d: _Draft, row: Row, name: str, bound: Fraction, *, below: bool) -> bool:
-    """Whether what the row says of the variable is proved to keep its bound, so that the bound is idle."""
-    said = _said(row, name)
-    gap = Affine({}, bound).plus(said, Fraction(-1))
-    others = _region(d, without=name, rows=[r for r in d.rows if r is not row])
-    return implied(others, gap if below else gap.times(Fraction(-1)))
-
-
-def _region(d: _Draft, *, without: str, rows: list[Row]) -> Region:
-    variables = tuple(v for n, v in d.variables.items() if n != without)
-    if not variables:
-        return Region((), frozenset(), tuple(rows))
-    bare = Formulation(variables=variables, objective=Objective(sense="min"))
-    return region_of(bare).plus(rows)
+    if len(d.cost.terms) != 1:
+        return False
+    ((name, c),) = d.cost.terms.items()
+    v, at = d.variables[name], _uses(d)[name]
+    if v.integer or v.lower is not None or v.upper is not None or len(at) != 1 or d.rows[at[0]].equal:
+        return False
+    row = d.rows[at[0]]
+    if len(row.gap.terms) < 2 or row.gap.terms[name] * c >= 0:  # the optimum moves away from the row
+        return False
+    d.rows[at[0]] = Row(row.gap, True, row.name)
+    return True
 
 
 def _said(row: Row, name: str) -> Affine:
