@@ -143,12 +143,15 @@ def test_check_lists_every_problem(cli: Cli, new_workspace: Path) -> None:
     (new_workspace / "tasks" / "few.py").write_text(
         "from agentopt import task\n\n@task\ndef few():\n    return [], max\n"
     )
-    (new_workspace / "evals" / "bad.yaml").write_text("- a\n")
+    (new_workspace / "evals" / "bad.py").write_text(
+        "from agentopt.evaluate import Eval, evaluation\n\n@evaluation\ndef bad():\n"
+        "    return Eval(task='sums', graph='nowhere')\n"
+    )
     with (new_workspace / "agentopt.toml").open("a") as toml:
         toml.write("sede = 3\n")
     code, out, _ = cli("check")
     assert code == 1
-    for said in ("graphs/bad.py", "nothere", "nmae", "no examples", "evals/bad.yaml", "did you mean 'seed'"):
+    for said in ("graphs/bad.py", "nothere", "nmae", "no examples", "evals/bad.py", "nowhere", "did you mean 'seed'"):
         assert said in out, said
     code, out, _ = cli("check", "--json")
     assert code == 1
@@ -158,7 +161,7 @@ def test_check_lists_every_problem(cli: Cli, new_workspace: Path) -> None:
 def test_list_says_where_a_name_comes_from(cli: Cli, new_workspace: Path) -> None:
     rows = json.loads(cli("list", "--json")[1])
     mine = {(r["kind"], r["name"]) for r in rows if r["source"] == "yours"}
-    assert mine == {("graph", "solve"), ("task", "sums"), ("prompt", "solver")}
+    assert mine == {("graph", "solve"), ("task", "sums"), ("prompt", "solver"), ("eval", "sums_by_carry")}
     assert {r["name"] for r in rows if r["kind"] == "optimizer"} >= {"optoprime", "paraphrase", "random"}
     assert all(r["about"] for r in rows if r["kind"] == "optimizer")
     code, out, _ = cli("list", "graphs")

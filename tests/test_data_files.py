@@ -310,6 +310,7 @@ def test_the_catalogue_is_whole() -> None:
     sets = data_sets()
     assert {name: len(found.files) for name, found in sets.items()} == {
         "gsm8k": 2, "svamp": 1, "multiarith": 1, "aqua": 1, "bbh": 27, "humaneval": 2, "mbpp": 3,
+        "optibench": 1, "nl4opt": 3, "mamo": 6, "industryor": 4, "nlp4lp": 2, "complexor": 1,
     }  # fmt: skip
     assert sum(f.rows for f in sets["bbh"].files.values()) == 6511
     for found in sets.values():

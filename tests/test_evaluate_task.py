@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from types import SimpleNamespace
@@ -103,6 +104,49 @@ def test_splits_are_stratified(groups: int) -> None:
     for part in (split.search, split.validation, split.test):
         counts = Counter(e.group for e in part)
         assert all(abs(counts[f"g{g}"] - len(part) / groups) <= 1.5 for g in range(groups))
+
+
+def clustered(sizes: Sequence[int]) -> list[Example]:
+    """Examples in clusters of these sizes, told apart by their input alone; a size of 1 has no cluster."""
+    made = []
+    for number, size in enumerate(sizes):
+        for member in range(size):
+            cluster = f"c{number}" if size > 1 else None
+            made.append(Example(input=f"{number}-{member}", target=0, cluster=cluster, group=f"g{number % 2}"))
+    return made
+
+
+@given(st.lists(st.integers(1, 4), min_size=12, max_size=40), st.integers(0, 5))
+def test_a_cluster_is_on_one_side_of_every_split(sizes: list[int], seed: int) -> None:
+    given_examples = clustered(sizes)
+    split = Task("t", given_examples, exact(), split=SplitSpec(seed=seed)).splits()
+    parts = [split.search, split.validation, split.test]
+    assert sorted(e.id for part in parts for e in part) == sorted({e.id for e in given_examples})
+    homes = [{e.cluster for e in part if e.cluster} for part in parts]
+    assert sum(map(len, homes)) == len(set().union(*homes))
+    assert Task("t", given_examples[::-1], exact(), split=SplitSpec(seed=seed)).splits() == split
+
+
+def test_clusters_and_near_identical_inputs_are_tied_together_through_a_chain() -> None:
+    chain = [
+        Example(input="one", target=0, cluster="a"), Example(input="two", target=0, cluster="a"),
+        Example(input="Two.", target=1, cluster="b"), Example(input="three", target=0, cluster="b"),
+    ]  # fmt: skip
+    for seed in range(8):
+        split = Task("t", [*chain, *examples(12)], exact(), split=SplitSpec(seed=seed)).splits()
+        sides = [{e.input for e in part} & {"one", "two", "Two.", "three"} for part in (split.search, split.validation,
+                 split.test)]  # fmt: skip
+        assert sorted(map(len, sides)) == [0, 0, 4]
+
+
+def test_a_cluster_with_a_published_test_example_is_never_searched_on() -> None:
+    held = Example(id="held", input="a", target=0, cluster="c")
+    twin = Example(id="twin", input="b", target=0, cluster="c")
+    task = Task("t", [held, twin, *examples(20)], exact(), split=SplitSpec(search=5, validation=5, test=1),
+                test_only=frozenset(["held"]))  # fmt: skip
+    split = task.splits()
+    assert [e.id for e in split.test] == ["held"]
+    assert "twin" not in {e.id for e in (*split.search, *split.validation)}
 
 
 def test_a_limit_takes_a_part_of_every_split() -> None:

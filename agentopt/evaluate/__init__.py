@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from agentopt.evaluate.power import minimum_detectable
     from agentopt.evaluate.programs import Checked, ProgramRunner, Verdict, passes, use_runner
     from agentopt.evaluate.protect import evaluator_hash
+    from agentopt.evaluate.protocol import Eval, Guess, Measure, Published, always, commonest, evaluation
     from agentopt.evaluate.racing import Race
     from agentopt.evaluate.scorers import boolean, choice, exact, numeric
     from agentopt.evaluate.scoring import ScorerError, normalise
@@ -50,6 +51,7 @@ _WHERE = {
     "power": ("minimum_detectable",),
     "programs": ("Checked", "ProgramRunner", "Verdict", "passes", "use_runner"),
     "protect": ("evaluator_hash",),
+    "protocol": ("Eval", "Guess", "Measure", "Published", "always", "commonest", "evaluation"),
     "racing": ("Race",),
     "patterns": ("contains", "regex"),
     "scorers": ("boolean", "choice", "exact", "numeric"),
@@ -68,9 +70,13 @@ __all__ = [
     "AASummary",
     "Checked",
     "Claim",
+    "Eval",
     "Example",
+    "Guess",
+    "Measure",
     "NonInferiority",
     "ProgramRunner",
+    "Published",
     "Race",
     "ScorerError",
     "SplitLedger",
@@ -83,12 +89,15 @@ __all__ = [
     "Verdict",
     "Verifier",
     "aa_summary",
+    "always",
     "boolean",
     "brackets",
     "choice",
     "claim",
+    "commonest",
     "compare",
     "contains",
+    "evaluation",
     "evaluator_hash",
     "exact",
     "example_scores",

@@ -105,6 +105,12 @@ def _bring(name: str, file: str, target: Path, row: type[BaseModel], because: st
     url = address(found, expected.packed or file)
     looked = " and ".join(f"{place / name} ({said})" for said, place in places())
     here = f"{because}; " if because else f"{name}/{file} is not on this machine (looked in {looked}); "
+    if expected.remade:
+        raise MissingData(
+            f"{here}it cannot be fetched, since it is not as its makers published it ({found.repo} at"
+            f" {found.commit[:12]}; {expected.remade}): put it into a folder as {name}/{file} and name that folder with"
+            " AGENTOPT_DATA"
+        )
     help_ = f"put it into a folder as {name}/{file} and name that folder with AGENTOPT_DATA"
     if not _download.get():
         raise MissingData(f"{here}it is at {url}: using the task fetches it, or {help_}")

@@ -32,6 +32,8 @@ class DataFile(Frozen):
     """The commit there."""
     folder: str | None = None
     """The folder there."""
+    remade: str | None = None
+    """What was done to the original, where the file is not the one that lies there: it cannot be fetched then."""
     packed: str | None = None
     """Its name there, when it is packed with gzip there and not here: the checksum is of what was unpacked."""
 
@@ -59,8 +61,8 @@ class DataSet(Frozen):
 def data_sets() -> dict[str, DataSet]:
     """All data sets by name, read from ``data.toml``.
 
-    >>> sorted(data_sets())
-    ['aqua', 'bbh', 'gsm8k', 'humaneval', 'mbpp', 'multiarith', 'svamp']
+    >>> data_sets()["gsm8k"].files["test.jsonl"].rows
+    1319
     """
     content = tomllib.loads(resources.files("agentopt.evaluate").joinpath("data.toml").read_text("utf-8"))
     return {name: DataSet.model_validate(entry) for name, entry in content.items()}

@@ -79,6 +79,28 @@ class SplitLedger:
         with self._open() as db:
             return self._earlier(db, split_hash, "")
 
+    def used(self, examples: Iterable[str]) -> list[Touch]:
+        """All uses of any of these examples, in whatever split, oldest first; ``shared`` says of how many.
+
+        >>> import tempfile
+        >>> ledger = SplitLedger(Path(tempfile.mkdtemp()) / "splits.sqlite")
+        >>> _ = ledger.touch("one", "run-1", "search", examples=["a", "b"])
+        >>> [(t.run, t.shared) for t in ledger.used(["b", "c"])]
+        [('run-1', 1)]
+        """
+        with self._open() as db:
+            db.execute("CREATE TEMP TABLE asked (example TEXT PRIMARY KEY)")
+            db.executemany("INSERT OR IGNORE INTO asked VALUES (?)", [(e,) for e in examples])
+            rows = db.execute(
+                """
+                SELECT t.split, t.run, t.what, t.time, s.shared FROM touches t JOIN (
+                    SELECT m.split AS split, count(*) AS shared FROM members m JOIN asked USING (example)
+                    GROUP BY m.split
+                ) s ON s.split = t.split ORDER BY t.time, t.run, t.what
+                """
+            ).fetchall()
+        return [Touch(split=a, run=b, what=c, time=d, shared=e) for a, b, c, d, e in rows]
+
     def _earlier(self, db: sqlite3.Connection, split: str, run: str) -> list[Touch]:
         rows = db.execute(
             """

@@ -19,18 +19,22 @@ from agentopt.evaluate.task import Example
 
 __all__ = [
     "NEEDS_RUNNER",
+    "PRELOADS",
     "Checked",
     "ProgramRunner",
     "Verdict",
     "current_runner",
     "needs_runner",
     "passes",
+    "preloads",
     "program_of",
     "use_runner",
 ]
 
 NEEDS_RUNNER = "needs_program_runner"
 """Attribute of scorers that run programs with the runner of the block."""
+PRELOADS = "program_preloads"
+"""Attribute of scorers that run programs: the modules that their sandbox imports once, before any program."""
 _FUTURE = re.compile(r"(?:\s*from __future__ import [^\n]*\n)+")
 _CHARS = 200  # of an exception that feedback tells of
 
@@ -164,6 +168,11 @@ def passes(runner: ProgramRunner | None = None) -> Callable[[Example, Any], Any]
 def needs_runner(scorer: Callable[..., Any]) -> bool:
     """Whether a scorer runs programs with the runner of the block, which a run opens before anything is paid."""
     return bool(getattr(scorer, NEEDS_RUNNER, False))
+
+
+def preloads(scorer: Callable[..., Any]) -> tuple[str, ...]:
+    """The modules that the programs of a scorer are likely to import; the sandbox of a run has them ready."""
+    return tuple(getattr(scorer, PRELOADS, ()))
 
 
 def _hidden(verdict: Verdict) -> str:

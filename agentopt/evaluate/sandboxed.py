@@ -15,7 +15,7 @@ from agentopt.errors import MissingDependency, UsageError
 from agentopt.evaluate.programs import Checked, ProgramRunner, Verdict
 from agentopt.sandbox import Job, Limits, Result, Sandbox, open_sandbox
 
-__all__ = ["LIMITS", "SandboxRunner", "sandbox_of", "shared_runner", "shown"]
+__all__ = ["LIMITS", "SandboxRunner", "Shared", "sandbox_of", "shared_runner", "shown"]
 
 LIMITS = Limits(memory=2 << 30, output=1 << 20)
 """What a test may use, beside its seconds: published tests build large lists, and programs print what they debug."""
@@ -104,24 +104,38 @@ def shown(test: str) -> str:
     return f"_got, _expected = ({got}), ({expected})\nif not (_got == _expected): raise AssertionError({text})"
 
 
-class _Shared:
-    """One sandbox for the programs of this process, opened when the first is to be run."""
+class Shared:
+    """One sandbox for the programs of this process, opened when the first is to be run.
 
-    def __init__(self) -> None:
+    Args:
+        limits: of each job, unless it has its own.
+        preload: modules that are imported once, before any job.
+    """
+
+    def __init__(self, limits: Limits = LIMITS, preload: Sequence[str] = ()) -> None:
+        self.limits, self.preload = limits, preload
         self._lock = threading.Lock()
         self._runner: SandboxRunner | None = None
 
     def get(self) -> SandboxRunner:
-        """The runner over it."""
+        """The runner over it.
+
+        Raises:
+            UsageError: full isolation is not to be had here.
+        """
         with self._lock:
             if self._runner is None:
-                sandbox = open_sandbox(limits=LIMITS)
+                sandbox = open_sandbox(limits=self.limits, preload=self.preload)
                 atexit.register(sandbox.close)
                 self._runner = SandboxRunner(sandbox)
             return self._runner
 
+    async def opened(self) -> SandboxRunner:
+        """The same, without stopping the event loop."""
+        return await asyncio.to_thread(self.get)
 
-_SHARED = _Shared()
+
+_SHARED = Shared()
 
 
 class _WhenNeeded:
@@ -130,7 +144,7 @@ class _WhenNeeded:
     async def run(self, program: str, tests: Sequence[str], *, setup: str = "", seconds: float = 5.0) -> Verdict:
         """See ``ProgramRunner``; a machine without full isolation is a ``problem``."""
         try:
-            runner = await asyncio.to_thread(_SHARED.get)
+            runner = await _SHARED.opened()
         except (UsageError, MissingDependency) as error:
             return Verdict(problem=str(error))
         return await runner.run(program, tests, setup=setup, seconds=seconds)
@@ -151,7 +165,7 @@ async def sandbox_of(runner: ProgramRunner) -> Sandbox:
         UsageError: it has none, or full isolation is not to be had here.
     """
     if isinstance(runner, _WhenNeeded):
-        runner = await asyncio.to_thread(_SHARED.get)
+        runner = await _SHARED.opened()
     if not isinstance(runner, SandboxRunner):
         raise UsageError(f"the runner {type(runner).__name__} runs tests only; this scorer needs a SandboxRunner")
     return runner.sandbox

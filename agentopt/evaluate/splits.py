@@ -1,7 +1,8 @@
 """Search, validation and test: disjoint parts of a task's examples, fixed by a seed.
 
-The order in which examples are listed does not matter, near-identical examples stay on one side, and a limit takes a
-part of a split that is cut first, so that the test examples of a small run are never search examples of a larger one.
+The order in which examples are listed does not matter, near-identical examples and those of one cluster stay on one
+side, and a limit takes a part of a split that is cut first, so that the test examples of a small run are never search
+examples of a larger one.
 """
 
 from __future__ import annotations
@@ -103,16 +104,16 @@ def make_splits(
             search needs all. ``all``: the same, but a split may become empty. A split: that one; the others are whole.
         task: the name in error messages.
         test_only: ids of the examples that are published as test set. When there are any, the test split is drawn from
-            them, search and validation from the others that are not near-identical to one of them, and a fraction is a
-            share of its own part.
+            them, search and validation from the others that are neither near-identical to one of them nor in a cluster
+            with one, and a fraction is a share of its own part.
 
     Raises:
         UsageError: a split that is wanted would be empty.
     """
     if test_only:
         held = [e for e in examples if e.id in test_only]
-        known = {_same(e.input) for e in held}
-        free = [e for e in examples if e.id not in test_only and _same(e.input) not in known]
+        known = {key for e in held for key in _ties(e)}
+        free = [e for e in examples if e.id not in test_only and known.isdisjoint(_ties(e))]
         parts, units = _cut(free, spec, ("search", "validation"), task)
         test, more = _cut(held, spec, ("test",), task)
         parts, units = {**parts, **test}, units + more
@@ -219,11 +220,28 @@ def _same(value: object) -> str:
 
 
 def _units(examples: Sequence[Example]) -> list[list[Example]]:
-    """Examples whose inputs are near-identical together; content decides the order, not the order of the list."""
+    """Examples that must stay together: near-identical inputs, and those of one cluster, through whatever chain.
+
+    Content decides the order, not the order of the list.
+    """
     units: dict[str, list[Example]] = {}
+    at: dict[str, str] = {}
     for example in sorted(examples, key=lambda e: e.content):
-        units.setdefault(_same(example.input), []).append(example)
+        keys = _ties(example)
+        homes = list(dict.fromkeys(at[key] for key in keys if key in at)) or [keys[0]]
+        home = homes[0]
+        units.setdefault(home, []).append(example)
+        for other in homes[1:]:  # this example ties together what had been apart
+            units[home] += units.pop(other)
+            at.update({key: home for key, where in at.items() if where == other})
+        at.update(dict.fromkeys(keys, home))
     return list(units.values())
+
+
+def _ties(example: Example) -> list[str]:
+    """What an example shares with those that it must stay together with."""
+    own = f"input {_same(example.input)}"
+    return [own] if example.cluster is None else [own, f"cluster {example.cluster}"]
 
 
 def _stratified(units: list[list[Example]], seed: int) -> list[list[Example]]:

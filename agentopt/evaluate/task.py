@@ -36,6 +36,8 @@ class Example(Frozen):
     """Anything else that is worth keeping; scorers may read it."""
     group: str | None = None
     """A label by which splits are stratified."""
+    cluster: str | None = None
+    """Examples with one cluster ask nearly the same: they are never on two sides of a split."""
 
     @model_validator(mode="before")
     @classmethod
@@ -233,7 +235,7 @@ class TaskFactory:
                 f"task {self.name!r} returned a {type(made).__name__}; return a Task or (examples, scorer)"
             )
         options = {k: v for k, v in self._options.items() if v is not None}
-        options.setdefault("objective", _first_paragraph(self.__doc__))
+        options.setdefault("objective", first_paragraph(self.__doc__))
         return Task(name=self.name, examples=list(made[0]), scorer=made[1], version=self.version, **options)
 
     def _converted(self, name: str, value: Any) -> Any:
@@ -251,7 +253,8 @@ class TaskFactory:
         return f"<task {self.name} v{self.version}>"
 
 
-def _first_paragraph(doc: str | None) -> str:
+def first_paragraph(doc: str | None) -> str:
+    """The first paragraph of a docstring, on one line."""
     return " ".join(inspect.cleandoc(doc or "").split("\n\n")[0].split())
 
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agentopt.core import Parameter
-from agentopt.evaluate.programs import needs_runner, use_runner
+from agentopt.evaluate.programs import needs_runner, preloads, use_runner
 from agentopt.evaluate.sandboxed import LIMITS as PROGRAM_LIMITS
 from agentopt.evaluate.sandboxed import SandboxRunner
 from agentopt.run.config import RunConfig
@@ -51,8 +51,8 @@ def code_place(plan: Plan, store: Store | None = None) -> Iterator[None]:
             _note(sandbox, store)
             stack.enter_context(SandboxExec(sandbox, [p.name for p in trained]))
         if needs_runner(plan.task.scorer):
-            weak = config.allow_weak_sandbox
-            sandbox = stack.enter_context(open_sandbox(config.sandbox, limits=PROGRAM_LIMITS, weak=weak))
+            weak, ready = config.allow_weak_sandbox, preloads(plan.task.scorer)
+            sandbox = stack.enter_context(open_sandbox(config.sandbox, limits=PROGRAM_LIMITS, preload=ready, weak=weak))
             _note(sandbox, store)
             stack.enter_context(use_runner(SandboxRunner(sandbox)))
         yield

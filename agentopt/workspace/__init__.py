@@ -1,4 +1,4 @@
-"""Names to objects: workspaces, their graphs, tasks and prompts.
+"""Names to objects: workspaces, their graphs, tasks, evals and prompts.
 
 ``load_graph("solve")``, ``load_task("arithmetic", n=50)`` and ``prompt("solver")`` look in the user's workspace, in
 installed packages, and in the workspace that agentopt ships; a name of the user's shadows the same name further on.
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from agentopt.workspace.corpus import Passage, read_corpus, task_part
     from agentopt.workspace.listing import Item, items
     from agentopt.workspace.prompts import placeholders, prompt, prompt_text, read_prompt, rewrite
-    from agentopt.workspace.resolve import find, load_graph, load_item, load_optimizer, load_task, names
+    from agentopt.workspace.resolve import find, load_eval, load_graph, load_item, load_optimizer, load_task, names
     from agentopt.workspace.roots import Workspace, builtin_root, find_root, require_root, search_path
     from agentopt.workspace.scaffold import init
     from agentopt.workspace.scripting import scripted
@@ -34,6 +34,7 @@ __all__ = [
     "find_root",
     "init",
     "items",
+    "load_eval",
     "load_graph",
     "load_item",
     "load_optimizer",
@@ -60,7 +61,7 @@ _HOMES = {
     "corpus": "Passage read_corpus task_part",
     "listing": "Item items",
     "prompts": "placeholders prompt prompt_text read_prompt rewrite",
-    "resolve": "find load_graph load_item load_optimizer load_task names",
+    "resolve": "find load_eval load_graph load_item load_optimizer load_task names",
     "roots": "Workspace builtin_root find_root require_root search_path",
     "scaffold": "init",
     "scripting": "scripted",

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from agentopt.errors import AgentOptError, MissingData, UsageError
 from agentopt.workspace.listing import KINDS, Item, items
 from agentopt.workspace.loader import load_file
 from agentopt.workspace.prompts import broken_placeholders, read_prompt
-from agentopt.workspace.resolve import load_item, load_optimizer
-from agentopt.workspace.roots import Workspace
+from agentopt.workspace.resolve import find, load_item, load_optimizer
+from agentopt.workspace.roots import Workspace, search_path
 from agentopt.workspace.scripting import FILE
 from agentopt.workspace.settings import run_defaults
 
@@ -43,9 +41,10 @@ def check(
     """Every problem of a workspace; an empty list when all is well.
 
     Every Python file is imported, prompts are parsed, tasks are made with their defaults and split, the parameters of
-    graphs are listed, optimizers are made with their defaults, and the fields of ``[run]`` are compared with
-    ``run_fields`` where those are given. No model is called. A task whose data set is not on this machine is no
-    problem; ``absent``, where it is given, gets to know it. So does ``notes`` of what would surprise and is allowed.
+    graphs are listed, evals are made and what they name is looked up, optimizers are made with their defaults, and the
+    fields of ``[run]`` are compared with ``run_fields`` where those are given. No model is called. A task whose data
+    set is not on this machine is no problem; ``absent``, where it is given, gets to know it. So does ``notes`` of what
+    would surprise and is allowed.
     """
     found = list(_folders(workspace))
     for kind in KINDS:
@@ -93,12 +92,12 @@ def _attempt(workspace: Workspace, item: Item, absent: list[Problem]) -> Iterato
     try:
         if item.kind == "prompt":
             _prompt(item)
-        elif item.path.suffix in (".yaml", ".yml"):
-            _yaml(item.path)
         elif item.kind == "graph":
             _graph(load_item(item))
         elif item.kind == "task":
             _task(load_item(item))
+        elif item.kind == "eval":
+            _eval(load_item(item)(), search_path(workspace.root))
         elif item.kind == "optimizer":
             load_optimizer(f"{item.path}@{item.attribute}")
     except MissingData as problem:
@@ -130,15 +129,6 @@ def _surprises(item: Item) -> Iterator[Problem]:
         )
 
 
-def _yaml(path: Path) -> None:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as problem:
-        raise UsageError(f"not valid YAML: {' '.join(str(problem).split())}") from None
-    if not isinstance(content, dict):
-        raise UsageError("must hold fields, such as `task: arithmetic`")
-
-
 def _graph(made: Any) -> None:
     from agentopt.core import parameters
 
@@ -153,3 +143,18 @@ def _task(made: Any) -> None:
     task = made if hasattr(made, "splits") and not inspect.isclass(made) else made()
     if hasattr(task, "splits"):
         task.splits()
+
+
+def _eval(pinned: Any, path: list[Workspace]) -> None:
+    """What an eval names is there, and its functions can be called with an example."""
+    from agentopt.core import parameters
+
+    graph = load_item(find("graph", pinned.graph, path))
+    unknown = set(pinned.values) - set(parameters(graph() if inspect.isclass(graph) else graph))
+    if unknown:
+        raise UsageError(f"the graph {pinned.graph!r} has no parameter named {', '.join(sorted(unknown))}")
+    task = load_item(find("task", pinned.task, path))
+    examples = (task if hasattr(task, "splits") else task(**pinned.task_args)).examples
+    for function in (pinned.group, pinned.by, *(m.over for m in pinned.measures)):
+        if function is not None:
+            function(examples[0])

@@ -12,7 +12,7 @@ from agentopt.workspace.roots import Workspace
 __all__ = ["KINDS", "Item", "in_file", "items", "unparsed"]
 
 KINDS = {"graph": "graphs", "task": "tasks", "prompt": "prompts", "eval": "evals", "optimizer": "optimizers"}
-_MAKERS = {"graph": {"graph"}, "task": {"task", "Task", "from_metric"}, "eval": {"evaluator"}}
+_MAKERS = {"graph": {"graph"}, "task": {"task", "Task", "from_metric"}, "eval": {"evaluation"}}
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,7 @@ def items(workspace: Workspace, kind: str) -> list[Item]:
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and _visible(p.relative_to(folder))):
         if path.suffix == ".py" and kind != "prompt":
             found += in_file(workspace, path, kind)
-        elif (path.suffix == ".md" and kind == "prompt") or (path.suffix in (".yaml", ".yml") and kind == "eval"):
-            if path.name == "README.md":
-                continue
+        elif path.suffix == ".md" and kind == "prompt" and path.name != "README.md":
             name = path.relative_to(folder).with_suffix("").as_posix()
             found.append(Item(kind, name, path, workspace, about=_first_words(path)))
     return sorted(found, key=lambda item: (item.name, item.path.stem != item.name, item.path))

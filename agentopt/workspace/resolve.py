@@ -1,4 +1,4 @@
-"""From names to objects: ``load_graph``, ``load_task``, ``load_optimizer``."""
+"""From names to objects: ``load_graph``, ``load_task``, ``load_eval``, ``load_optimizer``."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from agentopt.workspace.listing import KINDS, Item, in_file, items, unparsed
 from agentopt.workspace.loader import load_file
 from agentopt.workspace.roots import Workspace, find_root, search_path
 
+DECORATORS = {"graph": "graph", "task": "task", "eval": "evaluation"}
 _OPTIMIZER = ("name", "ask", "tell", "state", "load")
-__all__ = ["find", "load_graph", "load_item", "load_optimizer", "load_task", "names"]
+__all__ = ["find", "load_eval", "load_graph", "load_item", "load_optimizer", "load_task", "names"]
 
 
 def names(kind: str, path: Sequence[Workspace] | None = None) -> list[Item]:
@@ -29,7 +30,7 @@ def find(kind: str, name: str, path: Sequence[Workspace] | None = None) -> Item:
     Raises ``UnknownName`` with a suggestion, or ``UsageError`` for a file that is not there.
     """
     place, at, wanted = name.partition("@")
-    if place.endswith((".py", ".md", ".yaml", ".yml")) or (not at and place.startswith((".", "/"))):
+    if place.endswith((".py", ".md")) or (not at and place.startswith((".", "/"))):
         return _explicit(kind, place, wanted)
     searched = list(search_path() if path is None else path)
     roots = [workspace.root for workspace in searched]
@@ -69,7 +70,7 @@ def _explicit(kind: str, place: str, wanted: str) -> Item:
         return next(named, Item(kind, wanted, path, workspace))
     if len(found) != 1:
         listed = ", ".join(f"{place}@{item.name}" for item in found) or (
-            "no class with `ask`" if kind == "optimizer" else f"none decorated with @{kind}"
+            "no class with `ask`" if kind == "optimizer" else f"none decorated with @{DECORATORS[kind]}"
         )
         raise UsageError(f"{place} does not say which {kind}: use {place}@NAME (there: {listed})")
     return found[0]
@@ -123,6 +124,21 @@ def load_task(name: str, /, **args: Any) -> Any:
     if not callable(made):
         raise UsageError(f"{item.ref} is {type(made).__name__}, not a task")
     return _call(made, args, item)
+
+
+def load_eval(name: str) -> Any:
+    """The pinned measurement of that name (an ``agentopt.evaluate.Eval``).
+
+    Raises:
+        UnknownName: nothing is called so; the message has a suggestion.
+        UsageError: its file cannot be imported, or it is no eval.
+    """
+    item = find("eval", name)
+    made = load_item(item)
+    made = _call(made, {}, item) if callable(made) else made
+    if not (hasattr(made, "pinned") and hasattr(made, "measures")):
+        raise UsageError(f"{item.ref} is {type(made).__name__}, not an eval: decorate a function with @evaluation")
+    return made
 
 
 def load_optimizer(name: str, **options: Any) -> Any:

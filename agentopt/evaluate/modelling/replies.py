@@ -1,0 +1,186 @@
+"""The program in a model's reply: which of its code blocks is meant, and whether it is whole. Nothing is executed."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+import warnings
+from codeop import compile_command
+from typing import Literal
+
+from agentopt._code import broken, find_code, parsed
+from agentopt.core.values import Frozen
+from agentopt.evaluate.answers import Unreadable
+from agentopt.evaluate.reading import without_thoughts
+
+__all__ = ["Form", "Found", "find_program", "imports_of"]
+
+Form = Literal["one", "several", "joined", "bare", "none", "cut_off"]
+
+_FENCE = re.compile(r"```[ \t]*([\w+-]*)[ \t]*\n(.*?)((?:\n|(?<=\n))[ \t]*```|\Z)", re.DOTALL)
+_PYTHON = ("python", "py", "python3")
+_SHELL = re.compile(r"^\s*[!%$]?\s*(?:pip3?|conda|apt-get|apt|uv)\s+install\b.*$", re.MULTILINE)
+_BUILT_IN = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__"}
+
+
+class Found(Frozen):
+    """What a reply holds in the way of a program."""
+
+    code: str = ""
+    """Python source; empty for ``none``."""
+    form: Form = "none"
+    """``one`` block; the last whole program of ``several``; blocks ``joined`` because the last one needs the earlier;
+    ``bare`` code without a block; ``none``; ``cut_off``: the reply ends within its program."""
+    blocks: int = 0
+    """How many code blocks were candidates."""
+    imports: tuple[str, ...] = ()
+    """The packages that it imports, by their first name."""
+
+
+def find_program(reply: str, *, truncated: bool = False) -> Found:
+    """The program that a reply gives.
+
+    Of several blocks that are each a whole program (it imports, prints, and uses no name that it does not define) the
+    last one counts: models mend what they wrote above. Blocks that need one another are joined in their order. An
+    unclosed block that does not parse is a reply that was cut off; one that parses is taken as it is.
+
+    Args:
+        reply: the model's whole answer.
+        truncated: whether the reply is known to have ended at its cap of tokens.
+
+    >>> find_program("```python\\nimport os\\nprint(1)\\n```").form
+    'one'
+    >>> find_program("```python\\nx = 1\\n```\\nthen\\n```python\\nprint(x)\\n```").code
+    'x = 1\\n\\nprint(x)\\n'
+    >>> find_program("I would use a solver.").form, find_program("```python\\nm.addCons(x +").form
+    ('none', 'cut_off')
+    """
+    try:
+        text = without_thoughts(reply)
+    except Unreadable:
+        return Found(form="cut_off")
+    blocks, closed = _blocks(text)
+    if blocks:
+        return _chosen(blocks, closed=closed, truncated=truncated)
+    return _bare(_FENCE.sub("", text), truncated)  # what is fenced is no Python
+
+
+def _blocks(text: str) -> tuple[list[str], bool]:
+    """The Python blocks, and whether the last one was closed."""
+    fences = [(match[1].lower(), match[2], bool(match[3].strip())) for match in _FENCE.finditer(text)]
+    tagged = [(body, closed) for language, body, closed in fences if language in _PYTHON]
+    found = tagged or [(body, closed) for language, body, closed in fences if not language and _code_like(body)]
+    kept = [(body, closed) for raw, closed in found if (body := _SHELL.sub("", raw)).strip() or not closed]
+    return [_tidy(body) for body, _ in kept], not kept or kept[-1][1]
+
+
+def _tidy(code: str) -> str:
+    return code.strip("\n").rstrip() + "\n"
+
+
+def _code_like(body: str) -> bool:
+    """Whether a block without a language is Python, and not some output or formula that happens to stand in one."""
+    tree = parsed(body)
+    if tree is None:
+        return find_code(body) is not None
+    return any(isinstance(node, ast.Import | ast.ImportFrom | ast.Call | ast.FunctionDef) for node in ast.walk(tree))
+
+
+def _chosen(blocks: list[str], *, closed: bool, truncated: bool) -> Found:
+    number, last = len(blocks), blocks[-1]
+    cut = not closed and (truncated or bool(broken(last)))
+    whole = [block for block in (blocks[:-1] if cut else blocks) if _whole(block)]
+    if number == 1:
+        return _found(last, "cut_off" if cut else "one", number)
+    if whole and (cut or _whole(last)):
+        return _found(whole[-1], "several", number)
+    joined = "\n".join(blocks)
+    if cut:
+        return _found(joined, "cut_off", number)
+    if not broken(joined) and _loose(last):
+        return _found(joined, "joined", number)
+    return _found(whole[-1], "several", number) if whole else _found(max(blocks, key=len), "several", number)
+
+
+def _found(code: str, form: Form, blocks: int) -> Found:
+    return Found(code=code, form=form, blocks=blocks, imports=imports_of(code))
+
+
+def _bare(text: str, truncated: bool) -> Found:
+    """Code that stands in the reply without a block around it; sentences below it are dropped."""
+    code = find_code(text)
+    if code is None:
+        return Found()
+    if not broken(code):
+        return _found(_tidy(code), "bare", 0)
+    lines = code.splitlines()
+    if parsed(lines[0]) is None and not lines[0].lstrip().startswith(("def ", "class ", "async ", "@", "from ")):
+        return Found()  # a sentence that begins like code
+    paragraphs = re.split(r"\n[ \t]*\n", code)
+    for end in range(len(paragraphs) - 1, 0, -1):
+        kept = _tidy("\n\n".join(paragraphs[:end]))
+        if _whole(kept):
+            return _found(kept, "bare", 0)
+    return _found(_tidy(code), "cut_off" if truncated or _ends_early(code) else "bare", 0)
+
+
+def _ends_early(code: str) -> bool:
+    """Whether a program does not parse because more of it should follow."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the program's own making
+        try:
+            return compile_command(code, "<reply>", "exec") is None
+        except SyntaxError as error:
+            return "never closed" in str(error.msg) or "unterminated" in str(error.msg)
+        except (ValueError, OverflowError, RecursionError, MemoryError):
+            return False
+
+
+def _whole(code: str) -> bool:
+    """Whether it is a program of its own: it imports, prints, and defines what it uses."""
+    tree = parsed(code)
+    if tree is None or _loose(code):
+        return False
+    nodes = list(ast.walk(tree))
+    prints = any(isinstance(node, ast.Name) and node.id == "print" for node in nodes)
+    return prints and any(isinstance(node, ast.Import | ast.ImportFrom) for node in nodes)
+
+
+def _loose(code: str) -> set[str]:
+    """Names that a program uses and defines nowhere."""
+    tree = parsed(code)
+    if tree is None:
+        return set()
+    used: set[str] = set()
+    known = set(_BUILT_IN)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            (used if isinstance(node.ctx, ast.Load) else known).add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            known.add(node.name)
+        elif isinstance(node, ast.arg):
+            known.add(node.arg)
+        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+            known.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            if any(alias.name == "*" for alias in node.names):
+                return set()
+            known |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+    return used - known
+
+
+def imports_of(code: str) -> tuple[str, ...]:
+    """The packages that a program imports, by their first name, sorted.
+
+    >>> imports_of("import scipy.optimize as so\\nfrom pyscipopt import Model")
+    ('pyscipopt', 'scipy')
+    """
+    tree = parsed(code)
+    found: set[str] = set()
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return tuple(sorted(found))

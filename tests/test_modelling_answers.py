@@ -1,0 +1,125 @@
+"""Reading what programs print: numbers in their many forms, objects, and claims."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentopt.evaluate.answers import Unreadable
+from agentopt.evaluate.modelling.answers import read_json
+from agentopt.evaluate.modelling.claims import claimed
+from agentopt.evaluate.modelling.figures import read_figure
+
+
+@pytest.mark.parametrize(
+    ("value", "figure"),
+    [
+        (3, 3.0), (2.5, 2.5), (True, 1.0), (False, 0.0), ([4], 4.0), ([[4]], 4.0), ("7", 7.0), ("1e-05", 1e-5),
+        ("1E+5", 1e5), ("1,234,567.89", 1234567.89), ("1 234 567", 1234567.0), ("$12.50", 12.5), ("12.5 kg", 12.5),
+        ("3/4", 0.75), ("1 1/2", 1.5), ("10 m^2", 10.0), ("10 m²", 10.0), ("5 km/h", 5.0), ("15%", 15.0),
+        ("np.float64(3.25)", 3.25), ("x = 5", 5.0), ("twenty", 20.0), ("-0.0", 0.0), ("  8 ", 8.0),
+        ("$1.2 million", 1.2e6),
+    ],
+)  # fmt: skip
+def test_figures(value: object, figure: float) -> None:
+    assert read_figure(value) == pytest.approx(figure, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, "", "nan", "NaN", "-inf", "Infinity", "None", "n/a", float("nan"), float("inf"), 1e20, -1e21, 10**400,
+        "1e20", [], [1, 2], {"a": 1}, {}, "3 or 4", "12 hours 30", "1.234,56", "12,5", "1/0", "about", "x" * 300,
+        "between 3 and 5", "- 5", "9" * 250,
+    ],
+)  # fmt: skip
+def test_what_is_no_figure(value: object) -> None:
+    with pytest.raises(Unreadable):
+        read_figure(value)
+
+
+@given(st.floats(min_value=-1e19, max_value=1e19))
+def test_every_float_is_read_back_exactly(value: float) -> None:
+    assert read_figure(repr(value)) == value
+    assert read_json(json.dumps({"a": value}), ["a"]).values == {"a": value}
+    assert read_json(repr({"a": value}), ["a"]).values == {"a": value}
+
+
+@pytest.mark.parametrize(
+    ("output", "values"),
+    [
+        ('{"profit": 12, "tables": 3}', {"profit": 12.0, "tables": 3.0}),
+        ('{\n  "profit": 12,\n  "tables": 3\n}\n', {"profit": 12.0, "tables": 3.0}),
+        ('log {x}\n{"profit": 12, "tables": 3}\nbye', {"profit": 12.0, "tables": 3.0}),
+        ("{'profit': 12.0, 'tables': np.float64(3.0)}", {"profit": 12.0, "tables": 3.0}),
+        ('{"Profit": 12, "TABLES ": "3"}', {"profit": 12.0, "tables": 3.0}),
+        ('{"variables": {"tables": 3}, "profit": 12}', {"profit": 12.0, "tables": 3.0}),
+        ('{"profit": 1}\n{"profit": 12, "tables": 3}', {"profit": 12.0, "tables": 3.0}),
+        ('{"profit": 12, "tables": 3}\n{"time": 0.1}', {"profit": 12.0, "tables": 3.0}),
+        ('{"status": "optimal", "profit": 12, "tables": 3}', {"profit": 12.0, "tables": 3.0}),
+        ('{"profit": 12, "profit": 12, "tables": 3}', {"profit": 12.0, "tables": 3.0}),
+    ],
+)
+def test_objects(output: str, values: dict[str, float]) -> None:
+    read = read_json(output, ["profit", "tables"])
+    assert (read.values, read.problems, read.missing, read.claim) == (values, {}, (), None)
+
+
+def test_what_cannot_be_read_is_told_by_name() -> None:
+    read = read_json('{"a": NaN, "b": "3 or 4", "c": 1, "c": 2, "e": 5}', ["a", "b", "c", "d", "e"])
+    assert read.values == {"e": 5.0}
+    assert set(read.problems) == {"a", "b", "c"} and read.missing == ("d",)
+    assert "NaN" in read.problems["a"] and "twice" in read.problems["c"]
+
+
+def test_a_dictionary_with_nan_as_python_prints_it() -> None:
+    read = read_json("{'a': nan, 'b': -inf, 'c': 2.0}", ["a", "b", "c"])
+    assert read.values == {"c": 2.0} and set(read.problems) == {"a", "b"}
+
+
+def test_names_that_differ_in_punctuation_only_are_not_mixed_up() -> None:
+    assert read_json('{"x_1": 1, "x1": 2}', ["x_1", "x1"]).values == {"x_1": 1.0, "x1": 2.0}
+    assert read_json('{"X 1": 1}', ["x_1", "x1"]).values == {}
+
+
+@pytest.mark.parametrize(
+    ("output", "claim"),
+    [
+        ('{"status": "infeasible"}', "infeasible"),
+        ('{"status": "infeasible", "profit": 0, "tables": 0}', "infeasible"),
+        ('{"status": "unbounded", "profit": null}', "unbounded"),
+        ("The model is infeasible.", "infeasible"),
+        ("Model status        : Unbounded", "unbounded"),
+        ("The problem could not be solved to optimality.", "not_optimal"),
+        ("SCIP Status        : problem is solved [infeasible or unbounded]", "not_optimal"),
+        ("inforunbd", "not_optimal"),
+        ("No solution found.", "not_optimal"),
+        ("ApplicationError: No executable found for solver 'glpk'", "missing_solver"),
+        ("profit 3", None),
+    ],
+)
+def test_claims(output: str, claim: str | None) -> None:
+    assert read_json(output, ["profit", "tables"]).claim == claim
+
+
+def test_a_log_that_speaks_of_infeasible_points_does_not_unmake_an_answer() -> None:
+    log = "trying an infeasible start\npresolve: 0 unbounded rays\n"
+    assert read_json(log + '{"profit": 3}', ["profit"]).claim is None
+
+
+def test_claimed_prefers_the_missing_solver() -> None:
+    assert claimed("Could not locate the 'glpsol' executable; no solution found") == "missing_solver"
+
+
+@given(st.text(alphabet="{}[]\"':, \nab1.eNa", max_size=120))
+def test_no_output_raises(output: str) -> None:
+    read = read_json(output, ["a", "b"])
+    assert all(math.isfinite(value) for value in read.values.values())
+
+
+def test_many_braces_end_in_time() -> None:
+    assert read_json("{" * 100_000, ["a"]).missing == ("a",)
