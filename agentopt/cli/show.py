@@ -12,6 +12,7 @@ from agentopt.cli.console import RUN, print_json, print_table
 from agentopt.cli.drawing import FORMATS, draw, outline
 from agentopt.cli.outcome import as_record
 from agentopt.cli.scores import evaluated
+from agentopt.cli.synthesized import synthesized
 from agentopt.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def show(
     from agentopt.run.evaluation import evaluation_of
     from agentopt.run.files import find_run, open_run
     from agentopt.run.result import result_of
+    from agentopt.run.synthesis.result import synthesis_of
 
     folder = find_run(run, runs_dir)
     if graph is not None and graph not in FORMATS:
@@ -47,6 +49,9 @@ def show(
             if traced is None:
                 raise UsageError(f"example {outcome.example} has no traced graph")
             draw(traced, graph or (out.suffix.lstrip(".") if out and out.suffix[1:] in FORMATS else "svg"), out)
+            return
+        if opened.started["kind"] == "synthesize":
+            synthesized(synthesis_of(folder, opened.status), as_json=as_json, fell=True)
             return
         if opened.started["kind"] == "evaluate":
             evaluated(evaluation_of(folder, opened.status), as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -25,25 +26,36 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-def cosines(texts: Sequence[str]) -> NDArray[np.float64]:
-    """The cosine of each text with each, by TF-IDF over these texts: counts times ``ln((1 + n) / (1 + df)) + 1``.
+def cosines(texts: Sequence[str], first: int = 0) -> NDArray[np.float64]:
+    """The cosine of each text from ``first`` on with every text, by TF-IDF over all of them.
 
-    A text without any word is like none, itself included.
+    A word weighs its count times ``ln((1 + n) / (1 + df)) + 1``. A text without any word is like none, itself included.
 
     >>> cosines(["red fox", "red fox", "blue sky"]).round(2).tolist()
     [[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    counted = [Counter(words(text)) for text in texts]
-    frequency = Counter(word for counts in counted for word in counts)
-    column = {word: i for i, word in enumerate(sorted(frequency))}
-    table = np.zeros((len(texts), len(column)))
-    for row, counts in enumerate(counted):
-        for word, count in counts.items():
-            table[row, column[word]] = count * (np.log((1 + len(texts)) / (1 + frequency[word])) + 1)
-    norms = np.linalg.norm(table, axis=1, keepdims=True)
-    table = np.divide(table, norms, out=np.zeros_like(table), where=norms > 0)
-    alike: NDArray[np.float64] = np.clip(table @ table.T, 0.0, 1.0)
-    return alike
+    counted = [_counted(text) for text in texts]
+    column: dict[str, int] = {}
+    at = np.array([column.setdefault(word, len(column)) for counts in counted for word, _ in counts], dtype=np.int64)
+    sizes = [len(counts) for counts in counted]
+    row = np.repeat(np.arange(len(texts)), sizes)
+    count = np.array([count for counts in counted for _, count in counts], dtype=np.float64)
+    inverse = np.log((1 + len(texts)) / (1 + np.bincount(at, minlength=len(column)))) + 1
+    weight = count * inverse[at]
+    norms = np.sqrt(np.bincount(row, weight**2, minlength=len(texts)))
+    weight = weight / norms[row]
+    alike = np.zeros((len(texts) - first, len(texts)))
+    for place in range(first, len(texts)):
+        one = np.zeros(len(column))
+        mine = row == place
+        one[at[mine]] = weight[mine]
+        alike[place - first] = np.bincount(row, weight * one[at], minlength=len(texts))
+    return np.clip(alike, 0.0, 1.0)
+
+
+@functools.lru_cache(maxsize=20_000)
+def _counted(text: str) -> tuple[tuple[str, int], ...]:
+    return tuple(Counter(words(text)).items())
 
 
 def keep_unlike(
@@ -63,10 +75,10 @@ def keep_unlike(
     >>> keep_unlike(["a red fox", "A red fox!", "one blue sky"])
     [(True, 0.0, -1), (False, 1.0, 0), (True, 0.0, 0)]
     """
-    alike = cosines([*kept, *texts])
+    alike = cosines([*kept, *texts], len(kept))
     places, told = list(range(len(kept))), []
     for place in range(len(kept), len(kept) + len(texts)):
-        near = [float(alike[place, other]) for other in places]
+        near = [float(alike[place - len(kept), other]) for other in places]
         most = max(near, default=0.0)
         told.append((most <= threshold, most, places[near.index(most)] if near else -1))
         if most <= threshold:

@@ -19,7 +19,7 @@ from agentopt.store import Store
 if TYPE_CHECKING:
     from agentopt.run.setup import Plan
 
-__all__ = ["code_place", "code_sandbox"]
+__all__ = ["code_place", "code_sandbox", "note_isolation"]
 
 
 def code_sandbox(trained: Iterable[Parameter[Any]], config: RunConfig | None = None) -> ServedSandbox:
@@ -48,17 +48,17 @@ def code_place(plan: Plan, store: Store | None = None) -> Iterator[None]:
     with ExitStack() as stack:
         if trained:
             sandbox = stack.enter_context(code_sandbox(trained, config))
-            _note(sandbox, store)
+            note_isolation(sandbox, store)
             stack.enter_context(SandboxExec(sandbox, [p.name for p in trained]))
         if needs_runner(plan.task.scorer):
             weak, ready = config.allow_weak_sandbox, preloads(plan.task.scorer)
             sandbox = stack.enter_context(open_sandbox(config.sandbox, limits=PROGRAM_LIMITS, preload=ready, weak=weak))
-            _note(sandbox, store)
+            note_isolation(sandbox, store)
             stack.enter_context(use_runner(SandboxRunner(sandbox)))
         yield
 
 
-def _note(sandbox: ServedSandbox, store: Store | None) -> None:
+def note_isolation(sandbox: ServedSandbox, store: Store | None) -> None:
     """Write down what stands between the code and this machine."""
     if store is None:
         return
