@@ -22,14 +22,15 @@ from agentopt.problems.programs import program
 from agentopt.problems.steps import Demonstration
 from agentopt.run.files import list_runs, open_run
 from agentopt.run.synthesis import Synthesis, SynthesisOptions, synthesize
-from agentopt.store import Store
 from agentopt.sandbox import Limits, open_sandbox
+from agentopt.store import Store
 from agentopt.testing import ScriptedLLM
 
 pytest.importorskip("pyscipopt")
 KNOBS: dict[str, Any] = {"kind": "linear", "singles": 1, "pairs": 0, "draws": 4, "round_size": 2, "threshold": 0.95,
                          "program_seconds": 60}  # fmt: skip
 POOL = generate(16, seed=77, scenarios=["production", "diet", "knapsack", "cutting"], levels=["easy"])
+FIRST = '## Define Variables:\nA.\n// {"a": "x"}\n'
 TABLE = "\n\n| Thing | Number |\n| --- | --- |\n| one | 1 |"
 
 
@@ -251,11 +252,11 @@ def why(made: Synthesis) -> list[tuple[str, str]]:
         ("", 'there is no "## Define Variables:"'),
         ("I cannot help with that.", 'there is no "## Define Variables:"'),
         ("## Define Variables:\n// {\"a\": \"x\"}\n", "there are no words before the formal lines"),
-        ("## Define Variables:\nA.\n// {\"a\": \"x\"}\n\n## Define Objective Function:\nB.\n// Maximize x\n", "no constraint"),
+        (f"{FIRST}\n## Define Objective Function:\nB.\n// Maximize x\n", "no constraint"),
         ("## Define Variables:\nA.\n// x is a number\n", "no variable is named"),
-        ("## Define Variables:\nA.\n// {\"a\": \"x\"}\nAnd more.\n", "words follow the formal lines"),
-        ("## Define Variables:\nA.\n// {\"a\": \"x\"}\n\n## Generate Constraint-1:\nC.\n// x <= 1\n", "the header is"),
-        ("## Define Variables:\nA.\n// {\"a\": \"x\"}\n\n## Define Objective Function:\n...\n// Maximize x\n", "left out"),
+        (f"{FIRST}And more.\n", "words follow the formal lines"),
+        (f"{FIRST}\n## Generate Constraint-1:\nC.\n// x <= 1\n", "the header is"),
+        (f"{FIRST}\n## Define Objective Function:\n...\n// Maximize x\n", "left out"),
         ("## Define Variables:\n" * 500, "there is no formal line"),
         ("\x00\x01\ufffd// ## \n" * 100, 'there is no "## Define Variables:"'),
     ],
@@ -352,7 +353,7 @@ def test_samples_must_agree(tmp_path: Path) -> None:
             text = text.replace("getVal(goal)", f"getVal(goal) + {request.repeat}")
         return f"```python\n{text}```"
 
-    made, llm = one(tmp_path / "all", author_but("code", drunk), samples=3)
+    made, _ = one(tmp_path / "all", author_but("code", drunk), samples=3)
     ((stage, reason),) = why(made)
     assert stage == "solver" and reason.startswith("programs disagree") and made.rows == []
     made, _ = one(tmp_path / "one", author_but("code", drunk), samples=3, agree=1)
@@ -442,7 +443,7 @@ def test_an_evaluation_takes_the_data_set(whole: Any, tmp_path: Path) -> None:
         lambda r: next(f"```python\n{p}```" for q, p in rows.items() if q in str(r.messages[-1].content))
     )
     done = evaluate(
-        "program_of_thought", task="synthesized", task_args={"path": str(whole[0].path), "seconds": 60.0}, model=answers,
-        split="all", runs_dir=tmp_path, progress=False, cache=False,
+        "program_of_thought", task="synthesized", task_args={"path": str(whole[0].path), "seconds": 60.0},
+        model=answers, split="all", runs_dir=tmp_path, progress=False, cache=False,
     )  # fmt: skip
     assert done.complete and done.summary.mean == 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 from collections.abc import Sequence
@@ -65,11 +66,7 @@ def load_seeds(source: str) -> tuple[list[Seed], list[str]]:
     (23, 'production', [])
     """
     if source == "ours":
-        made = generate(len(LINEAR) + len(NONLINEAR), seed=2024, levels=["medium"], tables=[False])
-        return [
-            Seed(name=p.scenario, kind="linear" if p.linear else "nonlinear", demonstration=p.demonstration)
-            for p in made
-        ], []
+        return list(_ours()), []
     texts = _published() if source == "published" else _from_file(Path(source).expanduser())
     seeds, notes = [], []
     for name, kind, text in texts:
@@ -82,6 +79,13 @@ def load_seeds(source: str) -> tuple[list[Seed], list[str]]:
     if not seeds:
         raise UsageError(f"the seeds of {source}: none can be used; {'; '.join(notes[:3]) or 'there is none'}")
     return seeds, notes
+
+
+@functools.cache
+def _ours() -> tuple[Seed, ...]:
+    made = generate(len(LINEAR) + len(NONLINEAR), seed=2024, levels=["medium"], tables=[False])
+    kinds: dict[bool, Kind] = {True: "linear", False: "nonlinear"}
+    return tuple(Seed(name=p.scenario, kind=kinds[p.linear], demonstration=p.demonstration) for p in made)
 
 
 def _published() -> list[tuple[str, Kind, str]]:
