@@ -13,8 +13,8 @@ HERE = Path(__file__).resolve().parent
 PAGES = (
     "agentopt", "agentopt.core", "agentopt.core.values", "agentopt.evaluate", "agentopt.export", "agentopt.llm",
     "agentopt.llm.gateway", "agentopt.optim", "agentopt.optim.base", "agentopt.report", "agentopt.run.api",
-    "agentopt.run.config", "agentopt.run.deploy", "agentopt.run.files",
-    "agentopt.run.replay", "agentopt.run.versus", "agentopt.sandbox", "agentopt.serve",
+    "agentopt.problems", "agentopt.run.config", "agentopt.run.deploy", "agentopt.run.files", "agentopt.run.replay",
+    "agentopt.run.synthesis", "agentopt.run.versus", "agentopt.sandbox", "agentopt.serve",
     "agentopt.store", "agentopt.testing", "agentopt.workspace", "agentopt.errors",
 )  # fmt: skip
 

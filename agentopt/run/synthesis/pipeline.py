@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -262,13 +263,13 @@ class _Counter:
 
     def done(self) -> Tally:
         """What was counted, in the order of the draws."""
-        fell = tuple(
-            sorted(
-                self.fell,
-                key=lambda f: ([int(p) if p.isdigit() else 0 for p in f.where.replace(",", "").split()], f.where),
-            )
-        )
-        return Tally(counts=self.counts, fell=fell, cut=tuple(self.cut), left=self.left)
+        fell, cut = (tuple(sorted(some, key=_place)) for some in (self.fell, self.cut))
+        return Tally(counts=self.counts, fell=fell, cut=cut, left=self.left)
+
+
+def _place(fell: Fell) -> tuple[list[int], str]:
+    """Draw and constraints, then the words."""
+    return [int(number) for number in re.findall(r"\d+", fell.where)], fell.where
 
 
 def _form(table: bool) -> str:
