@@ -212,8 +212,8 @@ def test_a_budget_of_nothing_makes_nothing_and_says_so(tmp_path: Path) -> None:
 
 
 def test_runs_shows_and_refusals_know_a_synthesis(whole: Any, capsys: Any) -> None:
-    from agentopt.cli.synthesized import synthesized
     from agentopt import replay
+    from agentopt.cli.synthesized import synthesized
     from agentopt.report import write_report
     from agentopt.run.versus import compare_runs
 
@@ -272,20 +272,21 @@ def test_what_is_no_demonstration_falls_at_the_steps(tmp_path: Path, text: str, 
 
 def test_a_bad_tail_is_cut_and_the_good_prefix_goes_on(tmp_path: Path) -> None:
     def broken(author: Author, request: Request) -> str:
-        head = author(request).rsplit("\n//", 1)[0]
-        return head + "\n\n## Generate Constraint-9:\nNo.\n// nothing <= 3"
+        return POOL[0].demonstration.text + "\n\n## Generate Constraint-9:\nNo.\n// nothing <= 3"
 
     made, _ = one(tmp_path, author_but("grow", broken), expand=True)
     assert made.tally.counts["steps"] == 1 and len(made.tally.cut) == 1
-    assert made.tally.counts["problems"] >= 1
+    assert made.tally.counts["problems"] == POOL[0].demonstration.constraints >= 2
+    assert "Generate Constraint-9" in made.tally.cut[0].reason
 
 
 def test_a_demonstration_cut_at_its_cap_loses_its_last_step(tmp_path: Path) -> None:
     def cut(author: Author, request: Request) -> Response:
-        return Response(text=author(request), finish="length")
+        return Response(text=POOL[0].demonstration.text, finish="length")
 
     made, _ = one(tmp_path, author_but("grow", cut), expand=True)
     assert [f.reason.partition(" after")[0] for f in made.tally.cut] == ["it was cut off"]
+    assert made.tally.counts["problems"] == POOL[0].demonstration.constraints - 1
 
 
 def test_what_is_like_a_seed_or_an_earlier_one_is_dropped(tmp_path: Path) -> None:
@@ -442,9 +443,12 @@ def test_a_data_set_that_was_touched_is_refused(whole: Any, tmp_path: Path) -> N
 
 def test_an_evaluation_takes_the_data_set(whole: Any, tmp_path: Path) -> None:
     rows = {row.question: row.program for row in whole[0].rows}
-    answers = ScriptedLLM(
-        lambda r: next(f"```python\n{p}```" for q, p in rows.items() if q in str(r.messages[-1].content))
-    )
+
+    def reply(request: Request) -> str:
+        text = str(request.messages[-1].content)
+        return f"```python\n{rows[max((q for q in rows if q in text), key=len)]}```"
+
+    answers = ScriptedLLM(reply)
     done = evaluate(
         "program_of_thought", task="synthesized", task_args={"path": str(whole[0].path), "seconds": 60.0},
         model=answers, split="all", runs_dir=tmp_path, progress=False, cache=False,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from agentopt.core.values import Budget
-from agentopt.errors import UsageError
+from agentopt.errors import StoreError, UsageError
 from agentopt.llm.types import Client
 from agentopt.problems.dataset import Row, written
 from agentopt.run import setup
@@ -182,8 +182,14 @@ def _write(folder: Path, rows: list[Row]) -> None:
     """The data set, as a whole or not at all."""
     place = folder / DATASET
     new = place.with_suffix(".new")
-    new.write_text(written(rows), encoding="utf-8")
-    new.replace(place)
+    try:
+        new.write_text(written(rows), encoding="utf-8")
+        new.replace(place)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {place} ({error.strerror}); the run itself is kept: make room, then `agentopt resume "
+            f"{folder.name}`"
+        ) from error
 
 
 def _clients(config: RunConfig, given: Mapping[str, Client]) -> dict[str, Client]:
