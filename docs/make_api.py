@@ -14,8 +14,9 @@ PAGES = (
     "agentopt", "agentopt.core", "agentopt.core.values", "agentopt.evaluate", "agentopt.evaluate.extremal",
     "agentopt.export", "agentopt.llm",
     "agentopt.llm.gateway", "agentopt.optim", "agentopt.optim.base", "agentopt.report", "agentopt.run.api",
-    "agentopt.run.config", "agentopt.run.deploy", "agentopt.run.files", "agentopt.run.measure",
-    "agentopt.run.replay", "agentopt.run.rescore", "agentopt.run.versus", "agentopt.sandbox", "agentopt.serve",
+    "agentopt.problems", "agentopt.run.config", "agentopt.run.deploy", "agentopt.run.files", "agentopt.run.measure",
+    "agentopt.run.replay", "agentopt.run.rescore", "agentopt.run.synthesis", "agentopt.run.versus", "agentopt.sandbox",
+    "agentopt.serve",
     "agentopt.store", "agentopt.testing", "agentopt.workspace", "agentopt.errors",
 )  # fmt: skip
 

@@ -18,7 +18,8 @@ from pydantic import BaseModel
 from agentopt.errors import MissingData, UnknownName, UsageError
 from agentopt.evaluate import data_catalogue
 from agentopt.evaluate.data import data_cache, read_rows, without_download
-from agentopt.evaluate.data_catalogue import DataFile, DataSet, data_sets
+from agentopt.evaluate.data_catalogue import DataFile, DataSet, data_sets, find_set
+from agentopt.evaluate.data_fetch import address
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -310,9 +311,11 @@ def test_the_catalogue_is_whole() -> None:
     sets = data_sets()
     assert {name: len(found.files) for name, found in sets.items()} == {
         "gsm8k": 2, "svamp": 1, "multiarith": 1, "aqua": 1, "bbh": 27, "humaneval": 2, "mbpp": 3,
-        "optibench": 1, "nl4opt": 3, "mamo": 6, "industryor": 4, "nlp4lp": 2, "complexor": 1,
+        "optibench": 3, "nl4opt": 3, "mamo": 6, "industryor": 4, "nlp4lp": 2, "complexor": 1,
     }  # fmt: skip
     assert sum(f.rows for f in sets["bbh"].files.values()) == 6511
+    seeds = find_set("optibench", "resocratic_seed_linear.json")
+    assert address(seeds[0], seeds[1].named or "").endswith("/prompt/synthesis/pool/linear.json")
     for found in sets.values():
         assert re.fullmatch(r"[0-9a-f]{40}", found.commit)
         for file in found.files.values():

@@ -35,6 +35,9 @@ COMMANDS = {
     "eval": Entry("agentopt.cli.eval:eval_", "Score a graph on a task, or run an eval.", RUN),
     "rescore": Entry("agentopt.cli.rescore:rescore", "Score the answers of a run again; no model is called.", RUN),
     "optimize": Entry("agentopt.cli.optimize:optimize", "Make a graph better on a task, within a budget.", RUN),
+    "synthesize": Entry(
+        "agentopt.cli.synthesize:synthesize", "Make a data set of optimization problems with a model.", RUN
+    ),
     "resume": Entry("agentopt.cli.resume:resume", "Go on with a run that was interrupted.", RUN),
     "runs": Entry("agentopt.cli.runs:runs", "List runs.", LOOK),
     "show": Entry("agentopt.cli.show:show", "Show a run: its result, its steps, its traced graph.", LOOK),

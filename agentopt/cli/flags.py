@@ -24,7 +24,7 @@ from agentopt.core.values import Budget
 from agentopt.errors import UsageError
 from agentopt.workspace.settings import run_defaults
 
-__all__ = ["configured", "field_help", "flag", "pairs", "with_flags"]
+__all__ = ["configured", "field_help", "flag", "pairs", "validated", "with_flags"]
 
 Model = TypeVar("Model", bound=BaseModel)
 SHORT = {
@@ -39,15 +39,14 @@ ARGUMENTS = ("graph",)
 REPEATED = ("task_args", "optimizer_args", "parameters")
 
 
-def with_flags(model: type[BaseModel], *, leave_out: Collection[str] = ()) -> Callable[[Callable[..., Any]], Any]:
-    """Decorator: the command's first parameter becomes a dict of the flags given, one flag for each field of ``model``.
+def with_flags(*models: type[BaseModel], leave_out: Collection[str] = ()) -> Callable[[Callable[..., Any]], Any]:
+    """Decorator: the command's first parameter becomes a dict of the flags given, one for each field of the models.
 
     Other parameters of the command are kept as they are. ``graph`` is a positional argument.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
-        words = field_help(model)
         made = [
             inspect.Parameter(
                 name,
@@ -55,6 +54,8 @@ def with_flags(model: type[BaseModel], *, leave_out: Collection[str] = ()) -> Ca
                 default=None,
                 annotation=_annotation(name, field.annotation, _said(words.get(name, ""), field.get_default())),
             )
+            for model in models
+            for words in (field_help(model),)
             for name, field in model.model_fields.items()
             if name not in leave_out
         ]
@@ -98,12 +99,18 @@ def configured(model: type[Model], flags: Mapping[str, Any], *, environ: Mapping
             f"{wanted} must be given, on the command line or as `{missing[0]} = ...` under [run] in "
             "agentopt.toml (`agentopt list` shows what there is)"
         )
+    return validated(model, values)
+
+
+def validated(model: type[Model], values: Mapping[str, Any]) -> Model:
+    """The model's instance from values alone; raises ``UsageError`` in one line that names the flag."""
     try:
         return model.model_validate(values)
     except ValidationError as problem:
         first = problem.errors(include_url=False)[0]
-        name = str(first["loc"][0]) if first["loc"] else ""
-        raise UsageError(f"{flag(name)}: {first['msg']}, not {first['input']!r}") from None
+        if not first["loc"]:
+            raise UsageError(first["msg"].removeprefix("Value error, ")) from None
+        raise UsageError(f"{flag(str(first['loc'][0]))}: {first['msg']}, not {first['input']!r}") from None
 
 
 def pairs(texts: Collection[str], flag: str) -> dict[str, Any]:

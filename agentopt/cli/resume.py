@@ -12,6 +12,7 @@ from agentopt.cli.console import RUN
 from agentopt.cli.outcome import code_of, finished, interrupted
 from agentopt.cli.progress import Progress
 from agentopt.cli.scores import code_of_evaluation, evaluated
+from agentopt.cli.synthesized import code_of_synthesis, synthesized
 
 __all__ = ["resume"]
 
@@ -37,11 +38,12 @@ def resume(
 ) -> None:
     """Go on with a run that was interrupted, killed, or whose budget ended. Nothing answered is asked again.
 
-    Optimizations and evaluations alike; `last` is the one that began last.
+    Optimizations, evaluations and syntheses alike; `last` is the one that began last.
     """
     from agentopt.run.api import resume_async
     from agentopt.run.files import find_run
     from agentopt.run.result import Evaluation
+    from agentopt.run.synthesis.result import Synthesis
 
     folder: Path = find_run(run, runs_dir)
     with Progress(quiet=quiet) as progress, interrupted(runs_dir, folder.name):
@@ -49,6 +51,9 @@ def resume(
         result = asyncio.run(
             resume_async(folder, add_budget=add_budget, max_connections=max_connections, **progress.options)
         )
+    if isinstance(result, Synthesis):
+        synthesized(result, as_json=as_json)
+        raise typer.Exit(code_of_synthesis(result))
     if isinstance(result, Evaluation):
         evaluated(result, as_json=as_json)
         raise typer.Exit(code_of_evaluation(result))

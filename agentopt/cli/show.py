@@ -13,6 +13,7 @@ from agentopt.cli.drawing import FORMATS, draw, outline
 from agentopt.cli.measures import print_eval
 from agentopt.cli.outcome import as_record
 from agentopt.cli.scores import evaluated
+from agentopt.cli.synthesized import synthesized
 from agentopt.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def show(
     from agentopt.run.evaluation import evaluation_of
     from agentopt.run.files import find_run, open_run
     from agentopt.run.result import result_of
+    from agentopt.run.synthesis.result import synthesis_of
 
     try:
         folder = find_run(run, runs_dir)
@@ -55,6 +57,9 @@ def show(
             if traced is None:
                 raise UsageError(f"example {outcome.example} has no traced graph")
             draw(traced, graph or (out.suffix.lstrip(".") if out and out.suffix[1:] in FORMATS else "svg"), out)
+            return
+        if opened.started["kind"] == "synthesize":
+            synthesized(synthesis_of(folder, opened.status), as_json=as_json, fell=True)
             return
         if opened.started["kind"] == "evaluate":
             evaluated(evaluation_of(folder, opened.status), as_json=as_json)

@@ -107,7 +107,7 @@ def read_rows(name: str, file: str, row: type[Row]) -> Rows[Row]:
 
 def _bring(name: str, file: str, target: Path, row: type[BaseModel], because: str = "") -> None:
     found, expected = find_set(name, file)
-    url = address(found, expected.packed or file)
+    url = address(found, expected.packed or expected.named or file)
     looked = " and ".join(f"{place / name} ({said})" for said, place in places())
     here = f"{because}; " if because else f"{name}/{file} is not on this machine (looked in {looked}); "
     if expected.remade:

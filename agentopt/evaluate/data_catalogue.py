@@ -32,6 +32,8 @@ class DataFile(Frozen):
     """The commit there."""
     folder: str | None = None
     """The folder there."""
+    named: str | None = None
+    """Its name there, where that is another one."""
     remade: str | None = None
     """What was done to the original, where the file is not the one that lies there: it cannot be fetched then."""
     packed: str | None = None

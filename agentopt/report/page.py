@@ -47,6 +47,7 @@ def write_report(run: str | os.PathLike[str], out: str | os.PathLike[str] | None
     folder = Path(run)
     place = folder / "report.html" if out is None else Path(out)
     with RunFile(folder) as opened:
+        opened.require_candidates("report")
         page = render(opened)
     beside = place.with_name(f".{place.name}.new")
     try:

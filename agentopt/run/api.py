@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from agentopt.core.values import Budget
 from agentopt.errors import StoreError, UsageError
@@ -27,6 +27,9 @@ from agentopt.run.result import Evaluation, Result, result_of
 from agentopt.run.runner import Runner
 from agentopt.run.state import State
 from agentopt.store import Store
+
+if TYPE_CHECKING:
+    from agentopt.run.synthesis.result import Synthesis
 
 __all__ = [
     "Evaluation",
@@ -114,11 +117,11 @@ async def optimize_async(
             await stack.aclose()
 
 
-def resume(run: str | Path, **options: Any) -> Result | Evaluation:
+def resume(run: str | Path, **options: Any) -> Result | Evaluation | Synthesis:
     """Go on with a run that was interrupted, killed, or whose budget ended. Nothing that was answered is asked again.
 
     Args:
-        run: path, name, beginning of a name, or ``last``: the optimization or evaluation that began last.
+        run: path, name, beginning of a name, or ``last``: the run that began last.
         add_budget: ``Budget`` or text: what may be spent on top, on axes that the run's budget has. A search that its
             budget ended goes on, unless the test has been made.
         retry_errors: of an evaluation: evaluate again what was lost to infrastructure errors, and nothing else that
@@ -131,7 +134,7 @@ def resume(run: str | Path, **options: Any) -> Result | Evaluation:
         runs_dir: where runs lie.
 
     Returns:
-        A ``Result``, or an ``Evaluation`` where the run is one.
+        A ``Result``, an ``Evaluation`` or a ``Synthesis``, as the run is.
     """
     return run_here(resume_async(run, **options))
 
@@ -154,7 +157,7 @@ async def resume_async(
     on_event: Listener | None = None,
     progress: bool = True,
     runs_dir: str | Path = "runs",
-) -> Result | Evaluation:
+) -> Result | Evaluation | Synthesis:
     """``resume`` for code that runs in an event loop."""
     roles = {"model": model, "optimizer_model": optimizer_model, "judge_model": judge_model}
     given = clients_by_role(clients, roles)
@@ -166,6 +169,11 @@ async def resume_async(
             if max_connections < 1:
                 raise UsageError(f"max_connections is {max_connections}; at least 1 is needed")
             earlier.config = earlier.config.model_copy(update={"max_connections": max_connections})
+        if earlier.first["kind"] == "synthesize":
+            from agentopt.run import synthesis
+
+            _refuse_for_synthesis(retry_errors=retry_errors, fail_on_error=fail_on_error, graph=graph, task=task)
+            return await synthesis.go_on(earlier, add_budget=add_budget, clients=given)
         if earlier.first["kind"] == evaluation.KIND:
             return await evaluation.go_on(
                 earlier, add_budget=add_budget, graph=graph, task=task, metric=metric, clients=given,
@@ -288,6 +296,13 @@ def _written(folder: Path, state: State) -> bool:
     except (UsageError, OSError, ValueError):
         return False
     return (record.get("id"), record.get("claim")) == (state.chosen or state.incumbent, _sentence(state))
+
+
+def _refuse_for_synthesis(**given: Any) -> None:
+    """Refuse what a run that makes a data set has no use for."""
+    wrong = [name for name, value in given.items() if value]
+    if wrong:
+        raise UsageError(f"the run makes a data set: leave out {', '.join(wrong)}")
 
 
 def _check_extra(name: str, state: State) -> None:

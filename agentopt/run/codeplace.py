@@ -20,7 +20,7 @@ from agentopt.store import Store
 if TYPE_CHECKING:
     from agentopt.run.setup import Plan
 
-__all__ = ["code_place", "code_sandbox", "program_place"]
+__all__ = ["code_place", "code_sandbox", "note_isolation", "program_place"]
 
 
 def code_sandbox(trained: Iterable[Parameter[Any]], config: RunConfig | None = None) -> ServedSandbox:
@@ -50,7 +50,7 @@ def code_place(plan: Plan, store: Store | None = None) -> Iterator[None]:
     with ExitStack() as stack:
         if trained:
             sandbox = stack.enter_context(code_sandbox(trained, config))
-            _note(sandbox, store)
+            note_isolation(sandbox, store)
             stack.enter_context(SandboxExec(sandbox, [p.name for p in trained]))
         stack.enter_context(program_place(config, plan.task.scorer, store))
         yield
@@ -67,12 +67,12 @@ def program_place(config: RunConfig, scorer: Scorer, store: Store | None = None)
                     limits=PROGRAM_LIMITS, weak=config.allow_weak_sandbox,
                 )
             )  # fmt: skip
-            _note(sandbox, store)
+            note_isolation(sandbox, store)
             stack.enter_context(use_runner(SandboxRunner(sandbox)))
         yield
 
 
-def _note(sandbox: ServedSandbox, store: Store | None) -> None:
+def note_isolation(sandbox: ServedSandbox, store: Store | None) -> None:
     """Write down what stands between the code and this machine."""
     if store is None:
         return

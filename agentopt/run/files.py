@@ -60,6 +60,11 @@ class RunFile:
         """``running`` while a process works on it; else ``finished``, ``budget``, ``evaluated`` or ``interrupted``."""
         return "running" if in_use(self.dir) else self.state.finished or "interrupted"
 
+    def require_candidates(self, what: str) -> None:
+        """Raise ``UsageError`` where the run has no candidates that ``what`` could be about: it made a data set."""
+        if self.started["kind"] == "synthesize":
+            raise UsageError(f"run {self.dir.name} made a data set and has no {what}: `agentopt show {self.dir.name}`")
+
     def events(self, *types: str) -> Iterator[Event]:
         """Events of the given types, in order; all when none is given."""
         return self.store.events(*types)

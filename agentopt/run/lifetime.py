@@ -22,7 +22,7 @@ from agentopt.run.parts import Parts
 from agentopt.run.telling import Telling
 from agentopt.store import Event, Store
 
-__all__ = ["Listener", "begun", "interruptible", "plainly", "run_here", "subscribe", "write_down"]
+__all__ = ["Listener", "begun", "interruptible", "keep_clock", "plainly", "run_here", "subscribe", "write_down"]
 
 T = TypeVar("T")
 Listener = Callable[[Event], None]
@@ -108,9 +108,14 @@ def interruptible(stop: Callable[[], None], store: Store) -> Iterator[None]:
 
 async def write_down(parts: Parts, since: float) -> None:
     """The end of a process: what providers billed beyond their caps, and the seconds used since ``since``."""
-    for text in _overruns(parts.ledger):
-        await asyncio.shield(parts.store.append("warning", {"text": text}))
-    await asyncio.shield(parts.store.append("clock", {"seconds": round(parts.ledger.elapsed - since, 3)}))
+    await keep_clock(parts.store, parts.ledger, since)
+
+
+async def keep_clock(store: Store, ledger: Ledger, since: float) -> None:
+    """The same for a run that has a store and a ledger, and no program."""
+    for text in _overruns(ledger):
+        await asyncio.shield(store.append("warning", {"text": text}))
+    await asyncio.shield(store.append("clock", {"seconds": round(ledger.elapsed - since, 3)}))
 
 
 def _overruns(ledger: Ledger) -> list[str]:

@@ -17,7 +17,7 @@ from agentopt.run.config import RunConfig
 from agentopt.run.files import RunFile
 from agentopt.run.forecast import told
 
-__all__ = ["Evaluation", "Result", "result_of"]
+__all__ = ["Evaluation", "Result", "result_of", "spent"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -84,7 +84,7 @@ class Result:
                     lines.append(f"search: {label} {scored.mean:.3f} {ends} on {scored.n} examples")
         if self.reason:
             lines.append(f"the search ended: {self.reason}")
-        lines += _spent(self.spend, self.budget)
+        lines += spent(self.spend, self.budget)
         if self.improved:
             lines.append(
                 f"next: `agentopt apply {name} --dry-run` shows the diff, `agentopt report {name}` the evidence"
@@ -160,10 +160,10 @@ class Evaluation:
             lines.append("more examples were lost than --fail-on-error allows")
         if self.agreement is not None:
             lines.append(self.agreement.sentence)
-        return [*lines, *_spent(self.spend, self.budget)]
+        return [*lines, *spent(self.spend, self.budget)]
 
 
-def _spent(spend: Mapping[str, Mapping[str, float]], budget: Budget) -> list[str]:
+def spent(spend: Mapping[str, Mapping[str, float]], budget: Budget) -> list[str]:
     """What each role used, and what that is of the budget."""
     lines = [f"spent by {role}: {told(amounts)}" for role, amounts in sorted(spend.items()) if any(amounts.values())]
     limits = budget.model_dump(exclude_none=True)

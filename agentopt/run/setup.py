@@ -37,7 +37,7 @@ from agentopt.run.target import Target
 from agentopt.store import Store, blob_id
 from agentopt.workspace import find_root, load_graph, load_optimizer, load_task, names, prompt_text, scripted
 
-__all__ = ["Plan", "connect", "plan", "started", "task_of"]
+__all__ = ["Links", "Plan", "connect", "link", "plan", "started", "task_of"]
 
 
 @dataclass(slots=True)
@@ -170,9 +170,21 @@ def optimizer_of(config: RunConfig) -> Optimizer:
     return made
 
 
-def connect(plan: Plan, store: Store, *, optimizer: Optimizer | None, elapsed: float = 0.0) -> tuple[Parts, Stack]:
-    """Put the clients of a run together over its store."""
-    config = plan.config
+@dataclass(frozen=True, slots=True)
+class Links:
+    """The clients of a run over its store."""
+
+    ledger: Ledger
+    log: StoreLog
+    stack: Stack
+    client: Client
+    """What asks: the stack, with refusals of the budget written down."""
+    turn: Callable[[], int]
+    """Counts completions."""
+
+
+def link(config: RunConfig, clients: Mapping[str, Client], store: Store, *, elapsed: float = 0.0) -> Links:
+    """Journal, cache, budget, limits, retry and providers of a run, over its store."""
     ledger = Ledger(config.budget, spent=store.spend(), elapsed=elapsed, grace=config.timeout)
     lost = store.unanswered()
     for call in lost:  # sent before a crash: charged as reserved, and sent again when its turn comes
@@ -187,22 +199,29 @@ def connect(plan: Plan, store: Store, *, optimizer: Optimizer | None, elapsed: f
         ledger,
         log,
         _cache(config),
-        clients=plan.clients,
+        clients=clients,
         max_connections=config.max_connections,
         prices=prices(config),
         on_divergence=lambda request, _: _diverged(store, request),
     )
-    client, known = Refusals(stack, store), StoreTape.known(store)
+    return Links(ledger, log, stack, Refusals(stack, store), turn)
+
+
+def connect(plan: Plan, store: Store, *, optimizer: Optimizer | None, elapsed: float = 0.0) -> tuple[Parts, Stack]:
+    """Put the clients of a run together over its store."""
+    config = plan.config
+    links = link(config, plan.clients, store, elapsed=elapsed)
+    known = StoreTape.known(store)
     cells = Cells(
-        plan.target, plan.task, store, ledger, client, sessions(config, stack.gateway),
-        concurrency=config.max_connections, timeout=config.timeout, turn=turn, again=log.again,
+        plan.target, plan.task, store, links.ledger, links.client, sessions(config, links.stack.gateway),
+        concurrency=config.max_connections, timeout=config.timeout, turn=links.turn, again=links.log.again,
         world=world(config.seed, lambda scope: StoreTape(store, scope, known)),
     )  # fmt: skip
     parts = Parts(
-        config, plan.target, plan.task, plan.splits, optimizer or make("random"), store, ledger, client, cells,
-        split_ledger(config), functools.cache(prompt_text), estimate(plan),
+        config, plan.target, plan.task, plan.splits, optimizer or make("random"), store, links.ledger, links.client,
+        cells, split_ledger(config), functools.cache(prompt_text), estimate(plan),
     )  # fmt: skip
-    return parts, stack
+    return parts, links.stack
 
 
 def sessions(

@@ -111,6 +111,16 @@ def _validation(data: Mapping[str, Any]) -> str:
     return f"validation: {listed}; {str(data.get('chosen', ''))[:8]} goes to the test"
 
 
+def _round(data: Mapping[str, Any]) -> str:
+    counts = data["tally"]["counts"]
+    steps = ("grow", "steps", "similarity", "problems", "solver", "rows")
+    told = " → ".join(str(counts.get(name, 0)) for name in steps)
+    return (
+        f"round {data['number'] + 1} ({data['draws']} of {data['planned']} draws): {told} "
+        f"(asked → well formed → unlike → problems → solved → questions); {data['rows']} rows so far"
+    )
+
+
 def _added(data: Mapping[str, Any]) -> str:
     total, added = data.get("budget") or {}, data.get("add_budget") or {}
     sums = (
@@ -166,6 +176,7 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "step.done": lambda d: f"step {d['step'] + 1} done: {_heats(d)}best so far {_score(d)}",
     "search.ended": lambda d: f"search ended: {d.get('reason', '')}",
     "validation.done": _validation,
+    "synthesis.round": _round,
     "run.resumed": _added,
     "budget.exhausted": lambda d: f"budget: {d.get('message') or d.get('axis', '')}",
     "warning": lambda d: f"warning: {d.get('message') or d.get('text', '')}",

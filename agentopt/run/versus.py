@@ -196,6 +196,7 @@ def _open(name: str, runs_dir: str) -> RunFile:
 
 
 def _side(name: str, file: RunFile) -> Side:
+    file.require_candidates("score to compare")
     evaluated = file.started["kind"] == "evaluate"
     which = "evaluated" if evaluated else "baseline" if name.endswith("@baseline") else "best"
     candidate = file.best() if which == "best" else file.baseline()

@@ -284,6 +284,8 @@ def _begun(store: Store) -> dict[str, Any]:
     if event is None:
         raise StoreError(f"run {store.folder} has no beginning: it was killed before anything was paid; delete it")
     begun: dict[str, Any] = dict(event.data)
+    if begun["kind"] == "synthesize":
+        raise UsageError(f"run {store.folder.name} made a data set, which is not replayed: `agentopt show` reads it")
     if "refs" not in begun:
         raise UsageError(
             f"run {store.folder.name} was made by an agentopt that did not keep its code, so it cannot be replayed; "
