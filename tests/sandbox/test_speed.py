@@ -55,7 +55,8 @@ WRONG = {
     "other result": ("def f(n): return n", "f(3000) returned 3000, expected 120000"),
     "other at one input": ("def f(n): return 40 * n + (n == 3002)", "f(3002) returned 120081, expected 120080"),
     "raises": ("def f(n): return 1 / 0", "ZeroDivisionError"),
-    "hangs": ("def f(n):\n    while True: pass", "timeout"),
+    "hangs": ("def f(n):\n    while True: pass", "cpu"),
+    "waits": ("import time\ndef f(n):\n    while True: time.sleep(1)", "timeout"),
     "no function": ("x = 1", "NameError"),
     "exits": ("def f(n):\n    import os\n    os._exit(0)", "killed"),
     "sends too few": (
@@ -68,7 +69,7 @@ WRONG = {
 @pytest.mark.parametrize("kind", WRONG)
 def test_a_wrong_program_is_not_timed(sandbox: ServedSandbox, kind: str) -> None:
     program, said = WRONG[kind]
-    found = race(sandbox, program, seconds=1.0)
+    found = race(sandbox, program, seconds=0.5)
     assert found.ratio is None and said in found.wrong
     assert score_of(found).score == 0.0 and said in score_of(found).text
 
@@ -117,6 +118,12 @@ def test_work_in_processes_of_its_own_is_refused(sandbox: ServedSandbox) -> None
     program = f"import os\n{SLOW}\ng = f\ndef f(n):\n    if os.fork() == 0:\n        os._exit(0)\n    return g(n)"
     found = race(sandbox, program)
     assert found.ratio is None and found.wrong
+
+
+def test_a_program_that_waits_for_a_processor_is_not_wrong(sandbox: ServedSandbox) -> None:
+    """Sleeping stands for a processor that others have: a second on the clock, and next to none of its own time."""
+    waits = "import time\ndef f(n):\n    time.sleep(1.0)\n    return 40 * n"
+    assert race(sandbox, waits, seconds=0.5).ratio
 
 
 def test_a_reference_that_a_busy_machine_stops_ends_no_run(sandbox: ServedSandbox) -> None:
