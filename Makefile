@@ -66,7 +66,7 @@ weights: $(STAMP)/dev  ## Pull the weights of the small models that the tests us
 test-model: weights  ## Only the tests on a real small model
 	AGENTOPT_REQUIRE_MODEL=1 $(BIN)/python -m pytest -m model
 
-test-slow: $(STAMP)/dev  ## All tests, the slow ones too
+test-slow: $(STAMP)/dev  ## All tests, the slow ones too, with many drawn cases
 	$(BIN)/python -m pytest --slow -n $(JOBS) --dist loadfile
 
 demo: $(STAMP)/local  ## Optimize an agent on a real local model, and show what it brought (SEED=1 for other examples)
