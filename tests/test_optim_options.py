@@ -27,6 +27,7 @@ def test_a_temperature_is_a_finite_number(name: str, value: Any) -> None:
     with pytest.raises(UsageError, match=f"^{name}: temperature={value!r}; it must be a number, at least 0$"):
         make(name, temperature=value)
     make(name, temperature=0)
+    make(name, max_tokens=10**400)
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -26,7 +26,7 @@ def check_number(
     agentopt.errors.UsageError: random: local=2; it must be a number, at least 0, at most 1
     """
     kinds = int if whole else int | float
-    fits = not isinstance(value, bool) and isinstance(value, kinds) and low <= value <= high and math.isfinite(value)
+    fits = not isinstance(value, bool) and isinstance(value, kinds) and low <= value <= high and abs(value) < math.inf
     if not fits:
         least = f", at least {low:g}" if low > -math.inf else ""
         most = f", at most {high:g}" if high < math.inf else ""
