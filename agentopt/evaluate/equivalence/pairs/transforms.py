@@ -109,7 +109,7 @@ def digits(f: Formulation, draw: random.Random, *, short: bool = False) -> Chang
     for v in f.variables:
         x = Affine.variable(v.name)
         low, high = end(f, x, largest=False), end(f, x, largest=True)
-        if not v.integer or low is None or high is None or low < 0 or (v.lower, v.upper) == (0, 1):
+        if not v.integer or low is None or high is None or low < 0 or (v.lower == 0 and v.upper == 1):
             continue
         count = len(str(int(high)))
         if short and (cut or count < 2):
@@ -231,7 +231,7 @@ def rescale(f: Formulation, draw: random.Random) -> Changed | None:
 
 def tenths(f: Formulation, draw: random.Random) -> Changed | None:
     """A near miss: whole variables counted in tens and still whole, as some published rescalings do."""
-    chosen = [v for v in f.variables if v.integer and (v.lower, v.upper) != (0, 1)]
+    chosen = [v for v in f.variables if v.integer and not (v.lower == 0 and v.upper == 1)]
     if not chosen:
         return None
     values, new, rows = {}, [], []

@@ -1,0 +1,190 @@
+"""The scorer of formulations, maps by a model, and the task that uses them."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from agentopt import Example, load_graph, load_task
+from agentopt.errors import UsageError
+from agentopt.evaluate.equivalence import (
+    VariableMap,
+    ask_equivalence,
+    equivalence,
+    equivalent_to,
+    read_text,
+    recheck,
+    stated_formulation,
+)
+from agentopt.llm.context import Session, use_session
+from agentopt.llm.types import Request
+from agentopt.testing import ScriptedLLM
+
+SHELF = "max 3 a + 2 b\n2 a + b <= 9\na + 2 b <= 9\n0 <= a <= 4\n0 <= b <= 4\nint a, b"
+MIXED = SHELF.replace("a", "(u + v)").replace("m(u + v)x", "max")  # a = u + v, b = b, and whole numbers below
+MIXED = re.sub(r"int .*", "int u, v, b", MIXED)
+UNITS = (  # a in halves: no renaming finds it
+    "max 1.5 h + 2 b\nh + b <= 9\n0.5 h + 2 b <= 9\n0 <= h <= 8\n0 <= b <= 4\nint b, k\nh == 2 k"
+)
+
+
+def said(**maps: Any) -> str:
+    """A model's answer: target to (coefficient, variable) pairs, for both directions."""
+
+    def side(given: dict[str, list[tuple[float, str]]]) -> list[Any]:
+        return [
+            {"variable": t, "terms": [{"variable": v, "coefficient": c} for c, v in e], "constant": 0}
+            for t, e in given.items()
+        ]
+
+    return json.dumps({"to_reference": side(maps.get("down", {})), "to_candidate": side(maps.get("up", {}))})
+
+
+async def asked(replies: list[Any], a: str, b: str, **options: Any) -> tuple[Any, ScriptedLLM]:
+    """Ask a scripted model."""
+    model = ScriptedLLM(replies)
+    with use_session(Session(model, models={"agent": "any"})):
+        return await ask_equivalence(read_text(a), read_text(b), **options), model
+
+
+async def test_a_models_map_is_verified_and_not_believed() -> None:
+    right = said(down={"a": [(0.5, "h")], "b": [(1, "b")]})
+    found, model = await asked([right], SHELF, UNITS)
+    assert found.result.verdict == "equivalent" and model.calls == 1
+    assert str(found.result.to_reference).startswith("a = 0.5 h")
+    wrong = said(down={"a": [(1, "h")], "b": [(1, "b")]})
+    found, model = await asked([wrong, wrong], SHELF, UNITS)
+    assert found.result.verdict == "not equivalent" and found.result.scope == "these maps" and model.calls == 2
+    assert recheck(found.result) is True
+
+
+async def test_the_repair_round_tells_the_witness_and_helps() -> None:
+    wrong, right = said(down={"a": [(1, "h")], "b": [(1, "b")]}), said(down={"a": [(0.5, "h")], "b": [(1, "b")]})
+    found, model = await asked([wrong, right], SHELF, UNITS)
+    assert found.result.verdict == "equivalent" and len(found.rounds) == 2
+    told = str(model.requests[1].messages[-1].content)
+    assert "is feasible, but" in told and "breaks" in told and "{{" not in told
+    assert [m.role for m in model.requests[1].messages] == ["user", "assistant", "user"]
+
+
+@pytest.mark.parametrize(
+    ("replies", "why"),
+    [
+        (["no", "no", "no", "no"], "the model gave no map"),
+        ([said(down={"a": [(1, "h")]})] * 2, "says nothing of 'b'"),
+        ([said(down={"a": [(1, "x")], "b": [(1, "b")]})] * 2, "'x', which is no variable of the other side"),
+    ],
+)
+async def test_answers_of_no_use_leave_it_undecided(replies: list[Any], why: str) -> None:
+    found, _ = await asked(replies, SHELF, UNITS)
+    assert found.result.verdict == "undecided" and why in found.result.reason
+
+
+async def test_a_map_back_of_no_use_is_left_out() -> None:
+    answer = said(down={"a": [(0.5, "h")], "b": [(1, "b")]}, up={"h": [(2, "a")]})
+    found, _ = await asked([answer], SHELF, UNITS)
+    assert found.result.verdict == "equivalent"
+
+
+# -- the scorer ------------------------------------------------------------------------------------------------------
+
+
+def score(output: Any, reference: str = SHELF, **options: Any) -> Any:
+    return equivalent_to(**options)(Example(input="q", target=reference), output)
+
+
+def test_the_same_problem_in_another_dress_scores_1() -> None:
+    other = "Here it is:\n```\nmin -30 y1 - 20 y2\n4 y1 + 2 y2 + s == 18\ny1 + 2 y2 <= 9\ns >= 0\n0 <= y1 <= 4\n0 <= y2 <= 4\nint y1, y2\n```"  # noqa: E501
+    assert score(other).score == 1.0
+    assert score(MIXED.replace("0 <= (u + v) <= 4", "u + v <= 4\nu, v >= 0")).score == 1.0
+    assert score(read_text(SHELF).model_dump(mode="json")).score == 1.0
+    assert score(read_text(SHELF).model_dump_json()).score == 1.0
+
+
+def test_a_wrong_problem_scores_0_and_the_text_names_the_witness() -> None:
+    feedback = score(SHELF.replace("a + 2 b <= 9", "a + 2 b <= 8"))
+    assert feedback.score == 0.0
+    assert re.search(r"the reference's point a=\d, b=\d is feasible", feedback.text)
+    feedback = score(SHELF.replace("0 <= b <= 4", "0 <= b <= 3").replace("a + 2 b <= 9", "a + 2 b <= 20"))
+    assert feedback.score == 0.0 and feedback.parts["read"] == 1.0
+
+
+def test_a_problem_with_the_same_optimum_scores_0_and_is_told_so() -> None:
+    feedback = score(SHELF.replace("0 <= b <= 4", "0 <= b <= 3"))
+    assert feedback.score == 0.0 and feedback.parts["value"] == 1.0 and "the optimal values agree" in feedback.text
+    assert score(SHELF.replace("0 <= b <= 4", "0 <= b <= 3"), level=1).score == 1.0
+
+
+@pytest.mark.parametrize(
+    ("output", "why"),
+    [
+        ("I do not know.", "no line begins"),
+        (7, "not int"),
+        ("max a * b\na <= 1", "line 1"),
+        ({"variables": []}, "this is not a formulation"),
+        ('{"objective": {"sense": "max"}', "variables: Field required"),
+        ('{"objective": [', "JSON"),
+        ("max " + " + ".join(f"x{i}" for i in range(99)), "too large"),
+    ],
+)
+def test_what_cannot_be_read_scores_0_and_says_why(output: Any, why: str) -> None:
+    feedback = score(output)
+    assert feedback.score == 0.0 and why in feedback.text and feedback.parts == {"read": 0.0}
+
+
+def test_what_is_undecided_scores_0_and_is_told_apart() -> None:
+    feedback = score("max p\np <= 1\np >= 2", reference="max x\nx <= 1\nx >= 2")
+    assert feedback.score == 0.0 and feedback.parts["undecided"] == 1.0 and "not shown" in feedback.text
+
+
+def test_a_reference_that_cannot_be_read_is_the_callers_mistake() -> None:
+    with pytest.raises(UsageError, match="the reference of example"):
+        score(SHELF, reference="nothing")
+    with pytest.raises(UsageError, match="no target"):
+        equivalent_to()(Example(input="q"), SHELF)
+
+
+async def test_the_judge_is_asked_where_no_map_is_found() -> None:
+    model = ScriptedLLM([said(down={"a": [(0.5, "h")], "b": [(1, "b")]})])
+    with use_session(Session(model, models={"agent": "any"}, role="judge")):
+        assert score(UNITS).score == 0.0
+        assert (await score(UNITS, ask=True)).score == 1.0
+        assert (await score(SHELF, ask=True)).score == 1.0
+    assert [r.role for r in model.requests] == ["judge"]
+
+
+# -- the task --------------------------------------------------------------------------------------------------------
+
+
+def test_every_reference_of_the_task_has_points_and_is_its_own_equal() -> None:
+    task = load_task("formulations", n=8, seed=3)
+    for example in task.examples:
+        f = stated_formulation(example.target)
+        assert equivalence(f, f, level=1).verdict == "equivalent", example.target
+        assert set(re.findall(r"\d+", str(example.target))) - {"0", "100"} <= set(
+            re.findall(r"\d+", str(example.input))
+        )
+        assert task.score(example, example.target).score == 1.0
+        turned = str(example.target).translate(str.maketrans({"<": ">", ">": "<"}))
+        assert task.score(example, turned).score == 0.0, turned
+    assert {e.group for e in task.examples} == {"workshop", "diet", "transport", "savings"}
+
+
+async def test_the_agent_of_the_task_is_scored_end_to_end() -> None:
+    task = load_task("formulations", n=4)
+    answers = {str(e.input): f"Let us see.\n\n```\n{e.target}\n```" for e in task.examples}
+
+    def reply(request: Request) -> str:
+        return next(a for q, a in answers.items() if q in str(request.messages[-1].content))
+
+    with use_session(Session(ScriptedLLM(reply), models={"agent": "any"})):
+        for example in task.examples:
+            answer = await load_graph("modeller")(example.input)
+            assert task.score(example, answer.value).score == 1.0
+
+
+def test_the_map_type_is_exported() -> None:
+    assert str(VariableMap.linear({"x": {"y": 2}})) == "x = 2 y"
