@@ -102,7 +102,8 @@ def cut_and_solve(points: Points) -> list[int]:
         degree[a, at] = degree[b, at] = 1
     constraints = [LinearConstraint(degree.tocsr(), 2, 2)]
     while True:
-        found = milp(cost, constraints=constraints, integrality=np.ones(len(edges)), bounds=Bounds(0, 1))
+        whole = np.ones(len(edges))
+        found = milp(cost, constraints=constraints, integrality=whole, bounds=Bounds(0, 1), options={"mip_rel_gap": 0})
         if found.x is None:
             raise UsageError(f"tsp: the solver found no tour of {n} points: {found.message}")
         parts = _cycles(n, [edge for edge, used in zip(edges, found.x, strict=True) if used > 0.5])

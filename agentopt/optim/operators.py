@@ -14,7 +14,7 @@ from agentopt.optim.frame import marks, split
 from agentopt.optim.meta import fill, section
 from agentopt.optim.suggest import Sampling, Suggestion, suggest
 
-__all__ = ["jitter", "rewrite", "tunable", "uniform"]
+__all__ = ["jitter", "movable", "rewrite", "tunable", "uniform"]
 
 
 def tunable(view: View, kinds: Collection[str]) -> list[ParameterSpec]:
@@ -41,6 +41,19 @@ def uniform(spec: ParameterSpec, rng: random.Random) -> JsonValue:
     if spec.kind == "demos" and (pool := _pool(spec)):
         return rng.sample(pool, rng.randint(1, len(pool)))
     return spec.value
+
+
+def movable(spec: ParameterSpec, value: JsonValue) -> bool:
+    """Whether ``jitter`` has anywhere to go from the value; a text is reworded, and always has.
+
+    >>> movable(ParameterSpec(name="way", kind="choice", value="a", choices=("a",)), "a")
+    False
+    """
+    if spec.kind == "choice":
+        return any(choice != value for choice in spec.choices)
+    if spec.kind == "demos" and isinstance(value, list):
+        return len(value) > 1 or any(demo not in value for demo in _pool(spec))
+    return True
 
 
 def jitter(spec: ParameterSpec, value: JsonValue, rng: random.Random, scale: float = 0.1) -> JsonValue:

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from agentopt.core.values import Outcome, Proposal
 from agentopt.optim.base import ParameterSpec, View
-from agentopt.optim.operators import jitter, rewrite, tunable
+from agentopt.optim.operators import jitter, movable, rewrite, tunable
 from agentopt.optim.options import check_number, check_off
 from agentopt.optim.suggest import Sampling, Suggestion, settle
 
@@ -50,13 +50,14 @@ class ParaphraseBest:
 
     async def ask(self, view: View, n: int) -> list[Proposal]:
         """Up to ``n`` neighbours of the incumbent, the parameters in turn; one model call for each reworded text."""
-        specs = tunable(view, _KINDS)
+        now = view.best.candidate.values
+        specs = [spec for spec in tunable(view, _KINDS) if movable(spec, now[spec.name])]
         if not specs:
             return []
         plans: list[tuple[ParameterSpec, JsonValue, Sampling]] = []
         for i in range(n):
             spec = specs[(self._turn + i) % len(specs)]
-            value = view.best.candidate.values[spec.name]
+            value = now[spec.name]
             near = value if spec.kind == "text" else jitter(spec, value, view.rng, self.scale)
             warmth = self.temperature * (0.5 + 0.5 * (i + 1) / n)
             plans.append(

@@ -100,8 +100,8 @@ class RunConfig(Frozen):
     """Candidates that meet the baseline on the validation split."""
     max_tokens: int = Field(512, gt=0)
     """Output cap of an agent's or judge's call that sets none."""
-    optimizer_max_tokens: int = Field(1024, gt=0)
-    """Output cap of an optimizer's call that sets none."""
+    optimizer_max_tokens: int | None = Field(None, gt=0)
+    """Output cap of every optimizer's call; none: what the optimizer asks for, 1024 where it asks for nothing."""
     temperature: float | None = Field(0.0, ge=0)
     """Sampling temperature of an agent's call that sets none; ``none`` leaves it to the server."""
     cache: bool = True

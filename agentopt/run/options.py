@@ -44,7 +44,7 @@ class Options(TypedDict, total=False):
     frozen: str | Sequence[str]
     finalists: int
     max_tokens: int
-    optimizer_max_tokens: int
+    optimizer_max_tokens: int | None
     temperature: float | None
     cache: bool
     runs_dir: str | os.PathLike[str]

@@ -85,6 +85,9 @@ def _told(spec: ParameterSpec, frozen: Sequence[str]) -> ParameterSpec:
     return replace(spec, constraint="; ".join(words))
 
 
+_MAX_TOKENS = 1024  # of an answer, where an optimizer does not say
+
+
 class _OptimizerLLM:
     """Fills in the optimizer's model, role, output cap and address."""
 
@@ -96,8 +99,8 @@ class _OptimizerLLM:
         update: dict[str, Any] = {"role": "optimizer"}
         if not request.model:
             update["model"] = self.model
-        if "max_tokens" not in request.model_fields_set:
-            update["max_tokens"] = self._config.optimizer_max_tokens
+        asked = request.max_tokens if "max_tokens" in request.model_fields_set else _MAX_TOKENS
+        update["max_tokens"] = min(asked, self._config.optimizer_max_tokens or asked)
         if request.address is None:
             update["address"] = Address(scope=self._scope, ordinal=self._calls)
             self._calls += 1

@@ -1,7 +1,7 @@
 """Optimizers side by side: ours, and those of three other libraries, on the same agents, examples, scorers and budget.
 
     python tests/benchmarks/optimizers.py                                  # what is missing of the core table
-    python tests/benchmarks/optimizers.py --only method=gepa,task=bills    # one part of it
+    python tests/benchmarks/optimizers.py --only method=gepa,task=mail     # one part of it
     python tests/benchmarks/optimizers.py --minutes 60                     # be done in an hour
     python tests/benchmarks/optimizers.py --table                          # only make the table of what is there
 
@@ -64,7 +64,8 @@ async def run(cell: Cell, sizes: Sizes, clients: Clients, known: list[dict[str, 
             found = await chosen.search_texts(cell, cut, sizes, clients)
         key = digest([cell.task, found.values])
         tested = Counts()
-        earlier = next((k for k in known if k.get("values_hash") == key and k["outcomes"]), None)
+        same = (k for k in known if k.get("values_hash") == key and k["outcomes"] and k["method"] != "start again")
+        earlier = next(same, None)
         if earlier is not None and cell.method != "start again":
             line |= {"outcomes": earlier["outcomes"], "as": [earlier["method"], earlier["seed"]]}
         else:

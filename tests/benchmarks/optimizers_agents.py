@@ -21,7 +21,7 @@ def start_text(name: str) -> str:
     """The instruction that a task starts with.
 
     >>> start_text("boolean")
-    'Answer with True or False only.'
+    'Evaluate the expression.'
     """
     return (HERE / f"optimizers_{name}.md").read_text(encoding="utf-8").strip()
 

@@ -18,6 +18,8 @@ from agentopt.evaluate import Example, SplitSpec, Task
 from agentopt.optim.registry import BUILTIN
 from agentopt.workspace import load_task
 
+CAP = 384
+"""Tokens of an answer of the optimizer's model, everybody's."""
 SMALL, LARGE = "local/qwen2.5-coder-0.5b", "local/qwen2.5-coder-1.5b"
 
 
@@ -34,7 +36,7 @@ class Sizes:
     """Calls of the agent's model in a search, validation included."""
     optimizer_calls: int = 24
     """Calls of the optimizer's model in a search."""
-    optimizer_tokens: int = 384
+    optimizer_tokens: int = CAP
     """Cap of an answer of the optimizer's model."""
     seconds: float = 10800.0
     """After so many seconds a search is ended; what it has by then counts. Not in the hash: it only ends what hangs."""
@@ -77,10 +79,10 @@ TEXTS = (*CORE[1:], *FULL)
 ALL = (*TEXTS, NUMBERS)
 BOTH = "instruction and demos"
 METHODS = (
-    Method("optoprime", "ours", ALL, options={"reasoning": False}),
-    Method("opro", "ours", ALL),
-    Method("random", "ours", ALL),
-    Method("paraphrase", "ours", ALL),
+    Method("optoprime", "ours", ALL, options={"reasoning": False, "max_tokens": CAP}),
+    Method("opro", "ours", ALL, options={"max_tokens": CAP}),
+    Method("random", "ours", ALL, options={"max_tokens": CAP}),
+    Method("paraphrase", "ours", ALL, options={"max_tokens": CAP}),
     Method("demos", "ours", TEXTS, BOTH),
     Method("trace", "trace-opt", ALL),
     Method("gepa", "gepa", TEXTS),
