@@ -64,10 +64,10 @@ def compare(
         return
     lettered = list(zip(string.ascii_lowercase[1:], found, strict=False))
     typer.echo(f"a: {found[0][0].a}")
-    if measure != "score":
-        typer.echo(f"by: {measure}")
     for letter, one in lettered:
         typer.echo(f"{letter}: {one[0].b}")
+    if measure != "score":
+        typer.echo(f"by: {measure}")
     columns = ["of", "examples", "n", "missing", "a", "other", "difference", "95 % interval", "p", "verdict"]
     print_table(columns, [_row(letter, v) for letter, one in lettered for v in one],
                 right=["n", "missing", "a", "other", "difference", "p"])  # fmt: skip
