@@ -14,8 +14,8 @@ PAGES = (
     "agentopt", "agentopt.core", "agentopt.core.values", "agentopt.evaluate", "agentopt.evaluate.modelling",
     "agentopt.export", "agentopt.llm",
     "agentopt.llm.gateway", "agentopt.optim", "agentopt.optim.base", "agentopt.report", "agentopt.run.api",
-    "agentopt.run.config", "agentopt.run.deploy", "agentopt.run.files",
-    "agentopt.run.replay", "agentopt.run.versus", "agentopt.sandbox", "agentopt.serve",
+    "agentopt.run.config", "agentopt.run.deploy", "agentopt.run.files", "agentopt.run.measure",
+    "agentopt.run.replay", "agentopt.run.rescore", "agentopt.run.versus", "agentopt.sandbox", "agentopt.serve",
     "agentopt.store", "agentopt.testing", "agentopt.workspace", "agentopt.errors",
 )  # fmt: skip
 

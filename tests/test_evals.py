@@ -65,7 +65,7 @@ def pairs_pinned():
         measures=[
             Measure("number", "answers with a number"),
             Measure("small_right", "right", of="score", over=small),
-            Measure("length", "characters", kind="mean", failed=None),
+            Measure("length", "characters", kind="mean"),
         ],
         guesses=[always("66")],
         published=[Published(model="Abacus", score=0.9, protocol="by hand, once", source="Beads 1901, Table 2", n=40)],
@@ -373,6 +373,18 @@ def test_a_guess_that_cannot_be_scored_is_refused_before_anything_is_paid(tmp_pa
     assert done.measured is not None
     assert done.measured.guesses[0].summary.mean == 1 / 6
     assert evaluation_of(done.dir).measured == done.measured
+
+
+def test_a_failure_is_no_length_of_nothing() -> None:
+    assert Measure("valid").failed == 0.0
+    assert Measure("length", kind="mean").failed is None
+    assert Measure("length", kind="mean", failed=100.0).failed == 100.0
+
+
+def test_an_eval_that_does_not_parse_is_told(cli: Cli, new_workspace: Path) -> None:
+    (new_workspace / "evals" / "mine.py").write_text("def (")
+    code, _, err = cli("eval", "mine")
+    assert code == 2 and "evals/mine.py:1 does not parse" in err
 
 
 def test_measure_from_python_refuses_a_task() -> None:

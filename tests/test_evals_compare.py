@@ -145,3 +145,11 @@ def test_a_test_by_cluster_is_level_where_a_plain_one_is_not() -> None:
 def test_clusters_of_one_change_nothing() -> None:
     a, b = ({str(i): float((i * k) % 7 > 2) for i in range(40)} for k in (3, 5))
     assert claim(a, b, clusters={k: k for k in a}) == claim(a, b)
+
+
+def test_too_few_clusters_show_nothing_however_many_examples_they_have() -> None:
+    a = {f"{c}/{i}": 0.0 for c in range(3) for i in range(20)}
+    found = claim(a, dict.fromkeys(a, 1.0), clusters={k: k[0] for k in a})
+    assert (found.verdict, found.p, found.improvable) == ("cannot be shown at this n", 0.25, 3)
+    assert "only 3 clusters could be improved on, and at least 6 are needed" in found.sentence
+    assert claim(a, dict.fromkeys(a, 1.0)).verdict == "better"

@@ -26,7 +26,8 @@ def compare(
         list[str],
         typer.Argument(
             metavar="A B [C ...]",
-            help="Runs: path, name, or the beginning of a name. NAME@baseline: where an optimization began.",
+            help="Runs: path, name, or the beginning of a name. NAME@baseline: where an optimization began. "
+            "FILE.eval: a log of inspect-ai, which becomes a run.",
         ),
     ],
     split: Annotated[
@@ -55,16 +56,18 @@ def compare(
         raise UsageError(f"--split {split!r} is none of {', '.join(SPLITS)}")
     if len(runs) > len(string.ascii_lowercase):
         raise UsageError(f"{len(runs)} runs are too many for one table: compare at most {len(string.ascii_lowercase)}")
-    found = compare_all(runs, split=split, measure=measure, runs_dir=runs_dir, alpha=alpha)
+    found = compare_all(
+        [_run(name, runs_dir) for name in runs], split=split, measure=measure, runs_dir=runs_dir, alpha=alpha
+    )
     if as_json:
         print_json({"alpha": alpha, "comparisons": [_record(v) for one in found for v in one]})
         return
     lettered = list(zip(string.ascii_lowercase[1:], found, strict=False))
     typer.echo(f"a: {found[0][0].a}")
-    if measure != "score":
-        typer.echo(f"by: {measure}")
     for letter, one in lettered:
         typer.echo(f"{letter}: {one[0].b}")
+    if measure != "score":
+        typer.echo(f"by: {measure}")
     columns = ["of", "examples", "n", "missing", "a", "other", "difference", "95 % interval", "p", "verdict"]
     print_table(columns, [_row(letter, v) for letter, one in lettered for v in one],
                 right=["n", "missing", "a", "other", "difference", "p"])  # fmt: skip
@@ -74,6 +77,15 @@ def compare(
         typer.echo(f"note: {note}")
     if examples:
         _examples(lettered)
+
+
+def _run(name: str, runs_dir: str) -> str:
+    """A run by its name; a log of inspect-ai is made one."""
+    if not name.endswith(".eval"):
+        return name
+    from agentopt.export.inspect_read import import_log
+
+    return str(import_log(name, runs_dir))
 
 
 def _row(letter: str, v: Versus) -> tuple[str, ...]:

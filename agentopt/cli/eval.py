@@ -115,10 +115,14 @@ def _eval(flags: dict[str, Any]) -> Eval | None:
     if name is None:
         return None
     found: dict[str, Item] = {}
+    broken: list[UsageError] = []
     for kind in ("eval", "graph"):
         try:
             item = find(kind, name)
-        except UsageError:
+        except UnknownName:
+            continue
+        except UsageError as problem:  # a file that does not parse may be where it is
+            broken.append(problem)
             continue
         if item.line:  # a file that is named may define something else
             found[kind] = item
@@ -126,6 +130,8 @@ def _eval(flags: dict[str, Any]) -> Eval | None:
         return None
     if "eval" not in found and "task" not in flags:
         known = [item.name for kind in ("graph", "eval") for item in names(kind)]
+        if broken:
+            raise broken[0]
         if ".py" in name or "/" in name:
             return None  # told by whoever loads the graph
         raise UnknownName("graph or eval", name, known, "`agentopt list` shows what there is")

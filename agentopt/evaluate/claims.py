@@ -56,7 +56,8 @@ class Claim(Frozen):
     lost: int = 0
     """Examples on which it scores lower."""
     improvable: int = 0
-    """Examples on which the baseline is not yet at the top of the range: only these can speak for a candidate."""
+    """Examples on which the baseline is not yet at the top of the range: only these can speak for a candidate. Where
+    the test is by cluster, clusters with such an example."""
     needed: int = 6
     """The fewest examples that must differ, all in one direction, for the test to reach alpha."""
     n_excluded: int = 0
@@ -87,7 +88,8 @@ class Claim(Frozen):
                 f" difference {self.difference:+.2f} [{self.low:+.2f}, {self.high:+.2f}], {self.test} {told_p(self.p)}"
             )
         if self.verdict == "cannot be shown at this n" and self.n:
-            text += f"; only {self.improvable} of {self.n} could be improved on, and at least {self.needed} are needed"
+            unit = "clusters" if self.interval == "cluster" else f"of {self.n}"
+            text += f"; only {self.improvable} {unit} could be improved on, and at least {self.needed} are needed"
         if self.n_excluded:
             text += f"; {counted(self.n_excluded, 'example')} left out (infrastructure errors)"
         if self.touches and self.touched_examples is not None and self.touched_examples < self.n:
@@ -209,6 +211,7 @@ def _claimed(
     difference = math.fsum(differences) / n
     improvable = sum(a < high for a in paired.baseline)
     if clusters:
+        improvable = len({c for c, a in zip(clusters, paired.baseline, strict=True) if a < high})
         p, test, how = paired_permutation(cluster_sums(differences, clusters)), "permutation by cluster", "cluster"
         ends = cluster_interval(differences, clusters, (low - high, high - low))
     elif is_binary([*paired.baseline, *paired.candidate], score_range):

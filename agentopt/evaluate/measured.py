@@ -184,7 +184,8 @@ def record_of(
     """What a run on ``examples`` keeps of an eval: its functions have become labels. ``notes`` are the task's."""
     measures = [
         MeasureRecord(
-            name=m.name, title=m.title, of=m.of, kind=m.kind, failed=m.failed, lower_is_better=m.lower_is_better,
+            name=m.name, title=m.title, of=m.of, kind=m.kind, lower_is_better=m.lower_is_better,
+            failed=None if m.failed is None else float(m.failed),
             subset=m.subset, over=None if m.over is None else tuple(e.id for e in examples if m.over(e)),
         )
         for m in pinned.measures

@@ -217,7 +217,7 @@ def _compared(
     """The comparison of two sides on each split that they have in common, test first."""
     ranges = [tuple(file.started["score_range"]) for file in files]
     tasks = [str(file.started["task"]["name"]) for file in files]
-    if tasks[0] != tasks[1]:
+    if tasks[0] != tasks[1] and not any("imported" in file.started for file in files):
         raise UsageError(
             f"{sides[0].run} is on task {tasks[0]}, {sides[1].run} on {tasks[1]}: only runs of one task are compared"
         )
@@ -256,8 +256,9 @@ def _splits(files: Files, split: str | None) -> tuple[str, ...]:
         raise UsageError("--split all is for evaluations: an optimization has made its candidates from some of them")
     if split is not None:
         return (split,)
-    pinned = whole and all("eval" in file.started and file.started["split"] == "all" for file in files)
-    return ("all",) if pinned else _SPLITS
+    imported = any("imported" in file.started for file in files)  # another program's log knows no splits of ours
+    pinned = all("eval" in file.started and file.started["split"] == "all" for file in files)
+    return ("all",) if whole and (imported or pinned) else _SPLITS
 
 
 def _common(
@@ -350,8 +351,12 @@ def _labelled(claim: Claim, files: Files, examples: Sequence[Example], everybody
 
 
 def _notes(sides: tuple[Side, Side], files: Files, split: str, pairs: Pairs) -> list[str]:
-    notes = []
     started = [file.started for file in files]
+    notes = [
+        f"{f.dir.name} is a log of {f.started['imported']['from']} of its task {f.started['task']['name']}"
+        for f in files
+        if "imported" in f.started
+    ]
     if started[0]["evaluator"] != started[1]["evaluator"]:
         notes.append("the runs were scored by different scorers")
     if started[0]["task"]["hash"] != started[1]["task"]["hash"]:
