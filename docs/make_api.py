@@ -11,7 +11,8 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 PAGES = (
-    "agentopt", "agentopt.core", "agentopt.core.values", "agentopt.evaluate", "agentopt.evaluate.extremal",
+    "agentopt", "agentopt.core", "agentopt.core.values", "agentopt.evaluate", "agentopt.evaluate.equivalence",
+    "agentopt.evaluate.extremal", "agentopt.evaluate.modelling",
     "agentopt.export", "agentopt.llm",
     "agentopt.llm.gateway", "agentopt.optim", "agentopt.optim.base", "agentopt.report", "agentopt.run.api",
     "agentopt.problems", "agentopt.run.config", "agentopt.run.deploy", "agentopt.run.files", "agentopt.run.measure",

@@ -60,7 +60,7 @@ MEASURES = (
     Measure("objective_confirmed", "optimal value, relative 1e-4, problems that a survey kept",
             of="parts.objective_1e-4", over=confirmed),
     Measure("variables", "every other figure within absolute 1e-4 or relative 1e-3"),
-    Measure("keys", "figures within 1e-4", kind="mean"),
+    Measure("keys", "figures within 1e-4"),
     Measure("code_pass", "programs that ran to their end"),
     *(Measure(name, title, lower_is_better=True) for name, title in {
         "timeout": "programs out of time",

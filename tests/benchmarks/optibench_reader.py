@@ -39,7 +39,7 @@ RESULTS = HERE.parents[1] / "docs" / "results"
 DISPUTED = {
     6: "the label is wrong: 18000, where a feasible plan costs 10000",
     24: "the label is 3e-4 off the exact height",
-    220: "read as 'none, or at least 1000' of each type, which costs less than the label's 'at least 1000'",
+    220: "read as 'none, or at least 1000' of each type, which earns more than the label's 'at least 1000'",
     226: "several plans cost the same, and the label is another one",
 }
 """Rows whose program is right and whose label is not, or not alone."""

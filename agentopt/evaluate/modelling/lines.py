@@ -15,7 +15,7 @@ from agentopt.evaluate.modelling.official import below_dashes
 
 __all__ = ["LabelledLines", "likeness"]
 
-_ENOUGH = 0.5  # likeness from which a label may stand for a name
+_ENOUGH = 0.4  # likeness from which a label may stand for a name
 _TIE = 1e-9
 _MOST = 400  # lines that are looked at, from the end
 _RAW = re.compile(r"[^\W_]+")
