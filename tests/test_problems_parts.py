@@ -41,6 +41,14 @@ def test_damage_never_makes_more_of_a_demonstration(at: int, what: str) -> None:
     assert read.steps <= len(GOOD.parts)
 
 
+def test_what_frames_a_demonstration_is_passed_over() -> None:
+    for framed in (f"Sure!\n```markdown\n{GOOD.text}\n```", f"{GOOD.text}\n\n---\n", f"***\n{GOOD.text}"):
+        read = read_demonstration(framed)
+        assert read.demonstration == GOOD and read.problem == ""
+    two = read_demonstration(f"{GOOD.text}\n\n---\n\n{GOOD.text}")
+    assert two.demonstration == GOOD and "the header is" in two.problem
+
+
 def test_prefixes_are_problems_of_their_own() -> None:
     for n in range(1, GOOD.constraints + 1):
         prefix = GOOD.prefix(n)

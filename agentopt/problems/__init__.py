@@ -10,11 +10,15 @@
 
 from __future__ import annotations
 
-from agentopt.problems.formulation import Formulation, Variable
-from agentopt.problems.generating import Problem, generate
-from agentopt.problems.scenarios import LINEAR, NONLINEAR, SCENARIOS
-from agentopt.problems.solving import Optimum, find_optimum
-from agentopt.problems.steps import Demonstration, read_demonstration
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agentopt.problems.formulation import Formulation, Variable
+    from agentopt.problems.generating import Problem, generate
+    from agentopt.problems.scenarios import LINEAR, NONLINEAR, SCENARIOS
+    from agentopt.problems.solving import Optimum, find_optimum
+    from agentopt.problems.steps import Demonstration, read_demonstration
 
 __all__ = [
     "LINEAR",
@@ -29,3 +33,20 @@ __all__ = [
     "generate",
     "read_demonstration",
 ]
+
+_HOMES = {
+    "formulation": "Formulation Variable",
+    "generating": "Problem generate",
+    "scenarios": "LINEAR NONLINEAR SCENARIOS",
+    "solving": "Optimum find_optimum",
+    "steps": "Demonstration read_demonstration",
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

@@ -31,7 +31,8 @@ __all__ = ["MOST_CONSTRAINTS", "Demonstration", "Part", "Read", "demonstrate", "
 
 MOST_CONSTRAINTS = 5
 _HEADER = re.compile(r"^#{1,3}\s*(.*?)\s*:?\s*$")
-_FENCE = re.compile(r"^\s*(?:```|~~~)")
+_FENCE = re.compile(r"^\s*(?:```|~~~|-{3,}\s*$|\*{3,}\s*$)")
+"""Lines that frame a text and say nothing: fences of code, and rules."""
 _SENSE = re.compile(r"\b(maximi[sz]e|minimi[sz]e|maximum|minimum|max|min)\b", re.IGNORECASE)
 _RELATION = re.compile(r"<=|>=|==|=|<|>|≤|≥|≠|\b(?:in|integer|binary|mod|if|or)\b")
 _PAIR = re.compile(r'"([^"]+)"\s*:\s*"([A-Za-z_]\w*)"')
@@ -127,7 +128,7 @@ def read_demonstration(text: str, *, most: int = MOST_CONSTRAINTS, unfinished: b
     constraint is there twice.
 
     Args:
-        text: what a model wrote. Fences of code and what comes before the first header are passed over.
+        text: what a model wrote. Fences of code, rules, and what comes before the first header are passed over.
         most: constraints that are taken at most.
         unfinished: the text was cut off, so that its last step cannot be trusted.
 

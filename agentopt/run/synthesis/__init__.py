@@ -10,10 +10,14 @@
 
 from __future__ import annotations
 
-from agentopt.run.synthesis.drive import go_on, synthesize, synthesize_async
-from agentopt.run.synthesis.options import SynthesisOptions
-from agentopt.run.synthesis.result import Synthesis, synthesis_of
-from agentopt.run.synthesis.tally import STAGES, Fell, Tally
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agentopt.run.synthesis.drive import go_on, synthesize, synthesize_async
+    from agentopt.run.synthesis.options import SynthesisOptions
+    from agentopt.run.synthesis.result import Synthesis, synthesis_of
+    from agentopt.run.synthesis.tally import STAGES, Fell, Tally
 
 __all__ = [
     "STAGES",
@@ -26,3 +30,19 @@ __all__ = [
     "synthesize",
     "synthesize_async",
 ]
+
+_HOMES = {
+    "drive": "go_on synthesize synthesize_async",
+    "options": "SynthesisOptions",
+    "result": "Synthesis synthesis_of",
+    "tally": "STAGES Fell Tally",
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
