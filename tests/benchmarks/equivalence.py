@@ -3,6 +3,7 @@
     python tests/benchmarks/equivalence.py                        # everything that is missing, then the page
     python tests/benchmarks/equivalence.py --each 4 --fresh       # a small run from the beginning
     python tests/benchmarks/equivalence.py --part 2/3             # the second third only, beside others
+    python tests/benchmarks/equivalence.py --model local/qwen2.5-coder-1.5b --sample 30    # maps by a model, too
 
 Generated pairs: ``agentopt.evaluate.equivalence.pairs``, each label true by construction. Published pairs: EquivaMap's
 in ``AGENTOPT_DATA/equivamap`` (left out with a word where that is not there), with the labels of EquivaFormulation and
@@ -16,6 +17,7 @@ The table goes to ``docs/results/equivalence.json`` and ``equivalence.md``.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import collections
 import json
 import statistics
@@ -28,6 +30,7 @@ from agentopt.evaluate import Verifier, verifier
 from agentopt.evaluate.data import places
 from agentopt.evaluate.equivalence import (
     Equivalence,
+    ask_equivalence,
     equivalence,
     equivalence_on_draws,
     read_mapping,
@@ -36,6 +39,7 @@ from agentopt.evaluate.equivalence import (
 )
 from agentopt.evaluate.equivalence.pairs import TRANSFORMS, Pair, make_pair
 from agentopt.evaluate.equivalence.pairs.making import NAMES, UNRELATED
+from agentopt.llm import ByModel, Limited, Retrying, Session, resolve, use_session
 
 VERDICTS = ("equivalent", "not equivalent", "undecided")
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
@@ -58,7 +62,7 @@ def told(result: Equivalence, began: tuple[float, float]) -> dict[str, Any]:
         "proof": result.proof,
         "witness": result.witness.kind if result.witness else None,
         "checked": recheck(result),
-        "reason": result.reason[:300],
+        "reason": "" if result.verdict == "equivalent" else result.reason[:200],
         "wall": round(time.perf_counter() - began[0], 4),
         "cpu": round(time.process_time() - began[1], 4),
     }
@@ -112,6 +116,25 @@ def published() -> Iterator[tuple[dict[str, Any], Any, Any, Any]]:
         row = json.loads(line)
         gold = read_mapping(row["gold_mapping"]) if row["gold_mapping"] else None
         yield row, tables[row["reference"]], tables[row["candidate"]], gold
+
+
+async def judge_by_model(row: Mapping[str, Any], reference: Any, candidate: Any, session: Session) -> dict[str, Any]:
+    """A pair under the maps that a model proposes, with one repair; ``row`` is what is kept of the pair."""
+    began = now()
+    with use_session(session):
+        asked = await ask_equivalence(reference, candidate)
+    said = {**told(asked.result, began), "rounds": len(asked.rounds)}
+    return {**row, "id": f"{row['id']}@{session.model()}", "ways": {"3 model": said}}
+
+
+def by_model(model: str, sample: int, seed: int) -> Iterator[dict[str, Any]]:
+    """So many generated pairs, each transformation in turn, judged with maps by a model."""
+    client = ByModel(lambda name: Retrying(Limited(resolve(name))))
+    session = Session(client, models={"judge": model}, role="judge")
+    for i in range(sample):
+        pair = make_pair(NAMES[i % len(NAMES)], 10_000 * seed + i // len(NAMES))
+        row = {"id": pair.id, "set": "generated", "variation": pair.variation, "label": pair.equivalent}
+        yield asyncio.run(judge_by_model(row, pair.reference(), pair.candidate(), session))
 
 
 def judge_published(row: Mapping[str, Any], reference: Any, candidate: Any, gold: Any) -> dict[str, Any]:
@@ -169,8 +192,9 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         part = [row for row in rows if row["set"] == name]
         if part:
             ways = {way: m for way in WAYS if (m := measure(part, way))}
-            out[name] = {"pairs": len(part), "ways": ways, "by_variation": {w: by_variation(part, w) for w in ways}}
-    part = [row for row in rows if row["set"] == "published"]
+            pairs = sum("1" in row["ways"] for row in part)
+            out[name] = {"pairs": pairs, "ways": ways, "by_variation": {w: by_variation(part, w) for w in ways}}
+    part = [row for row in rows if row["set"] == "published" and "1" in row["ways"]]
     if part:
         other = {way: m for way in WAYS if (m := measure(part, way, "label_formulationbench"))}
         out["published"]["ways_formulationbench"] = other
@@ -197,7 +221,7 @@ def _dispute(row: Mapping[str, Any]) -> dict[str, Any]:
         "formulationbench": row["label_formulationbench"],
         "level_2": row["ways"].get("2 gold", row["ways"]["2 found"])["verdict"],
         "level_3": said["verdict"],
-        "why": said["reason"],
+        "why": said["reason"] or "one feasible set is the exact image of the other",
     }
 
 
@@ -266,7 +290,8 @@ def markdown(found: Mapping[str, Any], command: str) -> str:
                 *table(part["ways_formulationbench"]), "",
                 "Verdicts by transformation (equivalent/not equivalent/undecided):", "",
                 *verdict_table(part["by_variation"], names), ""]  # fmt: skip
-        out += ["Pairs whose published labels differ, or differ from level 3:", "",
+        out += ["Pairs whose published labels differ, or differ from level 3. Levels 2 and 3 judge the instance; "
+                "FormulationBench judges a formulation for all instances, and refuses every fixed number of digits.", "",
                 "| pair | | EquivaFormulation | FormulationBench | level 2 | level 3 | why |",
                 "| --- | --- | --- | --- | --- | --- | --- |"]  # fmt: skip
         for d in part["disputes"]:
@@ -285,6 +310,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, help="stop in time; the page has what there is")
     parser.add_argument("--part", default="1/1", help="which part of the generated pairs, such as 2/3")
+    parser.add_argument("--model", help="a model that proposes maps, on a sample, such as local/qwen2.5-coder-1.5b")
+    parser.add_argument("--sample", type=int, default=30, help="pairs that the model is asked about")
     parser.add_argument("--fresh", action="store_true", help="forget what was judged before")
     parser.add_argument("--out", default=str(RESULTS))
     options = parser.parse_args()
@@ -313,6 +340,9 @@ def main() -> None:
         for name in NAMES:
             if f"{name}/{(seed := 10_000 * options.seed + i)}" not in done and not late():
                 keep(judge_generated(make_pair(name, seed), options.draws, seed))
+    for row in by_model(options.model, options.sample, options.seed) if options.model else ():
+        if row["id"] not in done:
+            keep(row)
     rows = [json.loads(line) for line in raw.read_text("utf-8").splitlines()]  # with those of other parts
     found = summary(rows)
     (out / "equivalence.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

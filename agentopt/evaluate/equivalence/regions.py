@@ -109,7 +109,10 @@ def extends(
         if told.point is None:
             return Outcome("open", f"{told.reason}: no exact point shows it")
         shown = witness("outside", side, big, down, told.point, other=small, breaks=told.reason)
-        return Outcome("broken", shown.text, witness=shown, points=(told.point,))
+        if not small.whole.broken(shown.images[0]):  # parts that were cut to fit: the point has no true image
+            shown = _nothing_stands(shown)
+        back = up or section_of(down, small, big)
+        return Outcome("broken", shown.text, witness=shown, points=(told.point,), up=back)
     exact = told.exact
     back = _back(big, small, down, up, limits, other)
     if back.status != "holds":
@@ -177,10 +180,10 @@ def _missing(
     if proved_empty(region.relaxed):
         return witness("unrepresented", side, small, None, x)
     shown = witness("outside", side, small, up, x, other=big)
-    return shown if big.whole.broken(shown.images[0]) else replace_kind(shown)
+    return shown if big.whole.broken(shown.images[0]) else _nothing_stands(shown)
 
 
-def replace_kind(shown: Witness) -> Witness:
+def _nothing_stands(shown: Witness) -> Witness:
     """The same point as one that nothing stands for: the solver's word."""
     return shown.model_copy(update={"kind": "unrepresented", "images": ()})
 
