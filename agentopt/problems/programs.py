@@ -9,8 +9,8 @@ from agentopt.problems.formulation import Formulation
 __all__ = ["program"]
 
 _KINDS = {"continuous": "C", "integer": "I", "binary": "B"}
-_PRECISE = '{model}.setParam("numerics/feastol", 1e-8)'
-"""SCIP's own 1e-6 leaves a flat optimum's variables at 1e-4; with 1e-9 its LP solver gives up on some cubics."""
+_PRECISE = '{model}.setParam("numerics/feastol", 1e-7)'
+"""SCIP's own 1e-6 leaves large objectives at 1e-4; with 1e-8 its LP solver gives up on some cubics."""
 
 
 def program(formulation: Formulation) -> str:
