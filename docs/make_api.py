@@ -11,7 +11,8 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 PAGES = (
-    "agentopt", "agentopt.core", "agentopt.core.values", "agentopt.evaluate", "agentopt.export", "agentopt.llm",
+    "agentopt", "agentopt.core", "agentopt.core.values", "agentopt.evaluate",
+    "agentopt.evaluate.equivalence", "agentopt.evaluate.equivalence.pairs", "agentopt.export", "agentopt.llm",
     "agentopt.llm.gateway", "agentopt.optim", "agentopt.optim.base", "agentopt.report", "agentopt.run.api",
     "agentopt.run.config", "agentopt.run.deploy", "agentopt.run.files",
     "agentopt.run.replay", "agentopt.run.versus", "agentopt.sandbox", "agentopt.serve",
