@@ -12,13 +12,12 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 PAGES = (
     "agentopt", "agentopt.core", "agentopt.core.values", "agentopt.evaluate", "agentopt.evaluate.equivalence",
-    "agentopt.evaluate.extremal", "agentopt.evaluate.modelling",
-    "agentopt.export", "agentopt.llm",
-    "agentopt.llm.gateway", "agentopt.optim", "agentopt.optim.base", "agentopt.report", "agentopt.run.api",
-    "agentopt.problems", "agentopt.run.config", "agentopt.run.deploy", "agentopt.run.files", "agentopt.run.measure",
-    "agentopt.run.replay", "agentopt.run.rescore", "agentopt.run.synthesis", "agentopt.run.versus", "agentopt.sandbox",
-    "agentopt.serve",
-    "agentopt.store", "agentopt.testing", "agentopt.workspace", "agentopt.errors",
+    "agentopt.evaluate.equivalence.pairs", "agentopt.evaluate.extremal", "agentopt.evaluate.modelling",
+    "agentopt.export", "agentopt.llm", "agentopt.llm.gateway", "agentopt.optim", "agentopt.optim.base",
+    "agentopt.problems", "agentopt.report", "agentopt.run.api", "agentopt.run.config", "agentopt.run.deploy",
+    "agentopt.run.files", "agentopt.run.measure", "agentopt.run.replay", "agentopt.run.rescore",
+    "agentopt.run.synthesis", "agentopt.run.versus", "agentopt.sandbox", "agentopt.serve", "agentopt.store",
+    "agentopt.testing", "agentopt.workspace", "agentopt.errors",
 )  # fmt: skip
 
 

@@ -146,6 +146,21 @@ def test_a_map_fitted_to_the_optimum_passes_level_2_on_one_instance_and_fails_el
     assert several.verdict == "not equivalent" and several.draw == {"R": 9} and recheck(several) is True
 
 
+@pytest.mark.parametrize("level", [2, 3])
+def test_a_map_that_was_found_is_held_fixed_on_further_draws_in_either_order(level: Any) -> None:
+    plain = Template(text="max 3 x + y\nx + 2 y <= R\nx, y >= 0\nint x, y", parameters={"R": 30})
+    digits = Template(
+        text="max 3 x0 + 30 x1 + y\nx0 + 10 x1 + 2 y <= R\n0 <= x0 <= 9\n0 <= x1 <= 9\ny >= 0\nint x0, x1, y",
+        parameters={"R": 30},
+    )
+    draws = [{"R": 30}, {"R": 47}, {"R": 12}]
+    for a, b in ((plain, digits), (digits, plain)):
+        said = equivalence_on_draws(a.at, b.at, draws, level=level)
+        assert said.verdict == "equivalent" and said.draws == 3, said.reason
+        later = equivalence_on_draws(a.at, b.at, [*draws, {"R": 130}])
+        assert later.verdict == "not equivalent" and later.draw == {"R": 130} and recheck(later) is True, later.reason
+
+
 def test_maps_onto_a_segment_do_not_make_unrelated_programs_equivalent() -> None:
     """Feasible into feasible and objectives in order, both ways, and still not the same: it is not said to be."""
     a = read_text("min x + y\nx + y <= 2\nx >= 0\ny >= 0")

@@ -291,7 +291,7 @@ def markdown(found: Mapping[str, Any], command: str) -> str:
                 "Verdicts by transformation (equivalent/not equivalent/undecided):", "",
                 *verdict_table(part["by_variation"], names), ""]  # fmt: skip
         out += ["Pairs whose published labels differ, or differ from level 3. Levels 2 and 3 judge the instance; "
-                "FormulationBench judges a formulation for all instances, and refuses every fixed number of digits.", "",
+                "FormulationBench judges a formulation for all instances, and refuses any fixed number of digits.", "",
                 "| pair | | EquivaFormulation | FormulationBench | level 2 | level 3 | why |",
                 "| --- | --- | --- | --- | --- | --- | --- |"]  # fmt: skip
         for d in part["disputes"]:

@@ -159,6 +159,8 @@ class _Pair:
         """Whether the candidate extends the reference, or (swapped) the other way round."""
         if down is None:
             return Outcome("open", "there is no map in this direction")
+        if down.parts:
+            return Outcome("open", "a map that divides values reaches all points only with the affine map back")
         small, big = (self.b, self.a) if swapped else (self.a, self.b)
         outcome = extends(big, small, down, self.limits, side="reference" if swapped else "candidate", up=up)
         shown = outcome.witness

@@ -135,7 +135,7 @@ def equivalence_on_draws(
             continue
         result = result.model_copy(update={"draw": dict(draw)})
         if down is None and up is None and result.verdict == "equivalent" and level > 1:
-            down, up = result.to_reference, None
+            down, up = result.to_reference, result.to_candidate
         said.append(result)
         if result.verdict == "not equivalent":
             break
