@@ -11,10 +11,12 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 PAGES = (
-    "agentopt", "agentopt.core", "agentopt.core.values", "agentopt.evaluate", "agentopt.export", "agentopt.llm",
+    "agentopt", "agentopt.core", "agentopt.core.values", "agentopt.evaluate", "agentopt.evaluate.modelling",
+    "agentopt.export", "agentopt.llm",
     "agentopt.llm.gateway", "agentopt.optim", "agentopt.optim.base", "agentopt.report", "agentopt.run.api",
-    "agentopt.problems", "agentopt.run.config", "agentopt.run.deploy", "agentopt.run.files", "agentopt.run.replay",
-    "agentopt.run.synthesis", "agentopt.run.versus", "agentopt.sandbox", "agentopt.serve",
+    "agentopt.problems", "agentopt.run.config", "agentopt.run.deploy", "agentopt.run.files", "agentopt.run.measure",
+    "agentopt.run.replay", "agentopt.run.rescore", "agentopt.run.synthesis", "agentopt.run.versus", "agentopt.sandbox",
+    "agentopt.serve",
     "agentopt.store", "agentopt.testing", "agentopt.workspace", "agentopt.errors",
 )  # fmt: skip
 

@@ -67,6 +67,18 @@ def test_lines_in_other_words(output: str, values: list[float]) -> None:
     assert [read.values[name] for name in BAKERY] == values and not read.problems
 
 
+def test_a_verb_in_another_form() -> None:
+    output = "The number of tacos to sell:  50.0\nThe number of burritos to sell:  40.0\nThe maximum profit:  390.0\n"
+    names = ["The number of tacos sold", "The number of burritos sold", "Total profit"]
+    assert list(LabelledLines(objective="Total profit")(output, names).values.values()) == [50.0, 40.0, 390.0]
+
+
+@pytest.mark.parametrize("names", [["oil 1 used to produce gas 2", "oil 2 used to produce gas 1"], ["AppX", "AppY"]])
+def test_names_of_the_same_words_are_told_apart_by_their_order_or_not_read(names: list[str]) -> None:
+    read = LabelledLines()("".join(f"{name.lower()}: {i}\n" for i, name in enumerate(reversed(names))), names)
+    assert read.values == {names[0]: 1.0, names[1]: 0.0}
+
+
 def test_numbered_names_are_told_apart_by_their_number() -> None:
     names = [f"Whether a station should be built in City {i}" for i in range(1, 7)]
     output = "".join(f"City {i}: {i % 2}\n" for i in (3, 1, 2, 6, 5, 4))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,6 +32,8 @@ def fence(code: str, language: str = "python") -> str:
          WHOLE + "\nprint(m.getObjVal())\n"),
         ("First\n```python\nimport math\nx = 2\n```\nthen\n```python\nprint(math.sqrt(x))\n```", "joined",
          "import math\nx = 2\n\nprint(math.sqrt(x))\n"),
+        (fence(WHOLE).replace("\n", "\r\n"), "one", WHOLE),
+        ("1. Solve it:\n" + textwrap.indent(fence(WHOLE), "   "), "one", WHOLE),
         (WHOLE, "bare", WHOLE),
         (f"{WHOLE}\nThis program solves the problem, and prints it.", "bare", WHOLE),
         (f"```python\n{WHOLE}", "one", WHOLE),

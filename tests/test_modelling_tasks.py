@@ -15,7 +15,10 @@ from agentopt.core.values import digest
 from agentopt.errors import MissingData, UnknownName
 from agentopt.evaluate.data import missing_files, places, without_download
 from agentopt.evaluate.ledger import SplitLedger
+from agentopt.evaluate.modelling import optimal_value, solve_reply
 from agentopt.evaluate.modelling.overlap import used_elsewhere
+from agentopt.evaluate.programs import current_runner
+from agentopt.evaluate.sandboxed import SandboxRunner
 from agentopt.testing import ScriptedLLM
 
 LABELLED = [
@@ -115,6 +118,7 @@ print(json.dumps({figures}))
 ```"""
 
 
+@pytest.mark.timeout(600)  # a busy machine takes its time to import the solvers
 def test_a_run_of_program_of_thought(optibench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     by_text = {str(e.input["problem"]): e.target for e in optibench.examples}
@@ -133,6 +137,7 @@ def test_a_run_of_program_of_thought(optibench: Any, tmp_path: Path, monkeypatch
     assert all(o.score == 1 and o.feedback and o.feedback.parts["code_pass"] == 1 for o in done.outcomes)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", ["optibench_zero_shot", "optibench_few_shot"])
 def test_a_run_of_the_official_protocol(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here("optibench", "OptiBench.json")
@@ -151,3 +156,36 @@ def test_a_run_of_the_official_protocol(name: str, tmp_path: Path, monkeypatch: 
         load_graph(name), task=task, clients={"m": ScriptedLLM(reply)}, model="m", split="test", limit=4
     )
     assert [o.score for o in done.outcomes] == [1.0] * 4
+
+
+@pytest.mark.timeout(600)
+def test_an_agent_runs_programs_in_the_sandbox_of_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent that mends its own program: what it runs and what the scorer runs share one sandbox."""
+    monkeypatch.chdir(tmp_path)
+    places: list[int] = []
+
+    @agentopt.node
+    async def ran(reply: str) -> dict[str, Any]:
+        runner = current_runner()
+        assert isinstance(runner, SandboxRunner)
+        places.append(id(runner.sandbox))
+        return (await solve_reply(reply, ["objective"])).model_dump()
+
+    @agentopt.graph
+    async def mending(problem: str) -> dict[str, Any]:
+        solved, rounds = await ran(await agentopt.allm(MENDING, problem=problem, told="")), 0
+        while solved["status"] != "ok" and rounds < 2:
+            rounds += 1
+            solved = await ran(await agentopt.allm(MENDING, problem=problem, told=solved["status"]))
+        return {"program": solved["program"], "rounds": rounds}
+
+    def reply(request: Any) -> str:
+        broken = "crashed" not in request.messages[-1].content
+        return f"```python\n{'1 / 0' if broken else ''}\nprint({{'objective': 7}})\n```"
+
+    MENDING = agentopt.Parameter("Solve.\n{{problem}}\n{{told}}", name="mending")
+    examples = [agentopt.Example(input={"problem": f"p{i}"}, target={"objective": 7.0}) for i in range(6)]
+    task = agentopt.Task("sevens", examples, optimal_value())
+    done = agentopt.evaluate(mending, task=task, clients={"m": ScriptedLLM(reply)}, model="m", split="all")
+    assert [(o.score, o.feedback.parts["rounds"]) for o in done.outcomes if o.feedback] == [(1.0, 1.0)] * 6
+    assert len(set(places)) == 1

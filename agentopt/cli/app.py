@@ -32,7 +32,8 @@ COMMANDS = {
     "list": Entry("agentopt.cli.list:list_", "List graphs, tasks, prompts, evals and optimizers.", WRITE),
     "check": Entry("agentopt.cli.check:check", "Import and validate everything; no model is called.", WRITE),
     "run": Entry("agentopt.cli.run:run", "Run a graph on one input.", RUN),
-    "eval": Entry("agentopt.cli.eval:eval_", "Score a graph on a task.", RUN),
+    "eval": Entry("agentopt.cli.eval:eval_", "Score a graph on a task, or run an eval.", RUN),
+    "rescore": Entry("agentopt.cli.rescore:rescore", "Score the answers of a run again; no model is called.", RUN),
     "optimize": Entry("agentopt.cli.optimize:optimize", "Make a graph better on a task, within a budget.", RUN),
     "synthesize": Entry(
         "agentopt.cli.synthesize:synthesize", "Make a data set of optimization problems with a model.", RUN
@@ -42,7 +43,9 @@ COMMANDS = {
     "show": Entry("agentopt.cli.show:show", "Show a run: its result, its steps, its traced graph.", LOOK),
     "report": Entry("agentopt.cli.report:report", "Write a run's report as one HTML page.", LOOK),
     "compare": Entry("agentopt.cli.compare:compare", "Compare two runs: paired difference and exact test.", LOOK),
+    "leaderboard": Entry("agentopt.cli.leaderboard:leaderboard", "Put the runs of an eval side by side.", LOOK),
     "replay": Entry("agentopt.cli.replay:replay", "Execute a run again, offline, and name the first difference.", LOOK),
+    "export": Entry("agentopt.cli.export:export", "Write an evaluation as a log of inspect-ai.", LOOK),
     "apply": Entry("agentopt.cli.apply:apply", "Write the best prompts of a run back.", LOOK),
     "models": Entry("agentopt.cli.models:app", "Local models: list, pull, path, rm.", TOOLS),
     "serve": Entry("agentopt.cli.serve:serve", "Serve a model on an OpenAI-compatible endpoint.", TOOLS),

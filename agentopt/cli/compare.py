@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compare"]
 
-SPLITS = ("test", "validation", "search")
+SPLITS = ("test", "validation", "search", "all")
 
 
 def compare(
@@ -26,10 +26,19 @@ def compare(
         list[str],
         typer.Argument(
             metavar="A B [C ...]",
-            help="Runs: path, name, or the beginning of a name. NAME@baseline: where an optimization began.",
+            help="Runs: path, name, or the beginning of a name. NAME@baseline: where an optimization began. "
+            "FILE.eval: a log of inspect-ai, which becomes a run.",
         ),
     ],
-    split: Annotated[str | None, typer.Option("--split", help="Only test, validation or search.")] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Only test, validation or search; or all of evaluations.")
+    ] = None,
+    measure: Annotated[
+        str,
+        typer.Option(
+            "--measure", metavar="NAME", help="By a measure of the runs' eval, parts.NAME, metrics.NAME or answered."
+        ),
+    ] = "score",
     alpha: Annotated[float, typer.Option("--alpha", min=0.0, max=1.0, help="Level of the test.")] = 0.05,
     examples: Annotated[bool, typer.Option("--examples", help="Show the examples whose scores differ.")] = False,
     runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of the runs.")] = "runs",
@@ -37,8 +46,9 @@ def compare(
 ) -> None:
     """Compare evaluations and optimizations, example by example: the first with each of the others.
 
-    A verdict is given on test examples only, by an exact paired test; with several others it is adjusted for their
-    number (Holm). Exit code 2: the runs cannot be compared (other tasks, no common examples).
+    A verdict is given on test examples, and on all of an eval whose protocol is all, by an exact paired test; with
+    several others it is adjusted for their number (Holm). Exit code 2: the runs cannot be compared (other tasks, no
+    common examples).
     """
     from agentopt.run.versus import compare_all
 
@@ -46,7 +56,9 @@ def compare(
         raise UsageError(f"--split {split!r} is none of {', '.join(SPLITS)}")
     if len(runs) > len(string.ascii_lowercase):
         raise UsageError(f"{len(runs)} runs are too many for one table: compare at most {len(string.ascii_lowercase)}")
-    found = compare_all(runs, split=split, runs_dir=runs_dir, alpha=alpha)
+    found = compare_all(
+        [_run(name, runs_dir) for name in runs], split=split, measure=measure, runs_dir=runs_dir, alpha=alpha
+    )
     if as_json:
         print_json({"alpha": alpha, "comparisons": [_record(v) for one in found for v in one]})
         return
@@ -54,6 +66,8 @@ def compare(
     typer.echo(f"a: {found[0][0].a}")
     for letter, one in lettered:
         typer.echo(f"{letter}: {one[0].b}")
+    if measure != "score":
+        typer.echo(f"by: {measure}")
     columns = ["of", "examples", "n", "missing", "a", "other", "difference", "95 % interval", "p", "verdict"]
     print_table(columns, [_row(letter, v) for letter, one in lettered for v in one],
                 right=["n", "missing", "a", "other", "difference", "p"])  # fmt: skip
@@ -63,6 +77,15 @@ def compare(
         typer.echo(f"note: {note}")
     if examples:
         _examples(lettered)
+
+
+def _run(name: str, runs_dir: str) -> str:
+    """A run by its name; a log of inspect-ai is made one."""
+    if not name.endswith(".eval"):
+        return name
+    from agentopt.export.inspect_read import import_log
+
+    return str(import_log(name, runs_dir))
 
 
 def _row(letter: str, v: Versus) -> tuple[str, ...]:

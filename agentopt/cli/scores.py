@@ -8,6 +8,7 @@ import typer
 
 from agentopt._text import number, short
 from agentopt.cli.console import print_json, print_table
+from agentopt.cli.measures import heading, measured_record, print_beside, print_measures
 from agentopt.cli.outcome import BUDGET_ENDED, INTERRUPTED
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ def evaluated(done: Evaluation, *, as_json: bool, examples: bool = False) -> Non
         return
     if examples:
         _examples(done)
+    if done.measured is not None:
+        for line in heading(done.measured):
+            typer.echo(line)
     typer.echo(f"{done.config.graph} on {done.config.task_told} ({done.split}): {done.summary.sentence}")
     columns = ["of", "mean", "95 % interval", "n", "ok", "agent error", "timeout", "infra error", "calls", "tokens",
                "seconds each", "usd"]  # fmt: skip
@@ -45,6 +49,9 @@ def evaluated(done: Evaluation, *, as_json: bool, examples: bool = False) -> Non
         rows.append((row.name, number(s.mean), ends, s.n, row.n_ok, s.n_agent_error, s.n_timeout, s.n_infra,
                      f"{row.calls:.0f}", f"{row.tokens:.0f}", number(row.seconds), usd))  # fmt: skip
     print_table(columns, rows, right=[c for c in columns if c not in ("of", "95 % interval")])
+    if done.measured is not None:
+        print_measures(done.measured)
+        print_beside(done.measured)
     for line in done.notes():
         typer.echo(line)
     typer.echo(f"run: {done.dir}")
@@ -78,6 +85,7 @@ def _record(done: Evaluation) -> dict[str, Any]:
         "summary": done.summary.model_dump(mode="json"),
         "rows": [row.model_dump(mode="json") for row in done.rows],
         "agreement": done.agreement and done.agreement.model_dump(mode="json"),
+        "eval": done.measured and measured_record(done.measured),
         "outcomes": [o.model_dump(mode="json") for o in done.outcomes],
         "spend": done.spend,
     }

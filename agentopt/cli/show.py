@@ -10,6 +10,7 @@ import typer
 from agentopt._text import number, short
 from agentopt.cli.console import RUN, print_json, print_table
 from agentopt.cli.drawing import FORMATS, draw, outline
+from agentopt.cli.measures import print_eval
 from agentopt.cli.outcome import as_record
 from agentopt.cli.scores import evaluated
 from agentopt.cli.synthesized import synthesized
@@ -17,13 +18,14 @@ from agentopt.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
     from agentopt.core.values import Outcome
+    from agentopt.evaluate import Eval
     from agentopt.run.files import RunFile
 
 __all__ = ["show"]
 
 
 def show(
-    run: Annotated[str, typer.Argument(help=RUN)] = "last",
+    run: Annotated[str, typer.Argument(help=f"{RUN} Or an eval: what it pins.")] = "last",
     graph: Annotated[
         str | None, typer.Option("--graph", "-g", metavar="|".join(FORMATS), help="Draw only the traced graph.")
     ] = None,
@@ -39,7 +41,13 @@ def show(
     from agentopt.run.result import result_of
     from agentopt.run.synthesis.result import synthesis_of
 
-    folder = find_run(run, runs_dir)
+    try:
+        folder = find_run(run, runs_dir)
+    except UnknownName:
+        if (pinned := _eval(run)) is None:
+            raise
+        print_eval(pinned, as_json=as_json)
+        return
     if graph is not None and graph not in FORMATS:
         raise UsageError(f"--graph {graph!r} is none of {', '.join(FORMATS)}")
     with open_run(folder) as opened:
@@ -77,6 +85,17 @@ def show(
         _print_steps(opened)
         _print_changes(opened)
         _print_graph(opened, candidate, example)
+
+
+def _eval(name: str) -> Eval | None:
+    """The eval of this name; None where there is none."""
+    from agentopt.workspace import find, load_eval
+
+    try:
+        found = find("eval", name)
+    except UsageError:
+        return None
+    return load_eval(name) if found.line else None
 
 
 def _steps(run: RunFile) -> list[dict[str, Any]]:

@@ -56,7 +56,12 @@ class Agreement(Frozen):
 
 
 def breakdown(
-    outcomes: Sequence[Outcome], groups: Mapping[str, str], score_range: tuple[float, float] = (0.0, 1.0)
+    outcomes: Sequence[Outcome],
+    groups: Mapping[str, str],
+    score_range: tuple[float, float] = (0.0, 1.0),
+    *,
+    word: str = "group",
+    clusters: Mapping[str, str] | None = None,
 ) -> list[Row]:
     """Rows for all outcomes, for each split where there are several, and for each group where examples have one.
 
@@ -64,22 +69,28 @@ def breakdown(
         outcomes: of one candidate, each cell once.
         groups: example id to group; examples without a group are in no group's row.
         score_range: lowest and highest score of the task.
+        word: what a group is called.
+        clusters: example id to its cluster, for intervals by cluster.
 
     >>> cells = [Outcome(candidate="c", example=str(i), feedback={"score": i % 2}) for i in range(6)]
     >>> rows = breakdown(cells, {"0": "even", "1": "odd", "3": "odd"})
     >>> [(row.name, row.summary.mean, row.summary.n) for row in rows]
     [('all', 0.5, 6), ('group even', 0.0, 1), ('group odd', 1.0, 2)]
     """
-    rows = [_row("all", outcomes, score_range)]
+
+    def row(name: str, cells: Sequence[Outcome]) -> Row:
+        return _row(name, cells, summarize(cells, score_range, clusters=clusters))
+
+    rows = [row("all", outcomes)]
     keys: list[tuple[str, Callable[[Outcome], str | None]]] = [
         ("split", lambda o: o.split),
-        ("group", lambda o: groups.get(o.example)),
+        (word, lambda o: groups.get(o.example)),
     ]
-    for word, key in keys:
+    for kind, key in keys:
         found = dict.fromkeys(name for o in outcomes if (name := key(o)))
-        names = sorted(found) if word == "group" else list(found)
-        if len(names) > 1 or (word == "group" and names):
-            rows += [_row(f"{word} {name}", [o for o in outcomes if key(o) == name], score_range) for name in names]
+        names = sorted(found) if kind == word else list(found)
+        if len(names) > 1 or (kind == word and names):
+            rows += [row(f"{kind} {name}", [o for o in outcomes if key(o) == name]) for name in names]
     return rows
 
 
@@ -110,13 +121,13 @@ def agreement(outcomes: Sequence[Outcome], score_range: tuple[float, float] = (0
     )
 
 
-def _row(name: str, outcomes: Sequence[Outcome], score_range: tuple[float, float]) -> Row:
+def _row(name: str, outcomes: Sequence[Outcome], summary: Summary) -> Row:
     metrics = [o.metrics for o in outcomes]
     usd = [m.get("usd") for m in metrics if m.get("calls")]
     seconds = [m["seconds"] for m in metrics if "seconds" in m]
     return Row(
         name=name,
-        summary=summarize(outcomes, score_range),
+        summary=summary,
         n_ok=sum(o.status == "ok" for o in outcomes),
         calls=math.fsum(m.get("calls", 0.0) for m in metrics),
         tokens=math.fsum(m.get("input_tokens", 0.0) + m.get("output_tokens", 0.0) for m in metrics),

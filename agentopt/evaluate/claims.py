@@ -8,13 +8,14 @@ when the test says so and the interval, which is told beside it, lies above 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field
 
 from agentopt.core.values import Frozen, Outcome
 from agentopt.errors import UsageError
+from agentopt.evaluate.clusters import cluster_interval, cluster_sums
 from agentopt.evaluate.stats import difference_interval, is_binary, mcnemar, newcombe, paired_permutation
 from agentopt.evaluate.summary import Paired, counted, example_scores, pair
 
@@ -43,9 +44,9 @@ class Claim(Frozen):
     confidence: float = 0.95
     """Of the interval."""
     interval: str = ""
-    """How it was computed: Newcombe or bootstrap."""
+    """How it was computed: Newcombe, bootstrap, or cluster."""
     test: str = ""
-    """McNemar or paired permutation, both exact and two-sided."""
+    """McNemar, paired permutation, or permutation by cluster: all exact and two-sided."""
     p: float | None = None
     """The test's p value; None when there was nothing to test."""
     alpha: float = 0.05
@@ -55,7 +56,8 @@ class Claim(Frozen):
     lost: int = 0
     """Examples on which it scores lower."""
     improvable: int = 0
-    """Examples on which the baseline is not yet at the top of the range: only these can speak for a candidate."""
+    """Examples on which the baseline is not yet at the top of the range: only these can speak for a candidate. Where
+    the test is by cluster, clusters with such an example."""
     needed: int = 6
     """The fewest examples that must differ, all in one direction, for the test to reach alpha."""
     n_excluded: int = 0
@@ -86,7 +88,8 @@ class Claim(Frozen):
                 f" difference {self.difference:+.2f} [{self.low:+.2f}, {self.high:+.2f}], {self.test} {told_p(self.p)}"
             )
         if self.verdict == "cannot be shown at this n" and self.n:
-            text += f"; only {self.improvable} of {self.n} could be improved on, and at least {self.needed} are needed"
+            unit = "clusters" if self.interval == "cluster" else f"of {self.n}"
+            text += f"; only {self.improvable} {unit} could be improved on, and at least {self.needed} are needed"
         if self.n_excluded:
             text += f"; {counted(self.n_excluded, 'example')} left out (infrastructure errors)"
         if self.touches and self.touched_examples is not None and self.touched_examples < self.n:
@@ -124,6 +127,7 @@ def claim(
     score_range: tuple[float, float] = (0.0, 1.0),
     touches: int = 0,
     seed: int = 0,
+    clusters: Mapping[str, str] | None = None,
 ) -> Claim:
     """Compare two candidates on the examples that both have a score on.
 
@@ -136,6 +140,8 @@ def claim(
         score_range: lowest and highest score of the task.
         touches: how often the split has been used before (see ``SplitLedger``).
         seed: of the bootstrap.
+        clusters: example id to its cluster, where examples are not independent: then clusters change their sign in the
+            test as a whole, and the interval is the cluster-robust one.
 
     >>> base = {str(i): float(i % 2) for i in range(40)}
     >>> best = {k: float(int(k) < 32) for k in base}
@@ -154,7 +160,10 @@ def claim(
             if not low <= score <= high:
                 raise UsageError(f"example {example}: the score {score} is outside the range {low:g} to {high:g}")
     excluded = paired.excluded if n_excluded is None else n_excluded
-    return _claimed(paired, excluded, alpha, score_range, touches, seed)
+    labels = [(e in (clusters or ()), (clusters or {}).get(e, e)) for e in paired.examples]
+    if len(set(labels)) == len(labels):  # every example by itself
+        labels = []
+    return _claimed(paired, excluded, alpha, score_range, touches, seed, labels)
 
 
 def compare(
@@ -166,6 +175,7 @@ def compare(
     score_range: tuple[float, float] = (0.0, 1.0),
     touches: int = 0,
     seed: int = 0,
+    clusters: Mapping[str, str] | None = None,
 ) -> Claim:
     """The claim from recorded outcomes: those of two candidates, given by id, paired by example.
 
@@ -175,11 +185,19 @@ def compare(
     kept = [o for o in outcomes if o.candidate in (baseline, candidate)]
     a, b = (example_scores([o for o in kept if o.candidate == c], score_range) for c in (baseline, candidate))
     excluded = pair(a, b, {o.example for o in kept}).excluded
-    return claim(a, b, n_excluded=excluded, alpha=alpha, score_range=score_range, touches=touches, seed=seed)
+    return claim(
+        a, b, n_excluded=excluded, alpha=alpha, score_range=score_range, touches=touches, seed=seed, clusters=clusters
+    )
 
 
 def _claimed(
-    paired: Paired, excluded: int, alpha: float, score_range: tuple[float, float], touches: int, seed: int
+    paired: Paired,
+    excluded: int,
+    alpha: float,
+    score_range: tuple[float, float],
+    touches: int,
+    seed: int,
+    clusters: Sequence[Hashable] = (),
 ) -> Claim:
     n, needed = len(paired.examples), needed_pairs(alpha)
     if not n:
@@ -192,7 +210,11 @@ def _claimed(
     gained, lost = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
     difference = math.fsum(differences) / n
     improvable = sum(a < high for a in paired.baseline)
-    if is_binary([*paired.baseline, *paired.candidate], score_range):
+    if clusters:
+        improvable = len({c for c, a in zip(clusters, paired.baseline, strict=True) if a < high})
+        p, test, how = paired_permutation(cluster_sums(differences, clusters)), "permutation by cluster", "cluster"
+        ends = cluster_interval(differences, clusters, (low - high, high - low))
+    elif is_binary([*paired.baseline, *paired.candidate], score_range):
         both = sum(a == b == high for a, b in zip(paired.baseline, paired.candidate, strict=True))
         p, test, how = mcnemar(gained, lost), "McNemar", "Newcombe"
         ends = newcombe(both, gained, lost, n - both - gained - lost)

@@ -70,14 +70,17 @@ class Measure:
     """A ``share`` lies from 0 to 1; a ``mean`` is of any scale."""
     over: Callable[[Example], bool] | None = None
     """The examples that count, as a function with a name; all when not given."""
-    failed: float | None = 0.0
-    """What a part counts for where the program failed or ran out of time and nothing was scored; None: not at all."""
+    failed: float | Literal["by kind"] | None = "by kind"
+    """What a part counts for where the program failed or ran out of time and nothing was scored; None: not at all.
+    ``by kind`` is 0 for a share and None for a mean."""
     lower_is_better: bool = False
     """Which direction a comparison calls better."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "of", self.of or f"parts.{self.name}")
         object.__setattr__(self, "title", self.title or self.name)
+        if self.failed == "by kind":
+            object.__setattr__(self, "failed", 0.0 if self.kind == "share" else None)
         kind, _, inner = self.of.partition(".")
         if not (self.of in ("score", "answered") or (kind in ("parts", "metrics") and inner)):
             raise UsageError(

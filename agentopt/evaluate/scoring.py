@@ -7,6 +7,7 @@ records it as the world's fault and goes on.
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import math
 import traceback
@@ -45,8 +46,10 @@ def scorer_name(scorer: Any) -> str:
 def call_scorer(scorer: Scorer, example: Any, output: Any, trace: Any = None) -> Any:
     """Call with two or three arguments, as the scorer's signature has room for; further required ones get None."""
     try:
-        parameters = list(inspect.signature(scorer).parameters.values())
-    except (TypeError, ValueError):
+        parameters = _parameters(scorer)
+    except TypeError:  # it has no hash to be known by
+        parameters = _parameters.__wrapped__(scorer)
+    if parameters is None:
         return scorer(example, output)
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
@@ -54,6 +57,15 @@ def call_scorer(scorer: Scorer, example: Any, output: Any, trace: Any = None) ->
     required = sum(p.default is p.empty for p in positional)
     given = [example, output, trace][: len(positional)] if len(positional) >= 2 else [example, output]
     return scorer(*given, *[None] * (required - len(given)))
+
+
+@functools.lru_cache(maxsize=16)
+def _parameters(scorer: Scorer) -> tuple[inspect.Parameter, ...] | None:
+    """What a scorer takes; None where that cannot be said."""
+    try:
+        return tuple(inspect.signature(scorer).parameters.values())
+    except (TypeError, ValueError):
+        return None
 
 
 def failed(scorer: Any, error: BaseException) -> ScorerError:

@@ -42,9 +42,9 @@ def is_binary(values: Sequence[float], score_range: tuple[float, float] = (0.0, 
     return all(v in score_range for v in values)
 
 
-def wilson(successes: float, n: int, *, confidence: float = 0.95) -> tuple[float, float]:
+def wilson(successes: float, n: float, *, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a proportion (Wilson 1927). ``successes`` may be fractional: a sum of values in 0..1,
-    for which the interval is at least as wide as for any smaller spread.
+    for which the interval is at least as wide as for any smaller spread; so may ``n``: an effective number.
 
     >>> [round(v, 3) for v in wilson(8, 10)]
     [0.49, 0.943]

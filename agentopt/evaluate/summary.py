@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pydantic import Field
 
 from agentopt.core.values import Frozen, Outcome
 from agentopt.errors import UsageError
-from agentopt.evaluate.stats import interval
+from agentopt.evaluate.clusters import mean_interval
 
 __all__ = ["Paired", "Summary", "cell_score", "counted", "example_scores", "pair", "summarize"]
 
@@ -28,6 +28,8 @@ class Summary(Frozen):
     """Of the interval."""
     n: int = Field(ge=0)
     """Examples with a score: the unit of all statistics."""
+    n_clusters: int | None = None
+    """Clusters that these lie in, where the interval is one by cluster."""
     n_cells: int = 0
     """Cells that were looked at, repeats counted."""
     n_agent_error: int = 0
@@ -47,6 +49,8 @@ class Summary(Frozen):
         if self.mean is None:
             return f"no score ({self.n_infra} cells lost to infrastructure errors, {self.n_unscored} unscored)"
         text = f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}] on {counted(self.n, 'example')}"
+        if self.n_clusters is not None:
+            text += f" in {counted(self.n_clusters, 'cluster')}"
         told = [
             f"{k} {word}"
             for k, word in (
@@ -97,7 +101,11 @@ def example_scores(outcomes: Iterable[Outcome], score_range: tuple[float, float]
 
 
 def summarize(
-    outcomes: Iterable[Outcome], score_range: tuple[float, float] = (0.0, 1.0), *, confidence: float = 0.95
+    outcomes: Iterable[Outcome],
+    score_range: tuple[float, float] = (0.0, 1.0),
+    *,
+    confidence: float = 0.95,
+    clusters: Mapping[str, str] | None = None,
 ) -> Summary:
     """The mean of one candidate's outcomes with its interval.
 
@@ -105,22 +113,23 @@ def summarize(
         outcomes: of one candidate; where a cell occurs twice (it was retried) the later counts.
         score_range: lowest and highest score of the task.
         confidence: of the interval.
+        clusters: example id to its cluster, where examples are not independent.
 
     >>> summarize([Outcome(candidate="c", example=str(i), feedback={"score": i % 2}) for i in range(10)]).sentence
     '0.500 [0.237, 0.763] on 10 examples'
     """
     cells = _latest(outcomes)
     scores = example_scores(cells, score_range)
-    values = [scores[k] for k in sorted(scores)]
-    mean = math.fsum(values) / len(values) if values else None
-    low, high = interval(values, score_range, confidence=confidence) if values else (None, None)
+    mean = math.fsum(scores.values()) / len(scores) if scores else None
+    low, high = mean_interval(scores, clusters, score_range, confidence=confidence) if scores else (None, None)
     status = [o.status for o in cells]
     return Summary(
         mean=mean,
         low=low,
         high=high,
         confidence=confidence,
-        n=len(values),
+        n=len(scores),
+        n_clusters=None if clusters is None else len({clusters.get(e, e) for e in scores}),
         n_cells=len(cells),
         n_agent_error=status.count("agent_error"),
         n_timeout=status.count("timeout"),

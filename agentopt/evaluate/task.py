@@ -165,7 +165,7 @@ class Task:
         """As ``score``, for sync and async scorers alike. ``aside`` calls a plain scorer, in a thread for example."""
         call = functools.partial(call_scorer, self.scorer, example, output, trace)
         try:
-            if aside is None or inspect.iscoroutinefunction(self.scorer):
+            if aside is None or _is_async(self.scorer):
                 returned = call()
             else:
                 returned = await aside(call)
@@ -196,6 +196,11 @@ def _distinct(name: str, examples: Iterable[Example]) -> tuple[list[Example], in
         contents.add(content)
         kept.append(example)
     return kept, repeated
+
+
+def _is_async(scorer: Scorer) -> bool:
+    """Whether calling it gives a coroutine: an async function, or an object whose ``__call__`` is one."""
+    return inspect.iscoroutinefunction(scorer) or inspect.iscoroutinefunction(type(scorer).__call__)
 
 
 class TaskFactory:

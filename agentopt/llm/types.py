@@ -8,9 +8,10 @@ from __future__ import annotations
 import base64
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePath
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue, field_validator
@@ -38,6 +39,8 @@ __all__ = [
 
 Role = Literal["agent", "optimizer", "judge"]
 
+_ASIDE = frozenset({"address", "idempotency_key", "on_text", "role", "timeout"})
+"""Fields of a request that are not part of what is asked."""
 _NO_ARGUMENTS: dict[str, JsonValue] = {"type": "object", "properties": {}}
 _SECRET = re.compile(r"(?i)(key|token|secret|password|signature|sig|code)$")
 _PICTURES = {rb"\x89PNG": "png", rb"\xff\xd8\xff": "jpeg", rb"GIF8": "gif", rb"RIFF....WEBP": "webp"}
@@ -197,14 +200,27 @@ class Request(Frozen):
 
         The model is told by ``model_identity``, so that a question to the same model on another port is the same.
         """
-        asked = self.model_dump(mode="json", exclude={"address", "idempotency_key", "on_text", "role", "timeout"})
+        asked = self.model_dump(mode="json", exclude=set(_ASIDE))
         asked["model"] = model_identity(self.model)
         return asked
 
-    @property
+    @cached_property
     def hash(self) -> str:
-        """sha256 of the payload."""
+        """sha256 of the payload. It is asked for a dozen times on the way of a call, and worked out once."""
         return digest(self.payload())
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with other fields; it keeps the hash only where nothing of the payload is another.
+
+        >>> request = Request(model="m", messages=(Message(role="user", content="hi"),))
+        >>> same = request.model_copy(update={"idempotency_key": "k"}).hash == request.hash
+        >>> same, request.model_copy(update={"seed": 1}).hash == request.hash
+        (True, False)
+        """
+        made = super().model_copy(update=update, deep=deep)
+        if update and not update.keys() <= _ASIDE:
+            made.__dict__.pop("hash", None)
+        return made
 
 
 class Usage(Frozen):
@@ -258,6 +274,7 @@ class Response(Frozen):
         return {"length": "at its cap of output tokens", "content_filter": "by a content filter"}.get(self.finish, "")
 
 
+@lru_cache(maxsize=1024)
 def model_identity(model: str) -> str:
     """What a model string says of identity: never a port, a loopback address, or a user name or key in a URL.
 

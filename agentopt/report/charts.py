@@ -76,10 +76,15 @@ def scores(
     }  # fmt: skip
 
 
-def intervals(rows: Sequence[Row], score_range: tuple[float, float], width: int) -> dict[str, Any]:
-    """A row for each of a few candidates: its mean and its interval on the scale of the scores."""
+def intervals(
+    rows: Sequence[Row], score_range: tuple[float, float], width: int, labels: float = 78.0
+) -> dict[str, Any]:
+    """A row for each of a few candidates: its mean and its interval on the scale of the scores.
+
+    ``labels`` is the room for the names at the left.
+    """
     low, high = score_range
-    left, right, step = 78.0, width - 58.0, 40.0
+    left, right, step = labels, width - 58.0, 40.0
 
     def x(value: float) -> float:
         return round(left + (value - low) / (high - low) * (right - left), 1)

@@ -18,7 +18,7 @@ from agentopt.report.pictures import pictures
 from agentopt.report.spending import spending
 from agentopt.run.files import RunFile
 
-__all__ = ["ROOM", "render", "write_report"]
+__all__ = ["ROOM", "asset", "environment", "policy", "render", "write_report"]
 
 ROOM = 10_000_000
 """Bytes of inputs, answers and transcripts that a page takes in."""
@@ -75,20 +75,21 @@ def render(run: RunFile, room: int = ROOM) -> str:
         "candidates": [{"label": r["label"], "id": r["id"][:8], "best": r["best"]} for r in first],
         "range": head["score_range"],
     }
-    environment = _environment()
-    css, js = (_asset(environment, name) for name in ("report.css", "report.js"))
-    return environment.get_template("page.html").render(
+    made = environment()
+    css, js = (asset(made, name) for name in ("report.css", "report.js"))
+    return made.get_template("page.html").render(
         head=head, claim=claim, rows=rows, rejected=refused, spending=clean(spending(run)), table=table,
         warnings=clean(story.warnings(run, outcomes, drawn["escapes"])), commands=clean(story.commands(run)),
         notes=clean(evidence.notes + drawn["faults"]), pieces=evidence.pieces, drawn=drawn, css=css, js=js,
         wide=charts.scores(rows, line, head["score_range"], 860, 320),
         narrow=charts.scores(rows, line, head["score_range"], 360, 280),
         tested=[charts.intervals(claim["tested"], head["score_range"], width) for width in (520, 330)],
-        family=charts.lineage(rows), most=story.MOST_DIFFS, policy=_policy(css, js), made=time.time(),
+        family=charts.lineage(rows), most=story.MOST_DIFFS, policy=policy(css, js), made=time.time(),
     )  # fmt: skip
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Templates of the pages, with their filters."""
     environment = Environment(
         loader=PackageLoader("agentopt.report", "assets"),
         autoescape=True,
@@ -100,12 +101,13 @@ def _environment() -> Environment:
     return environment
 
 
-def _asset(environment: Environment, name: str) -> str:
+def asset(environment: Environment, name: str) -> str:
+    """The text of an asset, such as ``report.css``."""
     assert environment.loader is not None
     return environment.loader.get_source(environment, name)[0].strip()
 
 
-def _policy(css: str, js: str) -> str:
+def policy(css: str, js: str) -> str:
     """Nothing is loaded and nothing runs but the page's own style and script, told by their hashes."""
     style, script = (f"'sha256-{base64.b64encode(hashlib.sha256(t.encode()).digest()).decode()}'" for t in (css, js))
     rest = "img-src data:; base-uri 'none'; form-action 'none'"

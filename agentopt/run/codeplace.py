@@ -10,6 +10,7 @@ from agentopt.core import Parameter
 from agentopt.evaluate.programs import needs_runner, preloads, use_runner
 from agentopt.evaluate.sandboxed import LIMITS as PROGRAM_LIMITS
 from agentopt.evaluate.sandboxed import SandboxRunner
+from agentopt.evaluate.scoring import Scorer
 from agentopt.run.config import RunConfig
 from agentopt.sandbox import Limits, open_sandbox
 from agentopt.sandbox.execution import SandboxExec, modules_of
@@ -19,7 +20,7 @@ from agentopt.store import Store
 if TYPE_CHECKING:
     from agentopt.run.setup import Plan
 
-__all__ = ["code_place", "code_sandbox", "note_isolation"]
+__all__ = ["code_place", "code_sandbox", "note_isolation", "program_place"]
 
 
 def code_sandbox(trained: Iterable[Parameter[Any]], config: RunConfig | None = None) -> ServedSandbox:
@@ -50,8 +51,16 @@ def code_place(plan: Plan, store: Store | None = None) -> Iterator[None]:
             sandbox = stack.enter_context(code_sandbox(trained, config))
             note_isolation(sandbox, store)
             stack.enter_context(SandboxExec(sandbox, [p.name for p in trained]))
-        if needs_runner(plan.task.scorer):
-            weak, ready = config.allow_weak_sandbox, preloads(plan.task.scorer)
+        stack.enter_context(program_place(config, plan.task.scorer, store))
+        yield
+
+
+@contextmanager
+def program_place(config: RunConfig, scorer: Scorer, store: Store | None = None) -> Iterator[None]:
+    """A sandbox for programs that are answers, where a scorer executes them. Raises as ``code_place`` does."""
+    with ExitStack() as stack:
+        if needs_runner(scorer):
+            weak, ready = config.allow_weak_sandbox, preloads(scorer)
             sandbox = stack.enter_context(open_sandbox(config.sandbox, limits=PROGRAM_LIMITS, preload=ready, weak=weak))
             note_isolation(sandbox, store)
             stack.enter_context(use_runner(SandboxRunner(sandbox)))

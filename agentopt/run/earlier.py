@@ -81,6 +81,16 @@ class Earlier:
         self.config = self.config.model_copy(update={"budget": self.config.budget.plus(extra)})
         return extra
 
+    def refuse_rescored(self) -> None:
+        """Refuse to go on with a run that has the answers of another one, or of another program's log."""
+        if said := self.first.get("rescored"):
+            raise UsageError(
+                f"run {self.name} has the answers of {said['run']}, scored again, and no program to ask with: "
+                f"`agentopt rescore {said['run']}` scores them once more"
+            )
+        if said := self.first.get("imported"):
+            raise UsageError(f"run {self.name} was made from a log of {said['from']}: there is nothing to go on with")
+
     def check_objects(self, graph: Any, task: Any) -> None:
         """Refuse to look for what was made in Python and is in no file of its own, before anything is imported."""
         for kind, thing in (("task", task), ("graph", graph)):

@@ -10,8 +10,9 @@ from typing import Any, Unpack, cast
 
 from agentopt.core.values import Budget, Candidate
 from agentopt.errors import BudgetExhausted, UsageError
-from agentopt.evaluate import Example
+from agentopt.evaluate import Eval, Example, Splits
 from agentopt.evaluate.breakdown import agreement, breakdown
+from agentopt.evaluate.measured import measured
 from agentopt.evaluate.splits import SplitChoice, SplitName
 from agentopt.evaluate.summary import counted
 from agentopt.llm.types import Client
@@ -27,6 +28,7 @@ from agentopt.run.lifetime import Listener, begun, interruptible, subscribe, wri
 from agentopt.run.naming import new_folder
 from agentopt.run.options import Options
 from agentopt.run.parts import Parts
+from agentopt.run.pinned import as_event, eval_of, recorded
 from agentopt.run.result import Evaluation
 from agentopt.store import Event, Store
 
@@ -47,11 +49,13 @@ async def evaluate_async(
     gate: float | None = None,
     on_event: Listener | None = None,
     progress: bool = True,
+    pinned: Eval | None = None,
     **options: Unpack[Options],
 ) -> Evaluation:
     """``evaluate`` for code that runs in an event loop.
 
     ``gate`` is a mean that the caller asks for: one that no score can reach is refused before anything is paid.
+    ``pinned`` is the eval that the run is made by; its options are among the others already (see ``measure_async``).
     """
     config, given = configured(graph, task, {**options})
     _check_tolerance(fail_on_error)
@@ -71,6 +75,10 @@ async def evaluate_async(
             data, blobs = setup.started(plan, setup.check_models(plan, stack), KIND)
             own = {"split": split, "limit_of": split, "fail_on_error": fail_on_error}
             begun_with = {"candidate": candidate.model_dump(mode="json")}
+            if pinned is not None:
+                kept = await recorded(pinned, config, plan.task, split, values or {}, examples_of(plan.splits, split))
+                begun_with["eval"], blob = as_event(kept)
+                blobs.append(blob)
             await store.append("run.started", data | own | begun_with, blobs)
             with code_place(plan, store):
                 return await _drive(parts, candidate, split)
@@ -92,6 +100,7 @@ async def go_on(
     """Evaluate what an earlier process has not, and, where that is asked for, what was lost to the world."""
     store, state = earlier.store, earlier.state
     _check_tolerance(fail_on_error)
+    earlier.refuse_rescored()
     complete = state.finished == "evaluated"
     extra = earlier.add(add_budget)
     if complete and not (retry_errors and any(o.status == "infra_error" for o in store.cells())):
@@ -132,6 +141,11 @@ async def _drive(parts: Parts, candidate: Candidate, split: str) -> Evaluation:
     finally:
         await write_down(parts, since)
     return evaluation_of(parts.store.folder, status)
+
+
+def examples_of(splits: Splits, split: str) -> list[Example]:
+    """The examples that are evaluated, in their order."""
+    return [example for name in split_names(split) for example in splits[name]]
 
 
 def split_names(split: str) -> tuple[SplitName, ...]:
@@ -267,12 +281,18 @@ def evaluation_of(folder: Path, status: str | None = None) -> Evaluation:
         place = {id_: number for number, id_ in enumerate(examples)}
         outcomes = [o for o in run.outcomes(candidate.id) if o.example in place]
         outcomes.sort(key=lambda o: (place[o.example], o.repeat))
+        kept = eval_of(run)
         groups = {e.id: e.group for e in examples.values() if e.group is not None}
-        rows = breakdown(outcomes, groups, (low, high))
+        if kept is not None and kept.types is not None:
+            rows = breakdown(outcomes, kept.types, (low, high), word="type", clusters=kept.clusters)
+        else:
+            rows = breakdown(outcomes, groups, (low, high), clusters=None if kept is None else kept.clusters)
         return Evaluation(
             dir=folder, status=status or run.state.finished or "interrupted", config=run.config,
             split=run.started["split"], candidate=candidate, summary=rows[0].summary,
             planned=len(examples) * run.config.repeats,
             rows=tuple(rows), agreement=agreement(outcomes, (low, high)), outcomes=tuple(outcomes),
             examples=examples, spend=run.spend(), budget=run.budget,
+            rescored=run.started.get("rescored", {}).get("run"),
+            measured=None if kept is None else measured(kept, outcomes, (low, high)),
         )  # fmt: skip

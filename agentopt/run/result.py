@@ -10,6 +10,7 @@ from typing import Any
 from agentopt.core.values import Budget, Candidate, Outcome
 from agentopt.evaluate import Claim, Example, Summary
 from agentopt.evaluate.breakdown import Agreement, Row
+from agentopt.evaluate.measured import Measured
 from agentopt.evaluate.summary import counted
 from agentopt.optim.base import Scored
 from agentopt.run.config import RunConfig
@@ -120,6 +121,10 @@ class Evaluation:
     """Settled amounts by role and axis, failed attempts included."""
     budget: Budget
     """What might be spent."""
+    rescored: str | None = None
+    """The run whose answers these are, where they were scored again."""
+    measured: Measured | None = None
+    """What its eval says of it; None where it was made without one."""
 
     def __repr__(self) -> str:
         return f"<Evaluation {self.dir}: {self.status}, {self.summary.sentence}>"
@@ -132,6 +137,8 @@ class Evaluation:
     def notes(self) -> list[str]:
         """What belongs to the table in words: how far it came, how repeats agree, what was spent."""
         name, lines = self.dir.name, []
+        if self.rescored is not None:
+            lines.append(f"the answers are those of run {self.rescored}, scored again; no model was called")
         done = len(self.outcomes)
         if done < self.planned:
             why = {

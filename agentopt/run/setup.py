@@ -37,7 +37,7 @@ from agentopt.run.target import Target
 from agentopt.store import Store, blob_id
 from agentopt.workspace import find_root, load_graph, load_optimizer, load_task, names, prompt_text, scripted
 
-__all__ = ["Links", "Plan", "connect", "link", "plan", "started"]
+__all__ = ["Links", "Plan", "connect", "link", "plan", "started", "task_of"]
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ def plan(
         if graph is None:
             graph = load_graph(config.graph)
     with opened() as of_task:
-        made = _task(config, task, metric)
+        made = task_of(config, task, metric)
     read = {"graph": of_graph, "task": of_task}
     target = Target(graph, config.graph, config.parameters)
     ready = dict(clients or {})
@@ -88,7 +88,8 @@ def plan(
     return Plan(config, target, made, splits, ready, collect(config, target, given, read), named)
 
 
-def _task(config: RunConfig, task: Any, metric: Callable[..., Any] | None) -> Task:
+def task_of(config: RunConfig, task: Any = None, metric: Callable[..., Any] | None = None) -> Task:
+    """The task that a configuration names, or that was given in its place."""
     if task is None:
         task = load_task(config.task, **config.task_args)
     elif callable(task) and not isinstance(task, Task):

@@ -79,9 +79,8 @@ class Target:
 
     def _bind(self, input: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         named = isinstance(input, Mapping)
-        try:
-            signature = inspect.signature(self.graph)
-        except (TypeError, ValueError):
+        signature = self._signature
+        if signature is None:
             return ((), dict(input)) if named else ((input,), {})
         args, kwargs = ((), dict(input)) if named and not self._whole(signature, input) else ((input,), {})
         try:
@@ -89,6 +88,14 @@ class Target:
         except TypeError:
             raise UsageError(_unfit(self.name, signature, input)) from None
         return args, kwargs
+
+    @functools.cached_property
+    def _signature(self) -> inspect.Signature | None:
+        """What the graph takes; None where that cannot be said."""
+        try:
+            return inspect.signature(self.graph)
+        except (TypeError, ValueError):
+            return None
 
     def _whole(self, signature: inspect.Signature, input: Mapping[str, Any]) -> bool:
         """Whether a dict is one argument: there is only one, it has another name, and its type says that it is one."""

@@ -14,13 +14,15 @@ from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
-from agentopt.core.values import Outcome, digest
+from agentopt.core.values import Feedback, Outcome, digest
 from agentopt.errors import UsageError
 from agentopt.evaluate import Claim, Example, Touch, compare, example_scores, holm
 from agentopt.evaluate.claims import told_p
 from agentopt.evaluate.summary import counted
+from agentopt.run.bymeasure import mirrored, range_of, read, the_measure
 from agentopt.run.files import RunFile, open_run
 from agentopt.run.finals import labelled, user
+from agentopt.run.pinned import eval_of
 from agentopt.run.setup import split_ledger
 
 __all__ = ["Change", "Side", "Versus", "compare_all", "compare_runs"]
@@ -75,7 +77,7 @@ class Versus:
     """Lower end of the interval of the difference."""
     high: float | None
     claim: Claim | None
-    """``b`` as the candidate, ``a`` as the baseline; None off the test split, where nothing is claimed."""
+    """``b`` as the candidate, ``a`` as the baseline; None on search and validation examples: nothing is claimed."""
     notes: tuple[str, ...]
     """What speaks against reading it as it stands."""
     only_a: int = 0
@@ -89,6 +91,8 @@ class Versus:
     """The p value after Holm, where several were compared with ``a`` at once; the verdict follows it."""
     together: int = 1
     """How many were compared with ``a`` at once."""
+    measure: str = "score"
+    """By what they were compared."""
 
     @property
     def sentence(self) -> str:
@@ -106,7 +110,9 @@ class Versus:
         )
 
 
-def compare_runs(a: str, b: str, *, split: str | None = None, runs_dir: str = "runs", alpha: float = 0.05) -> Versus:
+def compare_runs(
+    a: str, b: str, *, split: str | None = None, measure: str = "score", runs_dir: str = "runs", alpha: float = 0.05
+) -> Versus:
     """Compare two runs on their common examples; on the test split by an exact paired test.
 
     A test on examples that had been used before is labelled, as the claim of a run is. The two sides of an optimization
@@ -115,7 +121,10 @@ def compare_runs(a: str, b: str, *, split: str | None = None, runs_dir: str = "r
     Args:
         a, b: a run (path, name, beginning of a name, ``last``): the candidate that it evaluated, or the best that it
             found. ``NAME@baseline`` is where an optimization began.
-        split: test, validation or search; default: the first of these that both have outcomes of.
+        split: test, validation, search, or all of two evaluations; default: all, where both were made by an eval on
+            all, else the first of these that both have outcomes of.
+        measure: compare by this in the place of the score: a measure of the runs' eval, or ``parts.NAME``,
+            ``metrics.NAME``, ``answered``.
         runs_dir: folder of the runs.
         alpha: level of the test.
 
@@ -126,11 +135,16 @@ def compare_runs(a: str, b: str, *, split: str | None = None, runs_dir: str = "r
     with _open(a, runs_dir) as first, _open(b, runs_dir) as second:
         files = first, second
         sides = _side(a, first), _side(b, second)
-        return next(_compared(sides, files, split, alpha, _everybody(sides, files)))
+        return next(_compared(sides, files, split, alpha, _everybody(sides, files), measure))
 
 
 def compare_all(
-    names: Sequence[str], *, split: str | None = None, runs_dir: str = "runs", alpha: float = 0.05
+    names: Sequence[str],
+    *,
+    split: str | None = None,
+    measure: str = "score",
+    runs_dir: str = "runs",
+    alpha: float = 0.05,
 ) -> list[list[Versus]]:
     """Compare the first of several runs with each other one, split by split.
 
@@ -138,7 +152,7 @@ def compare_all(
     its adjusted p is at most ``alpha``. All of it is one use of the test examples.
 
     Args:
-        names, split, runs_dir, alpha: as in ``compare_runs``; without ``split``, every split that a pair has.
+        names, split, measure, runs_dir, alpha: as in ``compare_runs``; without ``split``, every split that a pair has.
 
     Returns:
         For each run but the first: its comparison with the first on each split, test first.
@@ -157,7 +171,7 @@ def compare_all(
                 raise UsageError(f"{names[i + 1]} is {names[0]}: a run is not compared with itself")
         everybody = _everybody(sides, files)
         found = [
-            list(_compared((sides[0], side), (files[0], file), split, alpha, everybody))
+            list(_compared((sides[0], side), (files[0], file), split, alpha, everybody, measure))
             for side, file in zip(sides[1:], files[1:], strict=True)
         ]
     if len(found) == 1:
@@ -199,37 +213,63 @@ Everybody = Mapping[str, str]
 
 
 def _compared(
-    sides: tuple[Side, Side], files: Files, split: str | None, alpha: float, everybody: Everybody
+    sides: tuple[Side, Side], files: Files, split: str | None, alpha: float, everybody: Everybody, measure: str
 ) -> Iterator[Versus]:
     """The comparison of two sides on each split that they have in common, test first."""
     ranges = [tuple(file.started["score_range"]) for file in files]
     tasks = [str(file.started["task"]["name"]) for file in files]
-    if tasks[0] != tasks[1]:
+    if tasks[0] != tasks[1] and not any("imported" in file.started for file in files):
         raise UsageError(
             f"{sides[0].run} is on task {tasks[0]}, {sides[1].run} on {tasks[1]}: only runs of one task are compared"
         )
     if ranges[0] != ranges[1]:
         a, b = sides
         raise UsageError(f"{a.run} has scores from {ranges[0]}, {b.run} from {ranges[1]}: they cannot be compared")
-    for name, pairs, outcomes, alone in _common(sides, files, split):
-        found = compare(outcomes, "a", "b", alpha=alpha, score_range=ranges[0])
-        claim = _labelled(found, files, [e for e, _ in pairs], everybody) if name == "test" else None
+    found = [file.outcomes(side.candidate) for side, file in zip(sides, files, strict=True)]
+    scale, lower = ranges[0], False
+    if measure != "score":
+        read_as = the_measure(measure, files)
+        found = [read(m, outcomes, scale[0]) for m, outcomes in zip(read_as, found, strict=True)]
+        scale, lower = range_of(read_as[0], [o for outcomes in found for o in outcomes]), read_as[0].lower_is_better
+    kept = eval_of(files[0])
+    for name, pairs, outcomes, alone in _common(sides, files, found, split):
+        told = [_mirror(o, scale) for o in outcomes] if lower else outcomes
+        made = compare(told, "a", "b", alpha=alpha, score_range=scale, clusters=None if kept is None else kept.clusters)
+        made = mirrored(made, scale) if lower else made
+        claim = _labelled(made, files, [e for e, _ in pairs], everybody) if name in ("test", "all") else None
         yield Versus(
-            *sides, name, found.n, found.mean_a, found.mean_b, found.difference, found.low, found.high, claim,
-            tuple(_notes(sides, files, name, pairs)), *alone, found.n_excluded,
-            tuple(_changes(outcomes, pairs, ranges[0])),
+            *sides, name, made.n, made.mean_a, made.mean_b, made.difference, made.low, made.high, claim,
+            tuple(_notes(sides, files, name, pairs)), *alone, made.n_excluded,
+            tuple(_changes(outcomes, pairs, scale)), measure=measure,
         )  # fmt: skip
 
 
+def _mirror(outcome: Outcome, scale: tuple[float, float]) -> Outcome:
+    if outcome.score is None:
+        return outcome
+    return outcome.model_copy(update={"feedback": Feedback(score=scale[0] + scale[1] - outcome.score)})
+
+
+def _splits(files: Files, split: str | None) -> tuple[str, ...]:
+    """Which splits are looked at; ``all`` is one, of evaluations whose protocol it is."""
+    whole = all(file.started["kind"] == "evaluate" for file in files)
+    if split == "all" and not whole:
+        raise UsageError("--split all is for evaluations: an optimization has made its candidates from some of them")
+    if split is not None:
+        return (split,)
+    imported = any("imported" in file.started for file in files)  # another program's log knows no splits of ours
+    pinned = all("eval" in file.started and file.started["split"] == "all" for file in files)
+    return ("all",) if whole and (imported or pinned) else _SPLITS
+
+
 def _common(
-    sides: tuple[Side, Side], files: Files, split: str | None
+    sides: tuple[Side, Side], files: Files, found: Sequence[Sequence[Outcome]], split: str | None
 ) -> Iterator[tuple[str, Pairs, list[Outcome], tuple[int, int]]]:
     """Each split with examples that both have outcomes of: these, their outcomes under ``a`` and ``b``, and how many
-    examples only one of the two has."""
-    found = [file.outcomes(side.candidate) for side, file in zip(sides, files, strict=True)]
+    examples only one of the two has. ``found`` are the outcomes of either side."""
     any_common = False
-    for name in (split,) if split else _SPLITS:
-        mine = [[o for o in outcomes if o.split == name] for outcomes in found]
+    for name in _splits(files, split):
+        mine = [[o for o in outcomes if name in (o.split, "all")] for outcomes in found]
         if not all(mine):
             continue
         examples = [_examples(file, name) for file in files]
@@ -273,7 +313,8 @@ def _changes(outcomes: Sequence[Outcome], pairs: Pairs, score_range: tuple[float
 
 def _examples(file: RunFile, split: str) -> Mapping[str, Example]:
     """The examples of a split as the run had them, by id."""
-    stored = json.loads(file.store.blob(file.started["splits"][split]["examples"]))
+    names = _SPLITS if split == "all" else (split,)
+    stored = [e for name in names for e in json.loads(file.store.blob(file.started["splits"][name]["examples"]))]
     return {e.id: e for e in map(Example.model_validate, stored)}
 
 
@@ -311,8 +352,12 @@ def _labelled(claim: Claim, files: Files, examples: Sequence[Example], everybody
 
 
 def _notes(sides: tuple[Side, Side], files: Files, split: str, pairs: Pairs) -> list[str]:
-    notes = []
     started = [file.started for file in files]
+    notes = [
+        f"{f.dir.name} is a log of {f.started['imported']['from']} of its task {f.started['task']['name']}"
+        for f in files
+        if "imported" in f.started
+    ]
     if started[0]["evaluator"] != started[1]["evaluator"]:
         notes.append("the runs were scored by different scorers")
     if started[0]["task"]["hash"] != started[1]["task"]["hash"]:
@@ -326,7 +371,7 @@ def _notes(sides: tuple[Side, Side], files: Files, split: str, pairs: Pairs) -> 
         f"{f.dir.name} is not complete ({f.status})" for f in files if f.status in ("interrupted", "running", "budget")
     ]
     for side, file in zip(sides, files, strict=True):
-        count = len({o.example for o in file.outcomes(side.candidate, split)})
+        count = len({o.example for o in file.outcomes(side.candidate, None if split == "all" else split)})
         if count > len(pairs):
             notes.append(f"{side.run} has {count} {split} examples, {len(pairs)} are common to both")
     if split != "test" and any(side.which == "best" for side in sides):

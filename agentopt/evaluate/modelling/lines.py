@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +15,10 @@ from agentopt.evaluate.modelling.official import below_dashes
 
 __all__ = ["LabelledLines", "likeness"]
 
-_ENOUGH = 0.5  # likeness from which a label may stand for a name
+_ENOUGH = 0.4  # likeness from which a label may stand for a name
 _TIE = 1e-9
 _MOST = 400  # lines that are looked at, from the end
+_RAW = re.compile(r"[^\W_]+")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _COMMON = (
     "the of a an to be is are in for on at and should that which each per we you can will it "
@@ -98,14 +100,25 @@ def _split(line: str) -> tuple[str, str, str]:
 
 
 def _words(text: str) -> dict[str, float]:
-    """The words of a label and what each counts."""
+    """What a label holds and what each counts: words, parts of words such as ``GoodsX``, pairs in their order."""
     found: dict[str, float] = {}
-    for word in _WORD.findall(text):
-        plain = word.casefold()
-        if len(plain) > 3 and plain.endswith("s") and not plain.endswith("ss"):
-            plain = plain[:-1]
-        found[plain] = 0.2 if plain in _FILLERS else 2.0 if plain.isdigit() or len(plain) == 1 else 1.0
+    before = ""
+    for raw in _RAW.findall(text):
+        plain = _singular(raw)
+        filler = plain in _FILLERS
+        found[plain] = 0.2 if filler else 2.0 if plain.isdigit() or len(plain) == 1 else 1.0
+        parts = _WORD.findall(raw)
+        for part in parts if len(parts) > 1 else ():
+            found.setdefault(_singular(part), 0.5)
+        if not filler:
+            found[f"{before} {plain}"] = 0.3
+            before = plain
     return found
+
+
+def _singular(word: str) -> str:
+    word = word.casefold()
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
 def likeness(name: str, label: str) -> float:
@@ -119,8 +132,9 @@ def likeness(name: str, label: str) -> float:
     a, b = _words(name), _words(label)
     if not a or not b:
         return 0.0
-    both = sum((a | b)[word] for word in a.keys() & b.keys())
-    return 0.5 * both / sum((a | b).values()) + 0.5 * both / min(sum(a.values()), sum(b.values()))
+    both = math.fsum(min(weight, b[word]) for word, weight in a.items() if word in b)
+    one, other = math.fsum(a.values()), math.fsum(b.values())
+    return round(0.5 * both / (one + other - both) + 0.5 * both / min(one, other), 9)
 
 
 def _paired(names: Sequence[str], labels: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -138,7 +152,7 @@ def _paired(names: Sequence[str], labels: Sequence[str]) -> tuple[dict[str, str]
         best = table[row][column]
         if best < _ENOUGH:
             continue
-        rivals = [c for c, cell in enumerate(table[row]) if c != column and c not in taken and abs(cell - best) < _TIE]
+        rivals = [c for c, cell in enumerate(table[row]) if c != column and c not in taken and cell > best - _TIE]
         if best < 1.0 and rivals and not _told_apart(table, row, column, rivals):
             problems[names[row]] = f"{labels[column]!r} and {labels[rivals[0]]!r} are equally like it"
         else:
@@ -148,6 +162,8 @@ def _paired(names: Sequence[str], labels: Sequence[str]) -> tuple[dict[str, str]
 
 def _told_apart(table: list[list[float]], row: int, column: int, rivals: Sequence[int]) -> bool:
     """Whether each rival line is claimed more strongly by another name, so that this one keeps its own."""
+    others = [line for r, line in enumerate(table) if r != row]
     return all(
-        any(r != row and table[r][rival] > table[r][column] + _TIE for r in range(len(table))) for rival in rivals
+        any(line[rival] > line[column] + _TIE and line[rival] > table[row][rival] - _TIE for line in others)
+        for rival in rivals
     )

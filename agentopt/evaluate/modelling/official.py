@@ -15,7 +15,7 @@ __all__ = ["NOT_OPTIMAL", "below_dashes", "official_number", "official_program",
 
 NOT_OPTIMAL = "could not be solved to optimality"
 """Part of the sentence that the skeleton prints where the solver found no optimum."""
-_FENCE = re.compile(r"```python[ \t]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(r"```python[ \t]*\r?\n(.*?)```", re.DOTALL | re.IGNORECASE)
 _DASHES = re.compile(r"-{10,}")
 _BOX = re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _NUMBER = re.compile(r"-?\d+/\d+|-?\d+\.\d+|-?\d+")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import re
+import textwrap
 import warnings
 from codeop import compile_command
 from typing import Literal
@@ -57,7 +58,7 @@ def find_program(reply: str, *, truncated: bool = False) -> Found:
     ('none', 'cut_off')
     """
     try:
-        text = without_thoughts(reply)
+        text = without_thoughts(reply.replace("\r\n", "\n"))
     except Unreadable:
         return Found(form="cut_off")
     blocks, closed = _blocks(text)
@@ -76,7 +77,7 @@ def _blocks(text: str) -> tuple[list[str], bool]:
 
 
 def _tidy(code: str) -> str:
-    return code.strip("\n").rstrip() + "\n"
+    return textwrap.dedent(code).strip("\n").rstrip() + "\n"
 
 
 def _code_like(body: str) -> bool:

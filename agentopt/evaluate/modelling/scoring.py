@@ -117,11 +117,11 @@ class optimal_value:
     """Score a program by the optimal value that it prints as ``{"objective": ...}``.
 
     The output is as for ``all_figures``; the target is ``{"objective": label}`` with a number, or ``NO_OPTIMUM``.
-    Parts: ``solved`` (LLMOPT's SA, within ``tolerance``), ``executed`` (its ER: it ran and printed a result),
-    ``rounds`` (its AST, for outputs that say how often they were mended), ``objective_1e-4`` and ``objective_1e-6``
-    for comparison, ``solved_raw`` (by the original label, where ``meta["raw"]`` has one), ``code_pass``, and how the
-    others ended. The feedback's text ends with the labels' version and the tolerance, which no number means anything
-    without.
+    Parts: ``solved`` (LLMOPT's SA, within ``tolerance``), ``executed`` (its ER: it ran and printed a result, or that
+    there is none), ``rounds`` (its AST, for outputs that say how often they were mended), ``objective_1e-4`` and
+    ``objective_1e-6`` for comparison, ``solved_raw`` (by the original label, where ``meta["raw"]`` has one),
+    ``code_pass``, and how the others ended. The feedback's text ends with the labels' version and the tolerance, which
+    no number means anything without.
 
     Args:
         tolerance: a name of ``TOLERANCES``.
@@ -155,7 +155,7 @@ class optimal_value:
         if isinstance(raw := example.meta.get("raw"), Mapping):
             how = tolerance(str(raw["tolerance"]))
             parts["solved_raw"] = float(_optimal(solved, raw["label"], how, str(raw["printed"])))
-        parts["executed"] = float(solved.ran and bool(solved.values))
+        parts["executed"] = float(solved.ran and (bool(solved.values) or solved.status in _GROUPS["not_optimal"]))
         parts |= endings(solved, output)
         labels = f"labels {example.meta.get('labels', 'of the example')}, tolerance {self.tolerance}"
         if parts["solved"]:

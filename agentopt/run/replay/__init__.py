@@ -155,6 +155,12 @@ async def replay_async(
     report, notes = Report(), []
     with Store(folder, readonly=True) as store, contextlib.ExitStack() as stack:
         begun = _begun(store)
+        if said := begun.get("rescored"):
+            raise UsageError(
+                f"run {folder.name} has the answers of {said['run']}, scored again: `agentopt replay {said['run']}`"
+            )
+        if said := begun.get("imported"):
+            raise UsageError(f"run {folder.name} was made from a log of {said['from']}: it has no calls to replay")
         config = RunConfig.model_validate(begun["config"])
         events = list(store.events())
         todo = parts(events, from_step)

@@ -20,5 +20,5 @@ def sums_by_carry():
         repeats=2,
         by=carry,
         measures=[Measure("written", "tokens written", of="metrics.output_tokens", kind="mean")],
-        guesses=[commonest()],
+        guesses=[commonest(lambda example: str(example.target))],
     )

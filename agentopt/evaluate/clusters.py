@@ -1,0 +1,108 @@
+"""Intervals where examples are not independent: near-duplicates are one cluster, and the clusters are what is drawn."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+from agentopt.errors import UsageError
+from agentopt.evaluate.stats import interval, is_binary, wilson
+
+__all__ = ["cluster_interval", "cluster_sums", "mean_interval"]
+
+
+def cluster_interval(
+    scores: Sequence[float],
+    clusters: Sequence[Hashable],
+    score_range: tuple[float, float] = (0.0, 1.0),
+    *,
+    confidence: float = 0.95,
+) -> tuple[float, float]:
+    """An interval of the mean where scores of one cluster may be alike.
+
+    The variance is the cluster-robust one (Liang and Zeger 1986, with the factor G / (G - 1) for G clusters); for
+    language models see Miller 2024, arXiv 2411.00640, section 2.2. Scores at the two ends of the range get Wilson's
+    interval at the effective number of examples that this variance leaves (Korn and Graubard 1998), others Student's t
+    with G - 1 degrees of freedom within the range. The effective number is never above the number of examples, and is
+    that of clusters where all scores are equal or there is one cluster.
+
+    Args:
+        scores: one an example.
+        clusters: the cluster of each, in the same order.
+
+    Where every cluster holds one example, it is ``interval``:
+
+    >>> from agentopt.evaluate.stats import interval
+    >>> scores = [1.0, 0.0, 1.0, 1.0, 0.0, 1.0]
+    >>> cluster_interval(scores, range(6)) == interval(scores)
+    True
+
+    and copies of an example add nothing:
+
+    >>> low, high = cluster_interval(scores * 50, [*range(6)] * 50)
+    >>> [round(v, 2) for v in (low, high)], [round(v, 2) for v in interval(scores * 50)]
+    ([0.2, 0.94], [0.61, 0.72])
+    """
+    n, (low, high) = len(scores), score_range
+    if len(clusters) != n:
+        raise UsageError(f"cluster_interval: {n} scores and {len(clusters)} clusters")
+    found = len(set(clusters))
+    if found == n:
+        return interval(scores, score_range, confidence=confidence)
+    mean = math.fsum(scores) / n
+    share = min(max((mean - low) / (high - low), 0.0), 1.0)
+    if found < 2 or max(scores) == min(scores):
+        return _scaled(wilson(share * found, found, confidence=confidence), score_range)
+    sums = cluster_sums([s - mean for s in scores], clusters)
+    variance = found / (found - 1) * math.fsum(d * d for d in sums) / n**2
+    t = _stats().t
+    quantile = float(t.isf((1 - confidence) / 2, found - 1))
+    if not is_binary(scores, score_range):
+        half = quantile * math.sqrt(variance)
+        return max(low, mean - half), min(high, mean + half)
+    plain = share * (1 - share) * (high - low) ** 2
+    effective = float(n) if variance <= plain / n else plain / variance
+    effective = max(1.0, effective * (float(t.isf((1 - confidence) / 2, n - 1)) / quantile) ** 2)
+    return _scaled(wilson(share * effective, effective, confidence=confidence), score_range)
+
+
+def cluster_sums(values: Sequence[float], clusters: Sequence[Hashable]) -> list[float]:
+    """The sum of each cluster, in the order of their first value.
+
+    >>> cluster_sums([1.0, 2.0, 3.0], ["a", "b", "a"])
+    [4.0, 2.0]
+    """
+    found: dict[Hashable, list[float]] = {}
+    for value, cluster in zip(values, clusters, strict=True):
+        found.setdefault(cluster, []).append(value)
+    return [math.fsum(part) for part in found.values()]
+
+
+def mean_interval(
+    values: Mapping[str, float],
+    clusters: Mapping[str, str] | None = None,
+    score_range: tuple[float, float] = (0.0, 1.0),
+    *,
+    confidence: float = 0.95,
+) -> tuple[float, float]:
+    """The interval of the mean of examples' values, by cluster where their clusters are known.
+
+    An example that ``clusters`` does not name is a cluster of its own.
+    """
+    names = sorted(values)
+    scores = [values[name] for name in names]
+    if clusters is None:
+        return interval(scores, score_range, confidence=confidence)
+    labels = [(0, clusters[name]) if name in clusters else (1, name) for name in names]
+    return cluster_interval(scores, labels, score_range, confidence=confidence)
+
+
+def _scaled(ends: tuple[float, float], score_range: tuple[float, float]) -> tuple[float, float]:
+    low, high = score_range
+    return low + ends[0] * (high - low), low + ends[1] * (high - low)
+
+
+def _stats() -> Any:
+    return importlib.import_module("scipy.stats")

@@ -1,0 +1,173 @@
+"""Evals as tasks of inspect-ai: our graph is the solver, our scorer the scorer, inspect's model answers.
+
+In a file of one's own::
+
+    from inspect_ai import task
+    from agentopt.export.inspect_task import as_inspect
+
+    @task
+    def sums():
+        return as_inspect("sums_by_carry")
+
+then ``inspect eval FILE.py --model ...``. Evals of the workspace and the built-in ones are there without a file, as
+``inspect eval agentopt/NAME``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+from agentopt._aio import in_thread
+from agentopt.core import Override, Trace, open_run
+from agentopt.errors import LLMError
+from agentopt.evaluate import Eval, Example
+from agentopt.evaluate.scoring import ScorerError
+from agentopt.export.inspect_log import KEY, SCORE, library, text_of
+from agentopt.llm.context import Session, use_session
+from agentopt.llm.types import Request, Response, Text, ToolCall, Usage
+from agentopt.run.codeplace import program_place
+from agentopt.run.config import RunConfig
+from agentopt.run.evaluation import examples_of
+from agentopt.run.setup import task_of
+from agentopt.run.target import Target, jsonable, value_of
+from agentopt.workspace import load_eval, load_graph, prompt_text
+
+__all__ = ["InspectClient", "as_inspect"]
+
+
+def as_inspect(pinned: Eval | str, *, graph: str | None = None) -> Any:
+    """A task of inspect-ai that measures what an eval measures, under its protocol.
+
+    Examples, repeats (inspect's epochs), caps and temperature are those of the eval; the standard error is by its
+    clusters, and the table by its types. Parts of the score stand in each score's metadata.
+
+    Args:
+        pinned: an ``Eval``, or its name.
+        graph: another graph than the eval's.
+
+    Raises:
+        MissingDependency: inspect-ai is not installed.
+        UsageError: what the eval names cannot be had.
+    """
+    inspect, dataset, model, scorer = library(""), library("dataset"), library("model"), library("scorer")
+    chosen = load_eval(pinned) if isinstance(pinned, str) else pinned
+    named = graph or chosen.graph
+    config = RunConfig(graph=named, task=chosen.task, task_args=dict(chosen.task_args), seed=chosen.seed)
+    task = task_of(config)
+    splits = task.splits(limit=chosen.limit, of=chosen.split, seed=chosen.seed)
+    samples = []
+    for example in examples_of(splits, chosen.split):
+        labels = {"type": chosen.by and chosen.by(example), "cluster": chosen.group and chosen.group(example)}
+        kept = {name: str(label) for name, label in labels.items() if label is not None}
+        samples.append(
+            dataset.Sample(
+                id=example.id, input=text_of(example.input) or " ", target=text_of(example.target),
+                metadata={**kept, KEY: {"example": example.model_dump(mode="json")}},
+            )
+        )  # fmt: skip
+    metrics = [scorer.mean(), scorer.stderr(cluster="cluster" if chosen.group is not None else None)]
+    if chosen.by is not None:
+        metrics.append(scorer.grouped(scorer.mean(), "type", all=False))
+    return inspect.Task(
+        dataset=dataset.MemoryDataset(samples, name=task.name),
+        solver=_solver(chosen, Target(load_graph(named), named)),
+        scorer=_scorer(config, task, metrics), name=chosen.name, version=chosen.version, epochs=chosen.repeats,
+        config=model.GenerateConfig(max_tokens=chosen.max_tokens, temperature=chosen.temperature),
+    )  # fmt: skip
+
+
+class InspectClient:
+    """Requests to the model that ``inspect eval --model`` names, answered by inspect."""
+
+    async def complete(self, request: Request) -> Response:
+        """Answer one request.
+
+        Raises:
+            LLMError: it asks for what is not passed on (pictures, tools, a form of the answer).
+        """
+        model = library("model")
+        if request.tools or request.json_schema is not None:
+            raise LLMError("a task of inspect-ai passes on texts only: this graph offers tools, or asks for JSON")
+        config = model.GenerateConfig(
+            max_tokens=request.max_tokens, temperature=request.temperature, top_p=request.top_p, seed=request.seed,
+            stop_seqs=list(request.stop) or None,
+        )  # fmt: skip
+        output = await model.get_model().generate([_message(model, m) for m in request.messages], config=config)
+        used = output.usage
+        usage = Usage(reported=False)
+        if used is not None:
+            read = used.input_tokens + (used.input_tokens_cache_read or 0)
+            usage = Usage(input_tokens=read, output_tokens=used.output_tokens)
+        finish: Any = {"stop": "stop", "max_tokens": "length", "content_filter": "content_filter"}
+        return Response(
+            text=output.completion, finish=finish.get(str(output.stop_reason), "unknown"), usage=usage,
+            endpoint=f"inspect/{output.model}", tool_calls=tuple(_call(c) for c in output.message.tool_calls or ()),
+        )  # fmt: skip
+
+
+def _message(model: Any, message: Any) -> Any:
+    content = message.content
+    if not isinstance(content, str):
+        if any(not isinstance(part, Text) for part in content):
+            raise LLMError("a task of inspect-ai passes on texts only: this graph sends a picture")
+        content = "".join(part.text for part in content)
+    kind = {"system": "ChatMessageSystem", "user": "ChatMessageUser", "assistant": "ChatMessageAssistant"}
+    if message.role not in kind:
+        raise LLMError("a task of inspect-ai passes on texts only: this graph gives a tool's answer")
+    return getattr(model, kind[message.role])(content=content)
+
+
+def _call(call: Any) -> ToolCall:
+    return ToolCall(id=call.id, name=call.function, arguments=json.dumps(call.arguments))
+
+
+def _solver(pinned: Eval, target: Target) -> Any:
+    """Our graph on the example of a sample; its output goes into the state, as text and, whole, as metadata."""
+    solver, model = library("solver"), library("model")
+
+    async def solve(state: Any, generate: Any) -> Any:
+        example = Example.model_validate(state.metadata[KEY]["example"])
+        models = {"agent": "inspect", "judge": "inspect"}
+        defaults = {"max_tokens": pinned.max_tokens, "repeat": state.epoch - 1}
+        if pinned.temperature is not None:
+            defaults["temperature"] = pinned.temperature
+        session = Session(InspectClient(), models, defaults, loop=asyncio.get_running_loop(), prompt=prompt_text)
+        with open_run(), Override(dict(pinned.values)), Trace(), use_session(session):
+            output = value_of(await target.call(example.input))
+        shown = jsonable(output)
+        state.metadata[KEY]["output"] = shown
+        state.output = model.ModelOutput.from_content(str(state.model), text_of(shown))
+        state.messages.append(state.output.message)
+        return state
+
+    def agentopt_graph() -> Callable[..., Any]:
+        return solve
+
+    return solver.solver(name=f"agentopt_{target.name.rpartition('@')[2]}")(agentopt_graph)()
+
+
+def _scorer(config: RunConfig, task: Any, metrics: list[Any]) -> Any:
+    """Our scorer on what the graph gave."""
+    scorer = library("scorer")
+
+    async def score(state: Any, target: Any) -> Any:
+        kept = state.metadata[KEY]
+        models = {"agent": "inspect", "judge": "inspect"}
+        loop = asyncio.get_running_loop()
+        session = Session(InspectClient(), models, {}, role="judge", loop=loop, prompt=prompt_text)
+        with open_run(), use_session(session), program_place(config, task.scorer):
+            said = await task.ascore(Example.model_validate(kept["example"]), kept.get("output"), aside=in_thread)
+        if isinstance(said, ScorerError):
+            raise RuntimeError(said.text)
+        if said.score is None:
+            return None
+        answer = text_of(kept.get("output"))
+        return scorer.Score(value=said.score, answer=answer, explanation=said.text or None, metadata=dict(said.parts))
+
+    def agentopt_score() -> Callable[..., Any]:
+        return score
+
+    return scorer.scorer(metrics=metrics, name=SCORE)(agentopt_score)()

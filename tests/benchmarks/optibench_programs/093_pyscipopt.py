@@ -1,0 +1,17 @@
+from pyscipopt import Model
+
+m = Model("exposure")
+tv = m.addVar("tv", vtype="INTEGER", ub=4)
+radio = m.addVar("radio", vtype="INTEGER", ub=10)
+paper = m.addVar("newspaper", vtype="INTEGER", ub=7)
+obj = m.addVar("obj", lb=None)
+m.setObjective(obj, "maximize")
+m.addCons(obj == 20000 * tv + 2000 * radio + 9000 * paper)
+m.addCons(15000 * tv + 6000 * radio + 4000 * paper <= 100000)
+m.addCons(tv + radio + paper <= 15)
+m.optimize()
+print("-" * 10)
+print("Television commercials:", m.getVal(tv))
+print("Radio commercials:", m.getVal(radio))
+print("Newspaper ads:", m.getVal(paper))
+print("Maximum exposure:", m.getVal(obj), "people")

@@ -1,0 +1,191 @@
+"""Logs and tasks of inspect-ai, with inspect's own reader and runner. Skipped where it is not installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentopt import Example, Feedback, Task, graph
+from agentopt._aio import run_sync
+from agentopt.core.values import Outcome
+from agentopt.errors import MissingDependency, UsageError
+from agentopt.evaluate import Eval, Measure
+from agentopt.export import inspect_log
+from agentopt.run.evaluation import evaluate_async, evaluation_of
+from agentopt.run.versus import compare_runs
+
+Cli = Callable[..., tuple[int, str, str]]
+THERE = importlib.util.find_spec("inspect_ai") is not None
+needs_inspect = pytest.mark.skipif(not THERE, reason="NOT TESTED WITH INSPECT: pip install 'agentopt[inspect]'")
+slow_import = pytest.mark.timeout(900)
+
+
+@graph
+def echo(word: str) -> Any:
+    if word == "breaks":
+        raise ValueError("no")
+    return {"said": word}
+
+
+def scored(example: Example, output: Any) -> Feedback:
+    if example.input == "lost":
+        raise KeyError("a bug")
+    return Feedback(score=float(output["said"] < "m"), text="as it is", parts={"length": len(output["said"])})
+
+
+WORDS = ("a", "breaks", "lost", "z", "k", "q")
+PINNED = Eval(task="words", graph="echo", name="words_all", repeats=2, measures=[Measure("length", kind="mean")])
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    task = Task("words", [Example(input=w, target=w, meta={"kind": "word"}) for w in WORDS], scored)
+    done = run_sync(
+        evaluate_async(echo, task=task, split="all", pinned=PINNED, repeats=2, progress=False, name="first")
+    )
+    return done.dir
+
+
+def test_without_inspect_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Any:
+        raise ModuleNotFoundError(f"No module named {name!r}", name="inspect_ai")
+
+    monkeypatch.setattr(inspect_log.importlib, "import_module", missing)
+    with pytest.raises(MissingDependency, match=r"pip install 'agentopt\[inspect\]'"):
+        inspect_log.library("log")
+
+
+def test_another_ending_is_refused(cli: Cli, run: Path) -> None:
+    code, _, err = cli("export", "first", "out.txt")
+    assert code == 2 and "an .eval or a .json file" in err
+
+
+@needs_inspect
+@slow_import
+def test_a_run_is_a_log_that_inspect_reads_and_that_comes_back_whole(cli: Cli, run: Path) -> None:
+    from inspect_ai.log import read_eval_log
+
+    from agentopt.export.inspect_read import import_log, read_log
+
+    assert cli("export", "first", "logs/out.eval")[:2] == (0, "logs/out.eval\n")
+    log = read_eval_log("logs/out.eval")
+    done = evaluation_of(run)
+    assert log.status == "success"
+    assert (log.eval.task, log.eval.task_version, log.eval.config.epochs) == ("words_all", 1, 2)
+    assert log.results is not None
+    table = {score.name: {k: m.value for k, m in score.metrics.items()} for score in log.results.scores}
+    assert table["score"]["mean"] == done.summary.mean
+    assert table["length"]["n"] == 5
+    assert log.samples is not None and len(log.samples) == 12
+    by_input = {(s.input, s.epoch): s for s in log.samples}
+    assert by_input["a", 1].scores["score"].value == 1.0
+    assert by_input["a", 2].scores["length"].value == 1.0
+    assert json.loads(by_input["z", 1].output.completion) == {"said": "z"}
+    assert by_input["breaks", 1].scores["score"].value == 0.0
+    assert "ValueError" in by_input["breaks", 1].scores["score"].explanation
+    assert by_input["lost", 1].error is not None and not by_input["lost", 1].scores
+
+    back = read_log("logs/out.eval")
+    assert back.made_here and back.task == "words"
+
+    def plain(outcomes: Any) -> list[dict[str, Any]]:  # inspect sorts samples by their ids
+        made = [o.model_dump(exclude={"candidate", "trace"}) for o in outcomes]
+        return sorted(made, key=lambda o: (o["example"], o["repeat"]))
+
+    assert plain(back.outcomes) == plain(done.outcomes)
+    assert {e.id: e for e in back.examples} == done.examples
+    folder = import_log("logs/out.eval")
+    assert import_log("logs/out.eval") == folder
+    assert evaluation_of(folder).summary.model_dump(exclude={"n_cells"}) == done.summary.model_dump(exclude={"n_cells"})
+    code, out, _ = cli("compare", "logs/out.eval", "first")
+    assert code == 0
+    assert "is a log of inspect of its task words" in out
+    found = compare_runs(str(folder), "first")
+    assert (found.split, found.n, found.difference) == ("all", 5, 0.0)
+    for command in ("resume", "replay"):
+        assert cli(command, folder.name)[0] == 2
+    (run / "nothing.eval").write_bytes(b"PK nothing")
+    with pytest.raises(UsageError, match="cannot be read as a log"):
+        read_log(run / "nothing.eval")
+
+
+def answered(input: list[Any], tools: Any, tool_choice: Any, config: Any) -> Any:
+    """What the stand-in for a model says: the sum, and too much where the numbers end with 5."""
+    from inspect_ai.model import ModelOutput, ModelUsage
+
+    first, second = (int(n) for n in input[-1].text.split("\n")[-1].split(" + "))
+    text = f"It is {first + second}." if first % 10 == 5 else str(first + second)
+    made = ModelOutput.from_content("mockllm/model", text)
+    made.usage = ModelUsage(input_tokens=7, output_tokens=3, total_tokens=10)
+    assert config.max_tokens == 512
+    return made
+
+
+@needs_inspect
+@slow_import
+def test_an_eval_is_a_task_of_inspect_and_its_log_compares_with_our_run(
+    cli: Cli, new_workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import inspect_ai
+    from inspect_ai._util.registry import registry_lookup
+    from inspect_ai.model import get_model
+
+    from agentopt.export.inspect_read import read_log
+    from agentopt.export.inspect_registry import register
+    from agentopt.export.inspect_task import as_inspect
+
+    (new_workspace / "prompts" / "solver.md").write_text("Solve.\n\n{{problem}}\n")
+    model = get_model("mockllm/model", custom_outputs=answered, memoize=False)
+    task = as_inspect("sums_by_carry")
+    (log,) = inspect_ai.eval(task, model=model, log_dir="logs", display="none")
+    assert log.status == "success", log.error
+    assert log.results is not None and log.samples is not None
+    assert len(log.samples) == 36
+    metrics = {name: m.value for score in log.results.scores for name, m in score.metrics.items()}
+    right = sum(1 for s in log.samples if not s.input.split(" + ")[0].endswith("5"))
+    assert metrics["mean"] == pytest.approx(right / 36)
+    assert {"no carry", "with carry"} <= set(metrics)
+    assert log.stats.model_usage["mockllm/model"].output_tokens == 36 * 3
+
+    assert cli("eval", "sums_by_carry", "-q", "--name", "ours")[0] == 0
+    found = read_log(log.location)
+    assert found.made_here is False
+    assert [o.status for o in found.outcomes] == ["ok"] * 36
+    code, out, err = cli("compare", log.location, "ours")
+    assert code == 0, err
+    assert " 18 " in out
+
+    assert "sums_by_carry" in register()
+    assert registry_lookup("task", "agentopt/sums_by_carry") is not None
+
+
+@needs_inspect
+@slow_import
+def test_what_other_logs_score_is_read_as_inspect_reads_it() -> None:
+    from inspect_ai.log import EvalSample
+    from inspect_ai.model import ChatMessageSystem, ChatMessageUser, ModelOutput
+    from inspect_ai.scorer import Score
+
+    from agentopt.export.inspect_read import _cell
+
+    def cell(value: Any, **more: Any) -> Outcome:
+        scores = {"match": Score(value=value, explanation="why"), "other": Score(value=3)}
+        asked = [ChatMessageSystem(content="be brief"), ChatMessageUser(content="2 + 2")]
+        sample = EvalSample(
+            id=7, epoch=2, input=asked, target=["4"], output=ModelOutput.from_content("m", "4"), scores=scores, **more
+        )
+        example, outcome = _cell(sample)
+        assert (example.id, example.input, example.target) == ("7", "2 + 2", "4")
+        return outcome
+
+    assert [cell(v).score for v in ("C", "I", "P", "N", True, 0.25, "0.5")] == [1, 0, 0.5, 0, 1, 0.25, 0.5]
+    assert cell({"a": 1, "b": "C", "c": 0.4}).score == pytest.approx(0.8)
+    assert cell("C").feedback == Feedback(score=1.0, text="why", parts={"other": 3.0})
+    assert cell("who knows").score is None
+    assert cell("C").repeat == 1

@@ -1,0 +1,156 @@
+"""Answers of a run scored again: no model is asked, and the new run names the old one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import agentopt
+from agentopt import Example, Task, graph, llm
+from agentopt.errors import UsageError
+from agentopt.evaluate import exact
+from agentopt.run.evaluation import evaluation_of
+from agentopt.run.files import open_run
+from agentopt.run.rescore import rescore
+from agentopt.testing import ScriptedLLM
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def scored(cli: Cli, new_workspace: Path) -> Path:
+    """A workspace with an evaluation, whose model is gone since."""
+    assert cli("eval", "sums_by_carry", "-q", "--name", "first")[0] == 0
+    (new_workspace / "scripted.py").unlink()
+    (new_workspace / "graphs" / "solve.py").unlink()
+    return new_workspace
+
+
+def milder(place: Path) -> None:
+    """Give half a point where the number is right and there is more than that."""
+    file = place / "tasks" / "sums.py"
+    text = file.read_text()
+    assert 'return 0.0, f"the number is right' in text
+    file.write_text(text.replace('return 0.0, f"the number is right', 'return 0.5, f"the number is right'))
+
+
+def test_the_present_scorer_scores_without_graph_and_model(cli: Cli, scored: Path) -> None:
+    milder(scored)
+    code, out, err = cli("rescore", "first", "--name", "again")
+    assert code == 0, err
+    assert "the answers are those of run first, scored again; no model was called" in out
+    before, now = evaluation_of(scored / "runs" / "first"), evaluation_of(scored / "runs" / "again")
+    by_cell = {(o.example, o.repeat): o for o in before.outcomes}
+    assert len(now.outcomes) == len(before.outcomes) == 36
+    changed = 0
+    for o in now.outcomes:
+        then = by_cell[o.example, o.repeat]
+        assert (o.output, o.metrics, o.trace, o.status) == (then.output, then.metrics, then.trace, then.status)
+        wanted = 0.5 if then.feedback and "the number is right" in then.feedback.text else then.score
+        assert o.score == wanted
+        changed += o.score != then.score
+    assert changed > 3
+    assert f"{changed} scores are higher, 0 lower, 0 there in one of the two only" in out
+    assert now.spend == {"agent": {"evaluations": 36.0}}
+    with open_run(scored / "runs" / "again") as run, open_run(scored / "runs" / "first") as old:
+        assert run.started["rescored"]["run"] == "first"
+        assert run.started["rescored"]["id"] == old.store.id
+        assert run.started["evaluator"] != old.started["evaluator"]
+        assert not list(run.events("call.sent", "call.received"))
+    assert now.measured is not None and now.measured.pinned
+    assert now.measured.measures == (before.measured and before.measured.measures)
+
+
+def test_an_unchanged_scorer_gives_the_same_scores(cli: Cli, scored: Path) -> None:
+    code, out, _ = cli("rescore", "last", "-q")
+    assert code == 0
+    assert "0 scores are higher, 0 lower, 0 there in one of the two only" in out
+    assert "runs/first-rescored" in out
+    code, out, _ = cli("rescore", "first", "-q", "--json")
+    assert code == 0 and json.loads(out)["dir"] == "runs/first-rescored-2"
+    a, b = (evaluation_of(scored / "runs" / name) for name in ("first", "first-rescored"))
+    assert a.summary == b.summary
+    code, out, _ = cli("compare", "first", "first-rescored")
+    assert code == 0
+
+
+def test_what_has_another_run_s_answers_does_not_go_on(cli: Cli, scored: Path) -> None:
+    assert cli("rescore", "first", "-q", "--name", "again")[0] == 0
+    for command in ("resume", "replay"):
+        code, _, err = cli(command, "again")
+        assert code == 2, command
+        assert "has the answers of first, scored again" in err
+
+
+def test_corrected_targets_and_dropped_examples(cli: Cli, scored: Path) -> None:
+    (file := scored / "tasks" / "sums.py").write_text(
+        (text := (scored / "tasks" / "sums.py").read_text()).replace(
+            'Example(input=f"{a} + {b}", target=a + b) for a, b in pairs]',
+            'Example(input=f"{a} + {b}", target=a + b + 1) for a, b in pairs if a % 2]',
+        )
+    )
+    assert file.read_text() != text
+    (scored / "evals" / "sums_by_carry.py").unlink()
+    code, _out, err = cli("rescore", "first", "--name", "again")
+    assert code == 0, err
+    assert "are no longer in the task, or ask something else" in err
+    assert "have another target now" in err
+    with open_run("again") as run:
+        assert run.started["eval"]["name"] == "sums_by_carry"  # as the run kept it
+        assert {o.score for o in run.outcomes()} == {0.0}
+        assert 0 < len(run.outcomes()) < 36
+
+
+def test_a_scorer_that_failed_is_given_another_chance_and_failures_stay(tmp_path: Path) -> None:
+    @graph
+    def answers(question: str) -> str:
+        if question == "breaks":
+            raise ValueError("no")
+        return llm("{{question}}", question=question)
+
+    def broken(example: Example, output: str) -> float:
+        raise KeyError("a bug")
+
+    examples = [Example(input=w, target=w) for w in ("a", "b", "c", "breaks")]
+    done = agentopt.evaluate(
+        answers, task=Task("words", examples, broken), split="all", progress=False, runs_dir=tmp_path, name="first",
+        model=ScriptedLLM(lambda request: str(request.messages[-1].content)), cache=False,
+    )  # fmt: skip
+    assert done.summary.n_infra == 3
+    again = rescore("first", task=Task("words", examples, exact()), runs_dir=tmp_path, progress=False)
+    assert (again.summary.mean, again.summary.n, again.summary.n_agent_error) == (0.75, 4, 1)
+    with pytest.raises(UsageError, match="was made in Python"):
+        rescore("first", runs_dir=tmp_path, progress=False)
+    with pytest.raises(UsageError, match="asks nothing now that run first has an answer to"):
+        rescore("first", task=Task("words", [("x", "y")], exact()), runs_dir=tmp_path, progress=False)
+
+
+def test_a_scorer_that_asks_a_model_is_refused(tmp_path: Path) -> None:
+    asked: list[Any] = []
+
+    def reply(request: Any) -> str:
+        asked.append(request)
+        return "yes"
+
+    @graph
+    def echo(text: str) -> str:
+        return text
+
+    def judged(example: Example, output: str) -> bool:
+        return str(llm("Is {{a}} right?", a=output)) == "yes"
+
+    task = Task("judged", [(w, w) for w in "abc"], judged)
+    agentopt.evaluate(
+        echo, task=task, split="all", progress=False, runs_dir=tmp_path, name="first", cache=False,
+        judge_model=ScriptedLLM(reply),
+    )  # fmt: skip
+    before = len(asked)
+    assert before == 3
+    with pytest.raises(UsageError, match="asks a model, and scoring again calls none"):
+        rescore("first", task=task, runs_dir=tmp_path, progress=False)
+    assert len(asked) == before
+    assert not (tmp_path / "first-rescored").exists()
