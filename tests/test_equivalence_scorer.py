@@ -140,6 +140,11 @@ def test_what_is_undecided_scores_0_and_is_told_apart() -> None:
     assert feedback.score == 0.0 and feedback.parts["undecided"] == 1.0 and "not shown" in feedback.text
 
 
+def test_a_row_without_variables_that_is_false_scores_0() -> None:
+    feedback = score(SHELF + "\n1 == 0")
+    assert feedback.score == 0.0 and "not the same problem" in feedback.text
+
+
 def test_a_reference_that_cannot_be_read_is_the_callers_mistake() -> None:
     with pytest.raises(UsageError, match="the reference of example"):
         score(SHELF, reference="nothing")

@@ -95,7 +95,7 @@ class _Reader:
             if text in ("*", "/"):
                 self.at += 1
                 total = _times(total, self.factor()) if text == "*" else _over(total, self.factor())
-            elif kind in ("name", "number") or text == "(":
+            elif kind == "name" or text == "(":
                 total = _times(total, self.factor())
             else:
                 return total

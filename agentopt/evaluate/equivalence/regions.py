@@ -111,8 +111,8 @@ def extends(
         shown = witness("outside", side, big, down, told.point, other=small, breaks=told.reason)
         if not small.whole.broken(shown.images[0]):  # parts that were cut to fit: the point has no true image
             shown = _nothing_stands(shown)
-        back = up or section_of(down, small, big)
-        return Outcome("broken", shown.text, witness=shown, points=(told.point,), up=back)
+        section = up or section_of(down, small, big)
+        return Outcome("broken", shown.text, witness=shown, points=(told.point,), up=section)
     exact = told.exact
     back = _back(big, small, down, up, limits, other)
     if back.status != "holds":

@@ -100,7 +100,7 @@ class _Alike:
         found = []
         for row in [*core.region.rows, Row(core.cost.plus(Affine({}, core.cost.constant), Fraction(-1)), True, "cost")]:
             size = sum((abs(c) for c in row.gap.terms.values()), Fraction(0)) or Fraction(1)
-            if row.equal and row.name != "cost" and next(iter(row.gap.terms.values())) < 0:
+            if row.equal and row.name != "cost" and row.gap.terms and next(iter(row.gap.terms.values())) < 0:
                 size = -size
             terms = [(at[n], self._id(c / size)) for n, c in row.gap.terms.items()]
             found.append((row.equal, terms, self._id(row.gap.constant / size)))
