@@ -50,8 +50,9 @@ def rescore(
 ) -> Evaluation:
     """Score the answers of an evaluation again, with the scorer and the targets that its task has now.
 
-    What a program answered is taken from the run as JSON, and so is its trace; costs and times are those of that run. Examples
-    are the same when their inputs are. Failures of the program stay failures; an answer whose scorer failed is scored.
+    What a program answered is taken from the run as JSON, and so is its trace; costs and times are those of that run.
+    Examples are the same when their inputs are. Failures of the program stay failures; an answer whose scorer failed is
+    scored.
 
     Args:
         run: path, name, beginning of a name, or ``last``.
