@@ -23,8 +23,8 @@ TURNS = Parameter(
     description="the most calls of the model for one problem",
     constraint="a whole number",
 )
-MOST = 12
-"""Variables of a search."""
+MOST, RELATIONS = 12, 30
+"""Variables and constraints of a search."""
 STARTS, SECONDS = 24, 8.0
 """Of a search that a model asks for: local searches, and seconds of processor time after which none is begun."""
 
@@ -43,6 +43,8 @@ async def find_extremum(
         relations, bounds, opened = read_relations(constraints or [])
     except NotRead as error:
         return {"error": f"not read: {error}"}
+    if len(relations) > RELATIONS:
+        return {"error": f"{len(relations)} constraints are too many; a search takes up to {RELATIONS}"}
     names = sorted(names_in(objective).union(*(names_in(c.left) for c in relations)))
     if not 1 <= len(names) <= MOST:
         return {"error": f"the expression has {len(names)} variables; a search takes 1 to {MOST}"}

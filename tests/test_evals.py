@@ -19,7 +19,7 @@ from agentopt.core.values import Outcome
 from agentopt.errors import UnknownName, UsageError
 from agentopt.evaluate import Eval, Guess, Measure, Published, always, commonest, evaluation, interval, summarize
 from agentopt.evaluate.clusters import cluster_interval
-from agentopt.evaluate.measured import measured, record_of
+from agentopt.evaluate.measured import EvalRecord, MeasureRecord, measured, record_of
 from agentopt.run.evaluation import evaluate_async, evaluation_of
 from agentopt.run.files import open_run
 from agentopt.run.measure import measure
@@ -182,6 +182,26 @@ def test_an_interval_by_cluster_covers_where_a_plain_one_does_not() -> None:
         clustered += low <= 0.6 <= high
     assert plain < 0.75 * 300
     assert clustered >= 0.93 * 300
+
+
+def test_scores_that_cancel_within_each_cluster_do_not_make_a_mean_certain() -> None:
+    scores, labels = [0.5, 0.7] * 20, [i // 2 for i in range(40)]
+    low, high = cluster_interval(scores, labels)
+    plain = interval(scores)
+    assert low <= plain[0] < plain[1] <= high
+
+
+def test_a_mean_on_an_endless_scale_says_nothing_by_one_cluster() -> None:
+    endless = (-math.inf, math.inf)
+    assert cluster_interval([1.0, 2.5], ["a", "a"], endless) == endless
+    record = EvalRecord(
+        name="e", version=1, hash="", pinned={}, clusters={"x": "a", "y": "a"},
+        measures=(MeasureRecord(name="n", title="n", of="parts.n", kind="mean", failed=None),),
+    )  # fmt: skip
+    told = {"x": 1.0, "y": 3.0}
+    cells = [Outcome(candidate="c", example=e, feedback=Feedback(score=1, parts={"n": n})) for e, n in told.items()]
+    (row,) = measured(record, cells, (0.0, 1.0)).measures
+    assert (row.mean, row.low, row.high, row.n) == (2.0, None, None, 2)
 
 
 def test_one_cluster_and_equal_scores_leave_a_wide_interval() -> None:

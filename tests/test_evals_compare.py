@@ -116,6 +116,14 @@ def test_a_run_without_an_eval_has_raw_measures_only() -> None:
         compare_runs("other", "high", measure="brief")
 
 
+def test_clusters_count_whichever_of_the_runs_has_them() -> None:
+    run("plain", "low", None)
+    run("high", "high")
+    for names in (("plain", "high"), ("high", "plain")):
+        found = compare_runs(*names, split="all")
+        assert found.claim is not None and found.claim.test == "permutation by cluster", names
+
+
 def test_the_command_takes_a_measure(cli: Cli) -> None:
     run("low", "low")
     run("high", "high")

@@ -13,6 +13,9 @@ import agentopt
 from agentopt import Example, Task, graph, llm
 from agentopt.errors import UsageError
 from agentopt.evaluate import exact
+from agentopt.evaluate.extremal import closed_form
+from agentopt.llm.toolrun import arun_tools
+from agentopt.llm.types import Response, ToolCall
 from agentopt.run.evaluation import evaluation_of
 from agentopt.run.files import open_run
 from agentopt.run.rescore import rescore
@@ -154,3 +157,43 @@ def test_a_scorer_that_asks_a_model_is_refused(tmp_path: Path) -> None:
         rescore("first", task=task, runs_dir=tmp_path, progress=False)
     assert len(asked) == before
     assert not (tmp_path / "first-rescored").exists()
+
+
+def test_what_a_scorer_reads_off_the_trace_is_read_again(tmp_path: Path) -> None:
+    @graph
+    def answers(text: str) -> Any:
+        return llm("What is {{a}}?", a=text)
+
+    def looked(example: Example, output: str, trace: Any) -> dict[str, Any]:
+        kinds = [node.meta.kind for node in trace.nodes]
+        return {"score": 1.0, "parts": {"asked": float(kinds.count("llm")), "records": float(len(trace.graph))}}
+
+    cut = Response(text="Then the value is 3", finish="length")
+    run: dict[str, Any] = {"split": "all", "progress": False, "runs_dir": tmp_path, "cache": False}
+    for name, scorer in (("cut", closed_form()), ("looked", looked)):
+        task = Task(name, [("x", "3"), ("y", "3"), ("z", "3")], scorer)
+        done = agentopt.evaluate(answers, task=task, model=ScriptedLLM(lambda _: cut), name=name, **run)
+        again = rescore(name, task=task, runs_dir=tmp_path, progress=False)
+        assert [o.feedback for o in again.outcomes] == [o.feedback for o in done.outcomes]
+        assert all(o.feedback is not None and o.feedback.parts for o in again.outcomes)
+
+
+def test_tools_that_a_model_asked_for_are_known_when_scored_again(tmp_path: Path) -> None:
+    def add(a: int, b: int) -> int:
+        """Add two numbers."""
+        return a + b
+
+    @graph
+    async def answers(text: str) -> Any:
+        return await arun_tools("What is {{a}}?", a=text, tools=[add])
+
+    asks = Response(tool_calls=(ToolCall(id="1", name="add", arguments='{"a": 1, "b": 2}'),), finish="tool_calls")
+    said = Response(text="It is \\boxed{3}")
+    model = ScriptedLLM(lambda request: said if any(m.role == "tool" for m in request.messages) else asks)
+    task = Task("tools", [("x", "3"), ("y", "3"), ("z", "3")], closed_form())
+    done = agentopt.evaluate(
+        answers, task=task, split="all", progress=False, runs_dir=tmp_path, name="tools", model=model, cache=False
+    )
+    again = rescore("tools", task=task, runs_dir=tmp_path, progress=False)
+    for outcomes in (done.outcomes, again.outcomes):
+        assert [o.feedback.parts["tools"] for o in outcomes if o.feedback] == [1.0] * 3

@@ -123,3 +123,19 @@ def test_no_output_raises(output: str) -> None:
 
 def test_many_braces_end_in_time() -> None:
     assert read_json("{" * 100_000, ["a"]).missing == ("a",)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        '{"x":[' * 500 + "1," * 95000,
+        "{'x':[" * 400 + "1," * 9000,
+        ("{'x': np.float64(  " + " " * 6000 + "}\n") * 30,
+    ],
+)
+def test_an_output_that_is_made_to_take_long_does_not(output: str) -> None:
+    assert read_json(output, ["x"]).values == {}  # these took minutes
+
+
+def test_what_only_begins_like_an_object_hides_none() -> None:
+    assert read_json("{ not one }\n" * 400 + '{"x": 3}', ["x"]).values == {"x": 3.0}

@@ -129,3 +129,8 @@ async def test_a_reading_model_is_not_asked_where_the_program_says_that_there_is
     with use_session(Session(scripted, models={"agent": "any"})):
         assert (await read_by_model(solved, "", BAKERY)).claim == "not_optimal"
     assert not scripted.requests
+
+
+def test_a_line_that_is_made_to_take_long_does_not() -> None:
+    output = f"{'a' * 5000}{' ' * 5000}b\nProfit: 3"
+    assert LabelledLines("profit")(output, ["profit"]).values == {"profit": 3.0}

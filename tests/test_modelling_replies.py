@@ -94,3 +94,19 @@ def test_imports() -> None:
 @given(st.text(alphabet="`python\n x=1(){}'\"#:<think>/", max_size=80))
 def test_no_reply_raises(reply: str) -> None:
     find_program(reply)
+
+
+@pytest.mark.parametrize(
+    ("reply", "form"),
+    [
+        (fence("\n" * 6000 + "x\n"), "one"),
+        ("import os\n\n" + "x = 1\n\n" * 2500 + "print((\n", "cut_off"),
+    ],
+)
+def test_a_reply_that_is_made_to_take_long_does_not(reply: str, form: str) -> None:
+    assert find_program(reply).form == form  # these took minutes
+
+
+def test_sentences_below_bare_code_are_left_out_of_a_long_reply_too() -> None:
+    code = "import json\n\n" + "".join(f"x{i} = {i}\n\n" for i in range(300)) + "print(json.dumps({'x': x1}))\n"
+    assert find_program(f"{code}\nThis finds x.\n").code == code

@@ -160,6 +160,8 @@ async def test_a_problem_without_an_optimum() -> None:
     assert (await optimal_value()(none, printing('{"status": "infeasible"}'))).score == 1
     assert (await optimal_value()(none, printing('{"objective": 3}'))).score == 0
     assert (await optimal_value()(none, "no code")).score == 0
+    assert (await optimal_value()(none, printing("The problem could not be solved to optimality"))).score == 1
+    assert (await optimal_value()(none, printing("No optimal solution found: time limit reached"))).score == 0
 
 
 async def test_the_original_label_is_scored_beside_the_corrected_one() -> None:

@@ -137,6 +137,26 @@ def test_a_promised_solver_that_is_not_installed_is_our_fault() -> None:
     assert ending(gone)[0] == "infra" and "agentopt[evals]" in ending(gone)[1]
 
 
+@pytest.mark.parametrize("raised", ["ModuleNotFoundError", "ImportError"])
+async def test_a_program_cannot_claim_that_a_package_is_not_here(raised: str) -> None:
+    solved = await solve(f"raise {raised}(\"No module named 'numpy'\")", ["x"])
+    assert (solved.status, solved.ours) == ("crashed", False) and "No module named" in solved.text
+
+
+class _Without:
+    """A sandbox without one of the promised packages."""
+
+    isolation = None
+
+    async def run(self, job: Job) -> Result:
+        return Result("error", error=Failure("ModuleNotFoundError", "No module named 'pyomo'", 1, "no pyomo"))
+
+
+async def test_a_package_that_is_not_here_is_our_fault() -> None:
+    solved = await solve("import pyomo", ["x"], sandbox=_Without())  # type: ignore[arg-type]
+    assert solved.ours and "agentopt[evals]" in solved.text
+
+
 def test_a_closed_sandbox_is_our_fault() -> None:
     import asyncio
 

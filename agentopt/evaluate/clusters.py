@@ -25,8 +25,9 @@ def cluster_interval(
     The variance is the cluster-robust one (Liang and Zeger 1986, with the factor G / (G - 1) for G clusters); for
     language models see Miller 2024, arXiv 2411.00640, section 2.2. Scores at the two ends of the range get Wilson's
     interval at the effective number of examples that this variance leaves (Korn and Graubard 1998), others Student's t
-    with G - 1 degrees of freedom within the range. The effective number is never above the number of examples, and is
-    that of clusters where all scores are equal or there is one cluster.
+    with G - 1 degrees of freedom within the range. The effective number is never above the number of examples (so that
+    scores which cancel within each cluster bound nothing), and is that of clusters where all scores are equal or there
+    is one cluster. Of one cluster on an endless range nothing is known: that is the range.
 
     Args:
         scores: one an example.
@@ -51,6 +52,8 @@ def cluster_interval(
     found = len(set(clusters))
     if found == n:
         return interval(scores, score_range, confidence=confidence)
+    if found < 2 and not math.isfinite(high - low):
+        return score_range
     mean = math.fsum(scores) / n
     share = min(max((mean - low) / (high - low), 0.0), 1.0)
     if found < 2 or max(scores) == min(scores):
@@ -60,7 +63,8 @@ def cluster_interval(
     t = _stats().t
     quantile = float(t.isf((1 - confidence) / 2, found - 1))
     if not is_binary(scores, score_range):
-        half = quantile * math.sqrt(variance)
+        plain = math.fsum((s - mean) ** 2 for s in scores) / (n - 1) / n
+        half = quantile * math.sqrt(max(variance, plain))
         return max(low, mean - half), min(high, mean + half)
     plain = share * (1 - share) * (high - low) ** 2
     effective = float(n) if variance <= plain / n else plain / variance

@@ -133,7 +133,8 @@ class MeasureRow(Frozen):
     mean: float | None
     """Repeats averaged within an example, then examples; None when no example counts."""
     low: float | None
-    """Lower end of the interval; None where there is no value, or all of a mean are equal, which bounds nothing."""
+    """Lower end of the interval; None where there is no value, or all of a mean are equal or in one cluster, which
+    bounds nothing."""
     high: float | None
     """Upper end."""
     n: int = Field(ge=0)
@@ -235,7 +236,8 @@ def _row(
     if measure.kind == "share" and means:
         low, high = mean_interval(means, clusters)
     elif len(set(means.values())) > 1:
-        low, high = mean_interval(means, clusters, (-math.inf, math.inf))
+        ends = mean_interval(means, clusters, (-math.inf, math.inf))
+        low, high = ends if all(map(math.isfinite, ends)) else (None, None)
     return MeasureRow(
         name=measure.name, kind=measure.kind, low=low, high=high, n=len(means),
         title=f"{measure.title} ({measure.subset})" if measure.subset else measure.title,

@@ -27,6 +27,7 @@ from agentopt.run.evaluation import KIND, evaluation_of
 from agentopt.run.files import RunFile, find_run
 from agentopt.run.lifetime import Listener, begun, run_here, subscribe
 from agentopt.run.naming import new_folder
+from agentopt.run.past import PastTrace
 from agentopt.run.pinned import as_event, eval_of, recorded
 from agentopt.run.result import Evaluation
 from agentopt.store import Store, blob_id
@@ -49,8 +50,9 @@ def rescore(
 ) -> Evaluation:
     """Score the answers of an evaluation again, with the scorer and the targets that its task has now.
 
-    What a program answered is taken from the run as JSON; its traces, costs and times are those of that run. Examples
-    are the same when their inputs are. Failures of the program stay failures; an answer whose scorer failed is scored.
+    What a program answered is taken from the run as JSON, and so is its trace; costs and times are those of that run.
+    Examples are the same when their inputs are. Failures of the program stay failures; an answer whose scorer failed is
+    scored.
 
     Args:
         run: path, name, beginning of a name, or ``last``.
@@ -198,11 +200,13 @@ class _Again:
 
     async def _scored(self, example: Example, outcome: Outcome) -> dict[str, Any]:
         models = {"judge": self.config.model_of("judge") or "none"}
+        graph = self.old.graph(outcome)
+        trace = None if graph is None else PastTrace(graph)
         judge = Session(_Nobody(self.task.name), models, role="judge", loop=asyncio.get_running_loop())
         try:
             with open_run(), Block(), use_session(judge):
                 async with asyncio.timeout(self.config.timeout):
-                    feedback = await self.task.ascore(example, outcome.output, aside=in_thread)
+                    feedback = await self.task.ascore(example, outcome.output, trace, aside=in_thread)
         except TimeoutError:
             feedback = ScorerError(text=f"{LATE_SCORER} {self.config.timeout:g} seconds")
         if isinstance(feedback, ScorerError):

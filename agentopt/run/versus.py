@@ -231,10 +231,9 @@ def _compared(
         read_as = the_measure(measure, files)
         found = [read(m, outcomes, scale[0]) for m, outcomes in zip(read_as, found, strict=True)]
         scale, lower = range_of(read_as[0], [o for outcomes in found for o in outcomes]), read_as[0].lower_is_better
-    kept = eval_of(files[0])
     for name, pairs, outcomes, alone in _common(sides, files, found, split):
         told = [_mirror(o, scale) for o in outcomes] if lower else outcomes
-        made = compare(told, "a", "b", alpha=alpha, score_range=scale, clusters=None if kept is None else kept.clusters)
+        made = compare(told, "a", "b", alpha=alpha, score_range=scale, clusters=_clusters(files, pairs))
         made = mirrored(made, scale) if lower else made
         claim = _labelled(made, files, [e for e, _ in pairs], everybody) if name in ("test", "all") else None
         yield Versus(
@@ -242,6 +241,16 @@ def _compared(
             tuple(_notes(sides, files, name, pairs)), *alone, made.n_excluded,
             tuple(_changes(outcomes, pairs, scale)), measure=measure,
         )  # fmt: skip
+
+
+def _clusters(files: Files, pairs: Pairs) -> dict[str, str] | None:
+    """The cluster of each example of ``a``, as the eval of either run has them; None where neither has any."""
+    for place, file in enumerate(files):
+        kept = eval_of(file)
+        if kept is not None and kept.clusters is not None:
+            known = kept.clusters
+            return {pair[0].id: known[pair[place].id] for pair in pairs if pair[place].id in known}
+    return None
 
 
 def _mirror(outcome: Outcome, scale: tuple[float, float]) -> Outcome:

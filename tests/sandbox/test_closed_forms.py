@@ -207,6 +207,7 @@ def test_a_node_may_say_that_it_is_a_tool() -> None:
         ({"expression": "3", "goal": "minimum"}, "0 variables"),
         ({"expression": "abcdfghjklmnp", "goal": "minimum"}, "13 variables"),
         ({"expression": "x", "goal": "maximum", "constraints": ["x = 1", "x = 2"]}, "no point was found"),
+        ({"expression": "x", "goal": "maximum", "constraints": ["x^2 + x^3 = 1"] * 31}, "31 constraints are too many"),
         ({"expression": "x", "goal": "middle"}, "goal"),
     ],
 )

@@ -55,7 +55,8 @@ def how_it_ran(trace: Any) -> Run:
         meta = node.meta
         if meta.kind == "llm":
             last = meta
-            tools = tools or bool(getattr(node.value, "tool_calls", ()))
+            asked = getattr(node.value, "tool_calls", ()) or meta.more.get("finish") == "tool_calls"
+            tools = tools or bool(asked)
         tools = tools or bool(meta.more.get("tool"))
     return Run(last is not None and last.more.get("finish") == "length", tools)
 

@@ -17,7 +17,9 @@ __all__ = ["Reading", "read_json"]
 
 _LAST = 200_000  # characters of the output that are read, from its end
 _MOST = 500  # opening braces that are tried
-_NUMPY = re.compile(r"\b(?:np|numpy)\.\w+\(\s*([^()]*)\s*\)")
+_FAR = 20_000  # characters of a dictionary as Python prints it
+_WORK = 1_000_000  # characters that are read for objects which turn out to be none
+_NUMPY = re.compile(r"\b(?:np|numpy)\.\w+\(([^()]*)\)")
 _CONSTANT = re.compile(r"(?<![\w.'\"])-?(?:nan|inf)(?![\w'\"])", re.IGNORECASE)
 _STATUS_KEYS = ("status", "error", "message", "solver_status", "termination")
 
@@ -117,16 +119,19 @@ def _objects(text: str) -> list[dict[Any, Any]]:
     """The objects of a text, in order; none within another."""
     found: list[dict[Any, Any]] = []
     starts = [match.start() for match in re.finditer(r"\{", text)][-_MOST:]
-    free = 0
+    free = work = 0
     for start in starts:
         if start < free:
             continue
         made, end = _json_at(text, start)
         if made is None:
+            work += end - start
             made, end = _literal_at(text, start)
         if made is not None:
             found.append(made)
             free = end
+        elif (work := work + end - start) > _WORK:
+            break  # no program that answers prints so much of what only begins like an object
     return found
 
 
@@ -142,30 +147,33 @@ def _pairs(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
 
 
 def _json_at(text: str, start: int) -> tuple[dict[Any, Any] | None, int]:
+    """The object that begins at a place, if one does, and up to where was read."""
     try:
         made, end = _DECODER.raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        return None, max(error.pos, start)
     except (ValueError, RecursionError):
-        return None, start
+        return None, min(len(text), start + _FAR)
     return (made, end) if isinstance(made, dict) else (None, start)
 
 
 def _literal_at(text: str, start: int) -> tuple[dict[Any, Any] | None, int]:
-    """A dictionary as Python prints it."""
-    end = _closing(text, start)
-    if end is None:
-        return None, start
+    """The same of a dictionary as Python prints it."""
+    end, closed = _closing(text, start)
+    if not closed:
+        return None, end
     source = _CONSTANT.sub(lambda m: repr(m.group()), _NUMPY.sub(r"\1", text[start:end]))
     try:
         made = ast.literal_eval(source)
     except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-        return None, start
-    return (made, end) if isinstance(made, dict) else (None, start)
+        return None, end
+    return (made, end) if isinstance(made, dict) else (None, end)
 
 
-def _closing(text: str, start: int) -> int | None:
-    """Where the brace that opens at ``start`` has closed; quoted braces do not count."""
+def _closing(text: str, start: int) -> tuple[int, bool]:
+    """Where the brace that opens at ``start`` has closed, quoted braces not counted, or up to where it has not."""
     depth, quote, at = 0, "", start
-    while at < min(len(text), start + 20_000):
+    while at < min(len(text), start + _FAR):
         char = text[at]
         if quote:
             if char == "\\":
@@ -179,6 +187,6 @@ def _closing(text: str, start: int) -> int | None:
         elif char == "}":
             depth -= 1
             if not depth:
-                return at + 1
+                return at + 1, True
         at += 1
-    return None
+    return at, False

@@ -8,7 +8,7 @@ from agentopt.evaluate.modelling.claims import claimed
 from agentopt.evaluate.modelling.solved import SolveStatus
 from agentopt.sandbox import Result
 
-__all__ = ["PACKAGES", "PROMISED", "ending"]
+__all__ = ["PACKAGES", "PROMISED", "ending", "lacks"]
 
 PROMISED = {
     "numpy": "agentopt", "scipy": "agentopt", "pyscipopt": "agentopt[evals]", "highspy": "agentopt[evals]",
@@ -63,6 +63,21 @@ def ending(result: Result) -> tuple[SolveStatus | None, str]:
         seen = claimed(result.stdout) if claim == "not_optimal" else None  # a solver's log knows why
         return seen or claim, told
     return "crashed", told
+
+
+def lacks(result: Result) -> str:
+    """The promised package that a program says is not there; empty when it says so of none.
+
+    What a program says is not yet so: it can raise that exception itself.
+
+    >>> from agentopt.sandbox import Failure
+    >>> lacks(Result("error", error=Failure("ModuleNotFoundError", "No module named 'pyomo'", 1, "")))
+    'pyomo'
+    """
+    if result.error is None or result.error.type not in ("ModuleNotFoundError", "ImportError"):
+        return ""
+    named = _NO_MODULE.search(result.error.message)
+    return named[1] if named and named[1] in PROMISED else ""
 
 
 def _missing(message: str) -> tuple[SolveStatus, str] | None:

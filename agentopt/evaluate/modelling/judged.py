@@ -34,7 +34,7 @@ async def read_by_model(solved: Solved, question: str, names: Sequence[str]) -> 
     if NOT_OPTIMAL in output:
         return Reading(missing=tuple(names), claim="not_optimal")
     session = current_session()
-    system, template = session.prompt("judge/figure_system"), session.prompt("judge/figure")
+    system, template = session.prompt("judges/figure_system"), session.prompt("judges/figure")
     values: dict[str, float] = {}
     for name in names:
         reply = await allm(

@@ -18,6 +18,7 @@ __all__ = ["LabelledLines", "likeness"]
 _ENOUGH = 0.4  # likeness from which a label may stand for a name
 _TIE = 1e-9
 _MOST = 400  # lines that are looked at, from the end
+_LONGEST = 300  # characters of a line that is looked at
 _RAW = re.compile(r"[^\W_]+")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _COMMON = (
@@ -91,6 +92,8 @@ def _lines(text: str) -> dict[str, str]:
 
 
 def _split(line: str) -> tuple[str, str, str]:
+    if len(line) > _LONGEST:
+        return "", "", ""
     plain = line.strip().strip("*|- ")
     at = max(plain.rfind(":"), plain.rfind("="))
     if at > 0 and re.search(r"\d|nan|inf", plain[at:], re.IGNORECASE):

@@ -20,8 +20,9 @@ __all__ = ["Form", "Found", "find_program", "imports_of"]
 Form = Literal["one", "several", "joined", "bare", "none", "cut_off"]
 
 _FENCE = re.compile(r"```[ \t]*([\w+-]*)[ \t]*\n(.*?)((?:\n|(?<=\n))[ \t]*```|\Z)", re.DOTALL)
+_WORK = 60_000  # characters that are parsed to find where code without a block ends
 _PYTHON = ("python", "py", "python3")
-_SHELL = re.compile(r"^\s*[!%$]?\s*(?:pip3?|conda|apt-get|apt|uv)\s+install\b.*$", re.MULTILINE)
+_SHELL = re.compile(r"^[ \t]*[!%$]?[ \t]*(?:pip3?|conda|apt-get|apt|uv)[ \t]+install\b.*$", re.MULTILINE)
 _BUILT_IN = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__"}
 
 
@@ -119,7 +120,8 @@ def _bare(text: str, truncated: bool) -> Found:
     if parsed(lines[0]) is None and not lines[0].lstrip().startswith(("def ", "class ", "async ", "@", "from ")):
         return Found()  # a sentence that begins like code
     paragraphs = re.split(r"\n[ \t]*\n", code)
-    for end in range(len(paragraphs) - 1, 0, -1):
+    tries = 1 + _WORK // len(code)
+    for end in range(len(paragraphs) - 1, max(0, len(paragraphs) - 1 - tries), -1):
         kept = _tidy("\n\n".join(paragraphs[:end]))
         if _whole(kept):
             return _found(kept, "bare", 0)

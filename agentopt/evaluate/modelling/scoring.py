@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -24,7 +25,7 @@ __all__ = ["NO_OPTIMUM", "OBJECTIVE", "all_figures", "optimal_value"]
 OBJECTIVE = "objective"
 """The one name that is asked for where only the optimal value counts."""
 NO_OPTIMUM = "none"
-"""The label of a problem that has no optimum: right is who says that it is infeasible or unbounded."""
+"""The label of a problem that has no optimum: right is who says so, but not who ran into a limit of the solver."""
 _GROUPS = {
     "timeout": ("timeout",),
     "not_optimal": ("not_optimal", "infeasible", "unbounded"),
@@ -166,12 +167,14 @@ class optimal_value:
 
 
 _READ = ("ok", "partial", "unreadable")
+_GAVE_UP = re.compile(r"\b(?:time|iterations?|nodes?)[ _-]?limit|\bdid not converge\b", re.IGNORECASE)
 
 
 def _optimal(solved: Solved, label: Any, how: Tolerance, printed: str) -> bool:
     """Whether the optimal value is right; of a label that says that there is none, whether the program says so too."""
     if label == NO_OPTIMUM:
-        return solved.status in _GROUPS["not_optimal"]
+        gave_up = solved.status == "not_optimal" and _GAVE_UP.search(f"{solved.text}\n{solved.stdout}\n{solved.stderr}")
+        return solved.status in _GROUPS["not_optimal"] and not gave_up
     value = solved.values.get(OBJECTIVE) if solved.status in _READ else None
     return value is not None and how.right(value, float(label), printed)
 

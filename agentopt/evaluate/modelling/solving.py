@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from agentopt.errors import MissingDependency, UsageError
 from agentopt.evaluate.modelling.answers import Reading, read_json
-from agentopt.evaluate.modelling.endings import ending
+from agentopt.evaluate.modelling.endings import ending, lacks
 from agentopt.evaluate.modelling.replies import Form, find_program, imports_of
 from agentopt.evaluate.modelling.solved import Solved
 from agentopt.evaluate.programs import current_runner
@@ -67,9 +67,14 @@ async def solve(
         result = await place.run(job)
         if result.status == "lost":  # not the program's fault: once more, in another server
             result = await place.run(job)
+        false = (package := lacks(result)) and (await place.run(_job(f"import {package}", SECONDS))).ok
     except (UsageError, MissingDependency) as error:
         return Solved(status="infra", text=str(error), program=program, form=form, imports=imports_of(program))
-    return _judged(program, names, result, reader, form)
+    solved = _judged(program, names, result, reader, form)
+    if false:  # it says that a package is not here which is: the world's fault is not a program's to claim
+        told = result.error.text if result.error else ""
+        return solved.model_copy(update={"status": "crashed", "text": told})
+    return solved
 
 
 async def solve_reply(
