@@ -13,7 +13,7 @@ from typing import Any
 
 from agentopt import Parameter, allm, graph, node, prompt, render
 from agentopt.errors import MalformedAnswer, UnusableAnswer
-from agentopt.evaluate.modelling import FiveElements, read_formulation
+from agentopt.evaluate.modelling import FiveElements, read_five_elements
 from agentopt.workspace import prompt_text
 
 from .program_of_thought import listed
@@ -49,7 +49,7 @@ SOLVER = Parameter(
 def stated(reply: str) -> str:
     """The five elements that a reply states, in their order and without what stands around; else the reply as it is."""
     try:
-        return read_formulation(reply).text.strip()
+        return read_five_elements(reply).text.strip()
     except MalformedAnswer:
         return reply
 

@@ -18,7 +18,7 @@ from agentopt.evaluate.modelling.formulation import (
     IndexSet,
     Objective,
     Variable,
-    read_formulation,
+    read_five_elements,
 )
 from agentopt.llm.structured import answer_schema, structured
 from agentopt.llm.types import Message, Request
@@ -64,8 +64,8 @@ def test_a_formulation_is_read_back_from_its_text_and_from_its_json(parts: dict[
         found = FiveElements.model_validate(parts)
     except ValidationError:
         return
-    assert read_formulation(found.text) == found
-    assert read_formulation(found.model_dump_json()) == found
+    assert read_five_elements(found.text) == found
+    assert read_five_elements(found.model_dump_json()) == found
 
 
 PIECES = st.sampled_from(
@@ -77,10 +77,10 @@ PIECES = st.sampled_from(
 @given(text=st.lists(PIECES | LINES, max_size=20).map("\n".join))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
-        found = read_formulation(text)
+        found = read_five_elements(text)
     except MalformedAnswer:
         return
-    assert read_formulation(found.text) == found
+    assert read_five_elements(found.text) == found
 
 
 # -- what models write -----------------------------------------------------------------------------------------------
@@ -149,11 +149,11 @@ print(3)
 
 def test_the_text_has_the_five_sections_in_order() -> None:
     assert CARPENTER.text == TEXT
-    assert read_formulation(TEXT) == CARPENTER
+    assert read_five_elements(TEXT) == CARPENTER
 
 
 def test_what_a_chat_model_writes_in_latex_is_read() -> None:
-    found = read_formulation(LATEX)
+    found = read_five_elements(LATEX)
     assert found.sets == ()
     assert [p.line for p in found.parameters] == ["c_i  # profit per unit of product i", "Budget = 1,000"]
     assert [v.line for v in found.variables] == [
@@ -181,7 +181,7 @@ def test_what_a_chat_model_writes_in_latex_is_read() -> None:
     ],
 )
 def test_other_spellings_of_the_same_text(text: str) -> None:
-    found = read_formulation(text)
+    found = read_five_elements(text)
     assert [v.kind for v in found.variables] == ["integer", "integer"]
     assert found.objective.sense == "maximize"
     assert (len(found.sets), len(found.parameters), len(found.constraints)) == (1, 2, 2)
@@ -209,7 +209,7 @@ def test_other_spellings_of_the_same_text(text: str) -> None:
     ],
 )  # fmt: skip
 def test_json_by_other_names_and_in_other_shapes(given: dict[str, Any]) -> None:
-    found = read_formulation("Here you are:\n```json\n" + json.dumps(given) + "\n```")
+    found = read_five_elements("Here you are:\n```json\n" + json.dumps(given) + "\n```")
     assert [(v.name, v.kind) for v in found.variables] == [("x", "integer"), ("y", "integer")]
     assert (found.objective.sense, found.objective.expression) == ("maximize", "45x + 80y")
     assert [c.expression for c in found.constraints] == ["5x + 20y <= 400", "10x + 15y <= 450"]
@@ -255,7 +255,7 @@ def test_the_kind_of_a_variable_is_read_from_its_words(line: str, kind: str, bou
 )  # fmt: skip
 def test_what_is_wrong_is_told_with_its_place(text: str, told: str) -> None:
     with pytest.raises(MalformedAnswer) as raised:
-        read_formulation(text)
+        read_five_elements(text)
     assert told in str(raised.value)
     assert raised.value.text == text
 

@@ -102,11 +102,7 @@ def _highs(formulation: Formulation) -> Optimum:
                     options={"mip_rel_gap": 0.0})  # fmt: skip
 
     found = run(cost)
-    if found.status in (
-        2,
-        3,
-        4,
-    ):  # 4 is "unbounded or infeasible", among others: without an objective it is one of them
+    if found.status in (2, 3, 4):  # 4 is "unbounded or infeasible", and more: without an objective it is one of them
         somewhere = run(0 * cost).status == 0
         return Optimum("unbounded" if somewhere else "infeasible", method="highs")
     if found.status != 0:

@@ -23,8 +23,8 @@ def the_measure(name: str, runs: Sequence[RunFile]) -> list[MeasureRecord]:
     """
     kind, _, inner = name.partition(".")
     if name == "answered" or (kind in ("parts", "metrics") and inner):
-        share = "share" if name == "answered" else "mean"
-        return [MeasureRecord(name=name, title=name, of=name, kind=share)] * len(runs)
+        share = "share" if name == "answered" else "mean"  # of a part nothing is known: a failure counts for no length
+        return [MeasureRecord(name=name, title=name, of=name, kind=share, failed=None)] * len(runs)
     found = []
     for run in runs:
         record = eval_of(run)

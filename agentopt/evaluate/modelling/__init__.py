@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agentopt.evaluate.modelling.answers import Reading, read_json
     from agentopt.evaluate.modelling.figures import read_figure
-    from agentopt.evaluate.modelling.formulation import FiveElements, read_formulation
+    from agentopt.evaluate.modelling.formulation import FiveElements, read_five_elements
     from agentopt.evaluate.modelling.lines import LabelledLines
     from agentopt.evaluate.modelling.replies import Found, find_program
     from agentopt.evaluate.modelling.scoring import NO_OPTIMUM, OBJECTIVE, all_figures, optimal_value
@@ -42,7 +42,7 @@ __all__ = [
     "find_program",
     "optimal_value",
     "read_figure",
-    "read_formulation",
+    "read_five_elements",
     "read_json",
     "solve",
     "solve_reply",
@@ -52,7 +52,7 @@ __all__ = [
 _HOMES = {
     "answers": "Reading read_json",
     "figures": "read_figure",
-    "formulation": "FiveElements read_formulation",
+    "formulation": "FiveElements read_five_elements",
     "lines": "LabelledLines",
     "replies": "Found find_program",
     "scoring": "NO_OPTIMUM OBJECTIVE all_figures optimal_value",

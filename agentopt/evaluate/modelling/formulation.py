@@ -1,7 +1,7 @@
 """A formulated optimization problem: a record of five elements, and the headed text that models read and write.
 
 The five elements are LLMOPT's (Jiang et al. 2024, arXiv 2410.13213): sets, parameters, variables, objective,
-constraints. ``FiveElements.text`` renders them, ``read_formulation`` reads such a text back, or JSON, or what a weak
+constraints. ``FiveElements.text`` renders them, ``read_five_elements`` reads such a text back, or JSON, or what a weak
 model made of either.
 """
 
@@ -29,7 +29,7 @@ __all__ = [
     "Objective",
     "Sense",
     "Variable",
-    "read_formulation",
+    "read_five_elements",
 ]
 
 Sense = Literal["maximize", "minimize"]
@@ -193,20 +193,21 @@ class FiveElements(Frozen):
         return "\n\n".join(parts) + "\n"
 
 
-def read_formulation(text: str) -> FiveElements:
+def read_five_elements(text: str) -> FiveElements:
     """The five elements in a model's answer: headed text in the order and spelling of whoever wrote it, or JSON.
 
     Headings may be Markdown, bold, numbered or plain; entries are list items or lines, in LaTeX or plain. Sets and
     parameters may be missing, the other three sections not: a text without one was cut, or is none.
 
     >>> chairs = FiveElements(variables="x: integer, x >= 0  # chairs", objective="max 45 x", constraints="5 x <= 400")
-    >>> chairs.variables[0].kind, chairs.objective.sense, read_formulation(chairs.text) == chairs
+    >>> chairs.variables[0].kind, chairs.objective.sense, read_five_elements(chairs.text) == chairs
     ('integer', 'maximize', True)
 
     Raises:
         MalformedAnswer: which section is missing, or which entry of it cannot be read and why.
 
-    >>> read_formulation("Variables: x: int\\nObjective: max 3x\\nConstraints:\\n1. Oats: 2x <= 7").constraints[0].line
+    >>> oats = "Variables: x: int\\nObjective: max 3x\\nConstraints:\\n1. Oats: 2x <= 7"
+    >>> read_five_elements(oats).constraints[0].line
     '2x <= 7  # Oats'
     """
     try:
