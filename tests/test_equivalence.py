@@ -278,6 +278,8 @@ def test_a_result_is_json_and_holds_after_reading_it() -> None:
         ("min x\nx < 3", "'<' is not one of"),
         ("min x\nx <= 3 4 %", "cannot be read"),
         ("min x\nx <= 3 4", "'4' is not expected there"),
+        ("min x\nx <= nan", "'nan' is no number"),
+        ("min x\nx >= -Inf", "'Inf' is no number"),
         ("min (x\n", "not closed"),
         ("min x\nx / 0 <= 3", "divides by zero"),
         ("min " + "(" * 99 + "x" + ")" * 99, "nested too deeply"),

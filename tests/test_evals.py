@@ -331,6 +331,20 @@ def test_a_name_that_is_both_has_to_be_told_apart(cli: Cli, pairs: Path) -> None
     assert code == 0 and json.loads(out)["eval"]["is_pinned"]
 
 
+def test_an_eval_of_a_graph_of_its_own_name_is_meant_without_a_task(cli: Cli, pairs: Path) -> None:
+    (pairs / "evals" / "namesake.py").write_text(
+        "from agentopt.evaluate import Eval, evaluation\n\n@evaluation(version=1)\ndef solve():\n"
+        '    """Pairs, by the graph of the same name."""\n'
+        '    return Eval(task="pairs", graph="solve", split="all", repeats=3)\n'
+    )
+    code, out, _ = cli("eval", "solve", "-q", "--json")
+    assert code == 0
+    said = json.loads(out)
+    assert said["eval"]["record"]["name"] == "solve" and said["config"]["repeats"] == 3
+    code, out, _ = cli("eval", "solve", "--task", "pairs", "-q", "--json")
+    assert code == 0 and json.loads(out)["eval"] is None
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [

@@ -110,7 +110,7 @@ def test_one_file_each_is_found_checked_and_run(cli: Cli, place: Path) -> None:
     assert rows["optimizer", "endings"]["ref"] == "optimizers/endings.py@Endings"
     code, out, _ = cli("check")
     assert code == 0
-    assert "2 graphs, 2 tasks, 2 prompts, 0 evals, 1 optimizers; no problems" in out
+    assert "2 graphs, 2 tasks, 2 prompts, 1 evals, 1 optimizers; no problems" in out
     code, out, err = cli(*COMMAND)
     assert code == 0, err
     assert "test: better" in out

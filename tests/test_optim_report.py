@@ -292,5 +292,5 @@ async def test_proposals_of_a_step_differ_in_what_is_asked() -> None:
 def test_options_out_of_range_are_refused() -> None:
     with pytest.raises(UsageError, match="focus='some' is none of"):
         OptoPrimeOptimizer(focus="some")  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="memory must be"):
+    with pytest.raises(UsageError, match="memory=-1; it must be"):
         OptoPrimeOptimizer(memory=-1)

@@ -245,20 +245,17 @@ def test_check_of_a_workspace_names_data_that_are_not_here(
         execute(("check", str(tmp_path / "ws")))
     assert ended.value.code == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "not on this machine" in line]
-    assert "of built-in tasks: bbh (27 of 27 files), gsm8k (train.jsonl), humaneval (" in line
-    assert "multiarith (MultiArith.json); looked" in line and "svamp" not in line and "aqua" not in line
+    assert "of built-in tasks: bbh (27 of 27 files), " in line and ", gsm8k (train.jsonl), humaneval (" in line
+    assert ", multiarith (MultiArith.json), " in line and "; looked" in line and "svamp" not in line and "aqua" not in line
     assert f"looked in {folder} (AGENTOPT_DATA) and {cache / 'agentopt' / 'data'} (the cache): using a task" in line
     with pytest.raises(SystemExit):
         execute(("check", str(tmp_path / "ws"), "--json"))
     absent = json.loads(capsys.readouterr().out)["absent"]
     assert {"where": "built-in: tasks/gsm8k.py@gsm8k", "what": "train.jsonl"} in absent
     assert {entry["where"].rpartition("@")[2] for entry in absent} == {
-        "bbh",
-        "gsm8k",
-        "humaneval",
-        "mbpp",
-        "multiarith",
-    }
+        "bbh", "complexor", "gsm8k", "humaneval", "industryor", "mamo", "mbpp", "multiarith", "nl4opt", "nlp4lp",
+        "optibench",
+    }  # fmt: skip
 
 
 def test_check_and_list_know_the_tasks(

@@ -137,7 +137,7 @@ def _eval(flags: dict[str, Any]) -> Eval | None:
         raise UnknownName("graph or eval", name, known, "`agentopt list` shows what there is")
     if "eval" not in found:
         return None
-    if "graph" in found:
+    if "graph" in found and load_eval(name).graph != name:  # an eval of that very graph is what is meant without --task
         evals, graph = found["eval"], found["graph"]
         raise UsageError(
             f"{name!r} is an eval ({evals.ref}) and a graph ({graph.ref}): {evals.ref} means the eval, and --task TASK "

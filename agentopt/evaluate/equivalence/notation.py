@@ -31,6 +31,7 @@ from agentopt.evaluate.equivalence.maps import VariableMap
 __all__ = ["read_affine", "read_map", "read_text"]
 
 _LONGEST, _DEEPEST = 20_000, 50
+_NO_NUMBERS = frozenset({"nan", "inf", "infinity"})
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>[^\W\d]\w*(?:\[[^\[\]]*\]|\.\w+)*)|(?P<mark>[-+*/()]))"
 )
@@ -108,6 +109,8 @@ class _Reader:
             return Affine({}, rational(text))
         if kind == "name":
             known = self.parameters.get(text)
+            if known is None and text.lower() in _NO_NUMBERS:
+                raise _Wrong(f"{text!r} is no number; leave a bound out where there is none")
             return Affine.variable(text) if known is None else Affine({}, known)
         if text in ("-", "+"):
             self._deeper()
