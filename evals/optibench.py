@@ -71,10 +71,7 @@ MEASURES = (
         "no_answer": "programs whose answer is missing or unreadable in part",
     }.items()),
 )  # fmt: skip
-NOTES = (
-    "Published numbers were made with labels some of which are wrong, and by protocols of their own.",
-    "231 of the problems are, or nearly are, test problems of NL4OPT: nothing may be tuned there.",
-)
+NOTES = ("Published numbers were made with labels some of which are wrong, and by protocols of their own.",)
 
 
 def cluster(example: Example) -> str | None:

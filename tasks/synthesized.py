@@ -28,6 +28,8 @@ def synthesized(
         raise UsageError("task synthesized: name a data set with path=FILE; `agentopt synthesize` makes one")
     wanted = {"both": (False, True), "yes": (True,), "no": (False,)}[table]
     rows = [row for row in read_dataset(path) if kind in ("all", row.kind) and row.table in wanted]
+    if not rows:
+        raise UsageError(f"task synthesized: {path} has no problem with kind={kind} and table={table}")
     return Task(
         "synthesized",
         [example(row) for row in rows],

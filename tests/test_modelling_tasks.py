@@ -108,6 +108,8 @@ def test_problems_that_were_searched_on_under_another_name(tmp_path: Path) -> No
     assert used_elsewhere(["a", "b"], ledger) == ()
     ledger.touch("claimed", "run-0", "claim", examples=[digest({"problem": "a"})])
     assert used_elsewhere(["a", "b"], ledger) == ()
+    ledger.touch("scored", "run-0", "evaluate", examples=[digest({"problem": "a"})])
+    assert used_elsewhere(["a", "b"], ledger) == ()
     ledger.touch("searched", "run-1", "search", examples=[digest({"problem": "a"}), digest({"problem": "c"})])
     assert "up to 1 of these" in used_elsewhere(["a", "b"], ledger)[0] and "run-1" in used_elsewhere(["a"], ledger)[0]
 

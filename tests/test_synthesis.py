@@ -437,6 +437,12 @@ def test_a_data_set_that_was_touched_is_refused(whole: Any, tmp_path: Path) -> N
             read_dataset(place)
     with pytest.raises(UsageError, match="cannot be read"):
         read_dataset(tmp_path / "none")
+    place.write_text("{}\n")
+    with pytest.raises(UsageError, match=r":1 is no row of a data set \(it has no field 'hashes'\)"):
+        read_dataset(place)
+    place.write_text("")
+    with pytest.raises(UsageError, match="has no problem with kind=linear and table=both"):
+        load_task("synthesized", path=str(place), kind="linear")
     with pytest.raises(UsageError, match="path=FILE"):
         load_task("synthesized")
 

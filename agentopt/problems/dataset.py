@@ -78,6 +78,7 @@ def read_dataset(path: str | Path) -> list[Row]:
             row = Row.model_validate(data)
         except (ValueError, KeyError, AttributeError, TypeError, ValidationError) as error:
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            reason = f"it has no field {reason}" if isinstance(error, KeyError) else reason
             raise UsageError(f"{place}:{number} is no row of a data set ({reason})") from None
         if hashes != row.hashes:
             changed = [name for name, value in row.hashes.items() if hashes.get(name) != value]

@@ -34,7 +34,7 @@ def used_elsewhere(problems: Sequence[str], ledger: SplitLedger | None = None) -
         uses = ledger.used(_inputs(problems))
     except StoreError:
         return ()  # the run itself says so where it matters
-    tuned = [use for use in uses if use.what != "claim"]
+    tuned = [use for use in uses if use.what in ("search", "validation")]  # looking at a score changes no agent
     if not tuned:
         return ()
     most = max(use.shared or 0 for use in tuned)
