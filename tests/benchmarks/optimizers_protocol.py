@@ -89,6 +89,9 @@ METHODS = (
     Method("miprov2", "dspy", TEXTS, options={"demos": 0}),
     Method("miprov2 with demos", "dspy", TEXTS, BOTH, options={"demos": 4}),
 )
+GOAL = "Change the instruction so that the agent's replies score higher."
+"""What ours are told of a text task: no more than peers, who get examples and feedback. A task's own objective may name
+the answers that are wanted."""
 STARTS = ("start", "start again")
 """No searches: the start itself on the test split, twice, so that what is noise can be seen."""
 
@@ -159,7 +162,7 @@ def data(name: str, seed: int, sizes: Sizes) -> Data:
 
 def _part(task: Task, examples: Sequence[Example], split: SplitSpec) -> Task:
     return Task(
-        task.name, examples, task.scorer, version=task.version, objective=task.objective,
+        task.name, examples, task.scorer, version=task.version, objective=GOAL,
         score_range=task.score_range, split=split,
     )  # fmt: skip
 
@@ -198,6 +201,8 @@ def settings(sizes: Sizes, task: str, name: str) -> dict[str, Any]:
     if name not in STARTS:
         chosen = method(name)
         told["method"] = [chosen.who, chosen.slot, chosen.options, optimizer_model(task)]
+        if chosen.who == "ours" and task != NUMBERS:
+            told["goal"] = GOAL
     return told
 
 
