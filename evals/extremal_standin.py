@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentopt import Example
-from agentopt.evaluate import Eval, Guess, Measure, evaluation
+from agentopt.evaluate import Eval, Guess, Measure, Published, evaluation
 from agentopt.evaluate.extremal.problems import commonest_answer
 
 MEASURES = (
@@ -34,39 +34,33 @@ def constant(examples: Sequence[Example]) -> list[str]:
 GUESS = Guess("always the commonest target", constant)
 
 
+NOT_IT = "this is not ExtremBench, and no score here is one there: its problems are public, and easier"
+
+
+def extremal(task: str, graph: str, notes: Sequence[str], published: Sequence[Published] = ()) -> Eval:
+    """What ExtremBench and its stand-in are measured by alike."""
+    return Eval(
+        task=task,
+        graph=graph,
+        split="all",
+        max_tokens=32_768,
+        temperature=0.6,
+        measures=MEASURES,
+        by=goal,
+        guesses=[GUESS],
+        published=published,
+        notes=notes,
+    )
+
+
 @evaluation(version=1)
-def extremal_standin():
+def extremal_standin() -> Eval:
     """Extremal problems of other collections in the shape of ExtremBench, by text alone."""
-    return Eval(
-        task="extremal_standin",
-        graph="extremal",
-        split="all",
-        max_tokens=32_768,
-        temperature=0.6,
-        measures=MEASURES,
-        by=goal,
-        guesses=[GUESS],
-        notes=(
-            "this is not ExtremBench, and no score here is one there: its problems are public, and easier",
-            *NOTES,
-        ),
-    )
+    return extremal("extremal_standin", "extremal", (NOT_IT, *NOTES))
 
 
 @evaluation(version=1)
-def extremal_standin_tools():
+def extremal_standin_tools() -> Eval:
     """The same problems with a numerical search as a tool: not to be put beside scores of text alone."""
-    return Eval(
-        task="extremal_standin",
-        graph="extremal_tools",
-        split="all",
-        max_tokens=32_768,
-        temperature=0.6,
-        measures=MEASURES,
-        by=goal,
-        guesses=[GUESS],
-        notes=(
-            "this is not ExtremBench, and no score here is one there: its problems are public, and easier",
-            "a numerical search makes such problems easy: scores with it stand apart from those of text alone",
-        ),
-    )
+    easy = "a numerical search makes such problems easy: scores with it stand apart from those of text alone"
+    return extremal("extremal_standin", "extremal_tools", (NOT_IT, easy))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentopt.evaluate import Eval, Published, evaluation
 
-from .extremal_standin import GUESS, MEASURES, NOTES, goal
+from .extremal_standin import NOTES, extremal
 
 PROTOCOL = (
     "accuracy on 93 problems by Math-Verify, one graded outcome a problem as the values suggest; prompt, sampling and"
@@ -27,33 +27,14 @@ CAVEATS = (
 
 
 @evaluation(version=1)
-def extrembench():
+def extrembench() -> Eval:
     """ExtremBench by text alone: each problem once, the last boxed value compared by Math-Verify."""
-    return Eval(
-        task="extrembench",
-        graph="extremal",
-        split="all",
-        max_tokens=32_768,
-        temperature=0.6,
-        measures=MEASURES,
-        by=goal,
-        guesses=[GUESS],
-        published=[Published(model=m, score=s, protocol=PROTOCOL, source=SOURCE, n=93) for m, s in TABLE],
-        notes=(*CAVEATS, *NOTES),
-    )
+    rows = [Published(model=m, score=s, protocol=PROTOCOL, source=SOURCE, n=93) for m, s in TABLE]
+    return extremal("extrembench", "extremal", (*CAVEATS, *NOTES), rows)
 
 
 @evaluation(version=1)
-def extrembench_tools():
+def extrembench_tools() -> Eval:
     """ExtremBench with a numerical search as a tool: not to be put beside scores of text alone."""
-    return Eval(
-        task="extrembench",
-        graph="extremal_tools",
-        split="all",
-        max_tokens=32_768,
-        temperature=0.6,
-        measures=MEASURES,
-        by=goal,
-        guesses=[GUESS],
-        notes=(*CAVEATS[:1], "a numerical search makes such problems easy: scores with it stand apart"),
-    )
+    easy = "a numerical search makes such problems easy: scores with it stand apart"
+    return extremal("extrembench", "extremal_tools", (*CAVEATS[:1], easy))

@@ -87,23 +87,10 @@ def kind(example: Example) -> str | None:
 @evaluation(version=1)
 def optibench() -> Eval:
     """OptiBench with a program of thought that is told the names of the figures and prints a JSON object."""
-    return Eval(
-        task="optibench",
-        graph="program_of_thought",
-        split="all",
-        max_tokens=2048,
-        temperature=0.0,
-        measures=MEASURES,
-        group=cluster,
-        by=kind,
-        published=[
-            Published(
-                model=model, score=score, measure="objective_1e-6", protocol=OBJECTIVE, source=LATER_SOURCES, n=605
-            )
-            for model, score in LATER
-        ],
-        notes=NOTES,
-    )
+    return measured("program_of_thought", [
+        Published(model=model, score=score, measure="objective_1e-6", protocol=OBJECTIVE, source=LATER_SOURCES, n=605)
+        for model, score in LATER
+    ])  # fmt: skip
 
 
 @evaluation(version=1)
@@ -120,9 +107,14 @@ def optibench_few_shot() -> Eval:
 
 def official(graph: str, rows: Sequence[tuple[str, Sequence[float]]], shots: str) -> Eval:
     """The benchmark's own protocol."""
+    return measured(graph, [row for model, scores in rows for row in table(model, scores, shots)], protocol="official")
+
+
+def measured(graph: str, published: Sequence[Published], **task_args: str) -> Eval:
+    """What all protocols have in common."""
     return Eval(
         task="optibench",
-        task_args={"protocol": "official"},
+        task_args=task_args,
         graph=graph,
         split="all",
         max_tokens=2048,
@@ -130,7 +122,7 @@ def official(graph: str, rows: Sequence[tuple[str, Sequence[float]]], shots: str
         measures=MEASURES,
         group=cluster,
         by=kind,
-        published=[row for model, scores in rows for row in table(model, scores, shots)],
+        published=published,
         notes=NOTES,
     )
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from agentopt._clock import waiting
 from agentopt._code import parsed
 from agentopt.errors import MissingDependency, UsageError
-from agentopt.evaluate.programs import Checked, ProgramRunner, Verdict
+from agentopt.evaluate.programs import Checked, ProgramRunner, Verdict, current_runner
 from agentopt.sandbox import Job, Limits, Result, Sandbox, open_sandbox
 
 __all__ = ["LIMITS", "OwnSandbox", "SandboxRunner", "sandbox_of", "shared_runner", "shown"]
@@ -128,6 +128,11 @@ class OwnSandbox:
         """
         with waiting():
             return await asyncio.to_thread(self._opened)
+
+    async def place(self) -> Sandbox:
+        """The sandbox of the block that this is called in, where there is one; else this one. Raises as ``runner``."""
+        given = current_runner()
+        return (given if isinstance(given, SandboxRunner) else await self.runner()).sandbox
 
     def _opened(self) -> SandboxRunner:
         with self._lock:

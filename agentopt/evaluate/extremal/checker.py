@@ -12,8 +12,7 @@ from typing import Any, Literal
 
 from agentopt.errors import MissingDependency, UsageError
 from agentopt.evaluate.extremal.latex import NotRead, number_of, read_latex
-from agentopt.evaluate.programs import current_runner
-from agentopt.evaluate.sandboxed import OwnSandbox, SandboxRunner
+from agentopt.evaluate.sandboxed import OwnSandbox
 from agentopt.sandbox import Job, Limits, Result, Sandbox
 
 __all__ = ["MODULES", "Compared", "compare_forms", "sandbox_with_checker"]
@@ -141,11 +140,8 @@ async def sandbox_with_checker() -> Sandbox:
         UsageError: full isolation is not to be had here.
         MissingDependency: Math-Verify is not installed.
     """
-    runner = current_runner()
-    if isinstance(runner, SandboxRunner):
-        return runner.sandbox
     try:
-        return (await _OWN.runner()).sandbox
+        return await _OWN.place()
     except MissingDependency as error:
         raise MissingDependency(f"{error}; Math-Verify comes with pip install 'agentopt[evals]'") from None
 

@@ -16,8 +16,7 @@ from agentopt.evaluate.modelling.answers import Reading, read_json
 from agentopt.evaluate.modelling.endings import ending, lacks
 from agentopt.evaluate.modelling.replies import Form, find_program, imports_of
 from agentopt.evaluate.modelling.solved import Solved
-from agentopt.evaluate.programs import current_runner
-from agentopt.evaluate.sandboxed import OwnSandbox, SandboxRunner
+from agentopt.evaluate.sandboxed import OwnSandbox
 from agentopt.sandbox import Job, Limits, Result, Sandbox
 
 __all__ = ["LIMITS", "PRELOADED", "SECONDS", "Reader", "read_into", "solve", "solve_reply"]
@@ -62,7 +61,7 @@ async def solve(
     {'profit': 12.0}
     """
     try:
-        place = sandbox or await _place()
+        place = sandbox or await _OWN.place()
         job = _job(program, seconds)
         result = await place.run(job)
         if result.status == "lost":  # not the program's fault: once more, in another server
@@ -99,11 +98,6 @@ async def solve_reply(
         text = "the reply was cut off within its program; write a shorter one"
         return Solved(status="cut_off", text=text, program=found.code, form="cut_off", imports=found.imports)
     return await solve(found.code, names, seconds=seconds, reader=reader, sandbox=sandbox, form=found.form)
-
-
-async def _place() -> Sandbox:
-    runner = current_runner()
-    return runner.sandbox if isinstance(runner, SandboxRunner) else (await _OWN.runner()).sandbox
 
 
 def _job(program: str, seconds: float) -> Job:
