@@ -10,8 +10,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from agentopt._lazy import lazy
 
 if TYPE_CHECKING:
     from agentopt.problems.formulation import Formulation, Variable
@@ -41,12 +42,5 @@ _HOMES = {
     "solving": "Optimum find_optimum",
     "steps": "Demonstration read_demonstration",
 }
-_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy(__name__, _HOMES)

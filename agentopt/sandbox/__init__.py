@@ -16,8 +16,9 @@ host passed in or else as a ``Record``. ``docs/sandbox.md`` has the guarantees, 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from agentopt._lazy import lazy
 
 if TYPE_CHECKING:
     from agentopt.sandbox.base import STATUSES, Failure, Isolation, Job, Limits, Result, Sandbox, Status
@@ -44,12 +45,5 @@ _HOMES = {
     "guest.codec": "Record Uncarriable",
     "opening": "open_sandbox probe",
 }
-_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy(__name__, _HOMES)

@@ -6,8 +6,9 @@ installed packages, and in the workspace that agentopt ships; a name of the user
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from agentopt._lazy import lazy
 
 if TYPE_CHECKING:
     from agentopt.workspace.checking import Problem, check
@@ -69,11 +70,4 @@ _HOMES = {
     "worked": "demo_turns demonstrations read_worked shots worked_turns",
 }
 
-
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names.split():
-            value = getattr(importlib.import_module(f"agentopt.workspace.{home}"), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy(__name__, _HOMES)

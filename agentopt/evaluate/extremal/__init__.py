@@ -12,8 +12,9 @@ r"""Extremal problems with closed-form answers: reading a reply, comparing forms
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from agentopt._lazy import lazy
 
 if TYPE_CHECKING:
     from agentopt.evaluate.extremal.auditing import Audit, audit
@@ -43,10 +44,5 @@ _HOMES = {
     "notation": "plain_math",
     "search": "Constraint Found Program find_extremum",
 }
-_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazy(__name__, _HOMES)

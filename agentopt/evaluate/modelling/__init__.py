@@ -10,8 +10,9 @@ Agents that mend their own programs use the same two functions as the scorers.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from agentopt._lazy import lazy
 
 if TYPE_CHECKING:
     from agentopt.evaluate.modelling.answers import Reading, read_json
@@ -60,12 +61,5 @@ _HOMES = {
     "solving": "PRELOADED SECONDS solve solve_reply",
     "tolerances": "TOLERANCES Tolerance tolerance",
 }
-_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy(__name__, _HOMES)

@@ -10,8 +10,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from agentopt._lazy import lazy
 
 if TYPE_CHECKING:
     from agentopt.run.synthesis.drive import go_on, synthesize, synthesize_async
@@ -37,12 +38,5 @@ _HOMES = {
     "result": "Synthesis synthesis_of",
     "tally": "STAGES Fell Tally",
 }
-_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy(__name__, _HOMES)
