@@ -19,6 +19,7 @@ from agentopt.llm.types import Image, Message, Request, Text, Tool, ToolCall
 from agentopt.serve.engine import Engine
 from agentopt.serve.local import LocalClient, to_wire
 from agentopt.serve.options import Loaded, Settings
+from agentopt.serve.wire import Channel
 
 FAKE = Path(__file__).parent / "data" / "fake_engine.py"
 ROOT = Path(__file__).parents[1]
@@ -191,9 +192,26 @@ async def test_cancelled_request_is_dropped_in_the_engine(make):
 async def test_timeout_drops_the_request_and_does_not_count_loading(make):
     client = make(load=0.5)
     assert (await client.complete(ask("echo x", timeout=0.4))).text == "x"
-    with pytest.raises(TransientLLMError, match=r"no answer in 0\.05 seconds"):
+    with pytest.raises(TransientLLMError, match=r"no step for 0\.05 seconds"):
         await client.complete(ask("wait", timeout=0.05))
     assert (await state(client))["waiting"] == []
+
+
+async def test_an_engine_that_makes_steps_is_waited_for(make):
+    client = make()
+    assert (await client.complete(ask("echo x"))).text == "x"
+    assert (await client.complete(ask("work 1.5", timeout=0.5))).text == "done at last"
+
+
+def test_signs_of_life_are_told_once_a_second(monkeypatch):
+    told, now = [], iter([10.0, 10.5, 10.9, 11.1, 12.0, 12.2])
+    channel = object.__new__(Channel)
+    channel._told = 0.0
+    monkeypatch.setattr(channel, "emit", told.append, raising=False)
+    monkeypatch.setattr("agentopt.serve.wire.time.monotonic", lambda: next(now))
+    for _ in range(6):
+        channel.alive()
+    assert told == ["alive", "alive", "alive"]
 
 
 def test_several_event_loops_share_one_engine(make):

@@ -187,7 +187,8 @@ class Request(Frozen):
     repeat: int = 0
     """Which of several equal calls this is: the cache gives each its own answer."""
     timeout: float | None = None
-    """Seconds for one attempt; None is the client's default."""
+    """Seconds for one attempt; None is the client's default. An embedded model is given up only after so many seconds
+    in which its engine made no step."""
     address: Address | None = Field(None, exclude=True)
     """Where in the run it stands; not part of what is asked."""
     idempotency_key: str | None = Field(None, exclude=True)

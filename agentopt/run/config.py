@@ -81,8 +81,8 @@ class RunConfig(Frozen):
     code_timeout: float = Field(10.0, gt=0)
     """Seconds for one call of a function whose source is trained."""
     timeout: float = Field(120.0, gt=0)
-    """Seconds for what a program does itself on one example, for one attempt at a model call, and for a scorer's own
-    work. Waiting for models and for the sandbox is not counted."""
+    """Seconds for what a program does itself on one example, for one attempt at a model call (an embedded model's:
+    without a step of it), and for a scorer's own work. Waiting for models and for the sandbox is not counted."""
     proposals: int = Field(4, gt=0)
     """Candidates a step."""
     steps: int | None = Field(None, ge=0)

@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,8 @@ class Engine:
         self._waiting: dict[int, Waiting] = {}
         self._ready_calls: list[Callable[[], None]] = []
         self._barren = 0
+        self.heard = 0.0
+        """When the child last said anything, on the monotonic clock."""
         self.last_failure = ""
         """Why the last child ended, when it ended by itself."""
 
@@ -147,6 +150,7 @@ class Engine:
         return found
 
     def _event(self, child: Child, event: dict[str, Any]) -> None:
+        self.heard = time.monotonic()
         kind, ident = event.get("event"), event.get("id", 0)
         if kind == "text":
             entry = self._waiting.get(ident)

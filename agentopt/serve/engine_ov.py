@@ -251,6 +251,7 @@ class OpenVino:
                 raise
             self._drop(suspect.id, "invalid", _short(error))
             return
+        self.channel.alive()
         for entry in list(self.live.values()):
             begun = bool(entry.ids)
             with self._refusing(entry.id, "failed"):

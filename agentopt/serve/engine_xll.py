@@ -124,6 +124,7 @@ class LlamaCpp:
         finish = "unknown"
         usage: dict[str, Any] = {}
         for event in events:
+            self.channel.alive()
             if "error" in event:
                 raise _problem(int(event["error"].get("code", 500)), json.dumps(event).encode())
             usage = event.get("usage") or usage

@@ -63,11 +63,14 @@ class LocalClient:
         return self._engine
 
     async def complete(self, request: Request) -> Response:
-        """Answer one request. Its timeout counts from when the model is loaded.
+        """Answer one request.
+
+        Its timeout is for an engine that makes no step: an engine at work on a long queue is waited for, since asking
+        again would only lengthen the queue. Loading the model does not count.
 
         Raises:
             LLMError: the model cannot take the request, or cannot be loaded.
-            TransientLLMError: the engine crashed or took longer than the timeout.
+            TransientLLMError: the engine crashed, or made no step for as long as the timeout.
         """
         if self._closed:
             raise LLMError(f"{self._engine.label}: this client is closed")
@@ -97,17 +100,27 @@ class LocalClient:
             self._engine.when_ready(lambda: post(loaded.set))
             await _either(loaded, future)
             started = time.monotonic()
-            async with asyncio.timeout(request.timeout):
-                result = await future
+            result = await self._answer(future, request.timeout)
         except TimeoutError:
             raise TransientLLMError(
-                f"{self._engine.label} gave no answer in {request.timeout:g} seconds, and the request was dropped"
+                f"{self._engine.label} made no step for {request.timeout:g} seconds, and the request was dropped"
             ) from None
         finally:
             self._engine.cancel(ident)
         if isinstance(result, LLMError):
             raise type(result)(str(result))
         return self._response(result, time.monotonic() - started)
+
+    async def _answer(self, future: asyncio.Future[Result], limit: float | None) -> Result:
+        """The end of a request; raises ``TimeoutError`` once the engine has been still for so many seconds."""
+        if limit is None:
+            return await future
+        began = time.monotonic()
+        while (left := max(began, self._engine.heard) + limit - time.monotonic()) > 0:
+            await asyncio.wait([future], timeout=left)
+            if future.done():
+                return future.result()
+        raise TimeoutError
 
     async def aclose(self) -> None:
         """Let go of the engine; it ends some seconds after its last client has done so."""

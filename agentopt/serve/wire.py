@@ -9,6 +9,7 @@ To the child::
 From the child::
 
     {"event": "ready", "engine": "openvino-genai", "version": "...", "context": 32768}    once, when the model is loaded
+    {"event": "alive"}                                             at most once a second, while it computes
     {"event": "text", "id": 7, "text": "..."}                                             when streaming
     {"event": "done", "id": 7, "text": "...", "finish": "stop", "input_tokens": 9, "output_tokens": 3,
      "cached_tokens": 0, "tool_calls": [{"name": "...", "arguments": "{...}"}], "logprobs": [...]}
@@ -34,6 +35,8 @@ from typing import Any, BinaryIO, NoReturn
 __all__ = ["Channel", "Refused", "decode", "encode"]
 
 PR_SET_PDEATHSIG = 1
+BEAT = 1.0
+"""Seconds between two signs of life."""
 
 
 class Refused(Exception):
@@ -76,6 +79,7 @@ class Channel:
         _die_with_parent(parent)
         self.inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._lock = threading.Lock()
+        self._told = 0.0
         self._out: BinaryIO = os.fdopen(os.dup(1), "wb", buffering=0)
         os.dup2(2, 1)
         sys.stdout = sys.stderr
@@ -91,6 +95,13 @@ class Channel:
                     data = data[self._out.write(data) :]
             except OSError:
                 os._exit(0)
+
+    def alive(self) -> None:
+        """Tell that work goes on: a step was made. Not more than once in ``BEAT`` seconds."""
+        now = time.monotonic()
+        if now - self._told >= BEAT:
+            self._told = now
+            self.emit("alive")
 
     def fatal(self, message: str) -> NoReturn:
         """Tell why there can be no engine, and end."""

@@ -28,6 +28,15 @@ def done(ident: int, text: str, **more: object) -> None:
     channel.emit("done", id=ident, text=text, **fields)
 
 
+def work(ident: int, seconds: float) -> None:
+    """Answer after so many seconds of steps, each of which is told."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        channel.emit("alive")
+        time.sleep(0.02)
+    done(ident, "done at last")
+
+
 while True:
     for message in channel.take(block=True):
         ident = message["id"]
@@ -50,6 +59,8 @@ while True:
             waiting.add(ident)
         elif verb == "state":
             done(ident, json.dumps({"cancelled": cancelled, "waiting": sorted(waiting), "pid": os.getpid()}))
+        elif verb == "work":
+            threading.Thread(target=work, args=(ident, float(rest)), daemon=True).start()
         elif verb == "later":
             threading.Timer(float(rest), done, (ident, "at last")).start()
         elif verb == "cut":
