@@ -1,7 +1,7 @@
 """What a provider library raises, told in our error tree; and no secret in any of it.
 
-Both ``openai`` and ``litellm`` raise classes of the same names with the same attributes (litellm's derive from
-openai's), so they are told apart by name and status, without importing either, and alike for every major version.
+``litellm`` raises classes of the names and attributes of ``openai``'s, and ``posting`` one of them, so they are told
+apart by name and status, without importing any, and alike for every major version.
 """
 
 from __future__ import annotations
@@ -101,9 +101,8 @@ def failure(error: Exception, where: str, *secrets: str, hint: str = "") -> Agen
 def _told(error: Exception, where: str, secrets: tuple[str, ...], hint: str) -> AgentOptError:
     names = {c.__name__ for c in type(error).__mro__}
     status = getattr(error, "status_code", None)
-    headers = getattr(getattr(error, "response", None), "headers", None) or getattr(
-        error, "litellm_response_headers", None
-    )
+    holders = (error, "headers"), (getattr(error, "response", None), "headers"), (error, "litellm_response_headers")
+    headers = next((found for holder, name in holders if (found := getattr(holder, name, None))), None)
     wait = retry_after(headers)
     said = redact(_said(error), *secrets)
     if missing := re.search(r"No module named '([\w.]+)'", said):
@@ -115,7 +114,7 @@ def _told(error: Exception, where: str, secrets: tuple[str, ...], hint: str) -> 
         if "insufficient_quota" in said or "exceeded your current quota" in said:
             return LLMError(f"{where}: the quota of this key is used up ({said})")
         return RateLimited(f"{where}: too many calls ({said})", retry_after=wait)
-    if "APIConnectionError" in names and status in (None, 500):
+    if names & {"APIConnectionError", "ClientConnectorError"} and status in (None, 500):
         refused = any(type(e).__name__ in _REFUSED for e in _causes(error)) or "Connection refused" in said
         tail = "; is the server running?" if refused else ""
         return TransientLLMError(f"{where}: cannot be reached ({said}){tail}", billed=not refused)
