@@ -218,8 +218,8 @@ class Request(Frozen):
         (True, False)
         """
         made = super().model_copy(update=update, deep=deep)
-        if update and not update.keys() <= _ASIDE:
-            made.__dict__.pop("hash", None)
+        if update and update.keys() <= _ASIDE and "hash" in self.__dict__:
+            made.__dict__["hash"] = self.hash
         return made
 
 
