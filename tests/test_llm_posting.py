@@ -7,12 +7,15 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
+import aiohttp
 import pytest
 
 from agentopt.errors import LLMError, TransientLLMError
 from agentopt.llm import posting
+from agentopt.llm.failures import failure
 from agentopt.llm.openai_client import OpenAIClient
 from agentopt.llm.posting import APIError, Fields, Posts
 from agentopt.llm.types import Message, Request
@@ -94,6 +97,15 @@ async def test_an_answer_that_is_cut_short() -> None:
         with pytest.raises(TransientLLMError, match="broke off") as failed:
             await OpenAIClient("m", base_url=url).complete(ASKED)
     assert failed.value.billed
+
+
+@pytest.mark.parametrize("kind", ["ClientConnectorError", "ClientConnectorDNSError", "ClientProxyConnectionError"])
+def test_what_never_reached_a_server_is_not_billed(kind: str) -> None:
+    to: Any = SimpleNamespace(host="nowhere.example.org", port=443, ssl=True)
+    failed = failure(getattr(aiohttp, kind)(to, OSError(-2, "Name or service not known")), "nowhere.example.org/m")
+    assert isinstance(failed, TransientLLMError)
+    assert "cannot be reached" in str(failed)
+    assert not failed.billed
 
 
 def test_an_error_with_a_body_of_any_kind() -> None:
