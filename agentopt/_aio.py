@@ -7,7 +7,9 @@ import contextlib
 import contextvars
 import functools
 import os
+import queue
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
@@ -38,6 +40,7 @@ def background_loop() -> asyncio.AbstractEventLoop:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=background_loop.cache_clear)
+    os.register_at_fork(after_in_child=lambda: _IDLE.clear())
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
@@ -102,25 +105,45 @@ def run_sync(work: Coroutine[Any, Any, T], *, loop: asyncio.AbstractEventLoop | 
 
 
 async def in_thread(fn: Callable[[], T]) -> T:
-    """Run plain code in a thread of its own, with a copy of this context.
+    """Run plain code in a thread that it has for itself, with a copy of this context.
 
     The thread is a daemon: code that never returns keeps neither a place in a pool nor the end of the process. Whoever
-    stops waiting for it leaves it behind.
+    stops waiting for it leaves it behind. A thread whose code has returned waits for more.
     """
     context, result = contextvars.copy_context(), Future[T]()
 
-    def work() -> None:
+    def work() -> Callable[[], None]:
         if not result.set_running_or_notify_cancel():
-            return
+            return lambda: None
         try:
-            value = context.run(fn)
+            return functools.partial(result.set_result, context.run(fn))
         except BaseException as error:
-            result.set_exception(error)
-        else:
-            result.set_result(value)
+            return functools.partial(result.set_exception, error)
 
-    threading.Thread(target=work, name="agentopt-work", daemon=True).start()
+    try:
+        tasks = _IDLE.pop()
+    except IndexError:
+        tasks = queue.SimpleQueue()
+        threading.Thread(target=_serve, args=(tasks,), name="agentopt-work", daemon=True).start()
+    tasks.put(work)
     return await asyncio.wrap_future(result)
+
+
+_Work = Callable[[], Callable[[], None]]
+"""Does what is to be done, and gives what tells of it."""
+_IDLE: deque[queue.SimpleQueue[_Work]] = deque()
+"""What threads that have nothing to do wait for: to start one costs more than most scorers do."""
+_MOST_IDLE = 64
+
+
+def _serve(tasks: queue.SimpleQueue[_Work]) -> None:
+    wanted = True
+    while wanted:
+        tell = tasks.get()()
+        if wanted := len(_IDLE) < _MOST_IDLE:
+            _IDLE.append(tasks)  # before anybody hears of it, so that who hears finds this thread
+        tell()
+        del tell
 
 
 class PerLoop(Generic[T]):

@@ -472,7 +472,7 @@ def test_importing_it_imports_no_provider() -> None:
         "import agentopt.llm.call, agentopt.llm.providers, agentopt.testing, sys;"
         "agentopt.llm.providers.resolve('http://127.0.0.1:1/v1#m');"
         "agentopt.llm.providers.resolve('anthropic/x');"
-        "print([m for m in ('openai', 'litellm', 'httpx') if m in sys.modules])"
+        "print([m for m in ('aiohttp', 'openai', 'litellm', 'httpx') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"

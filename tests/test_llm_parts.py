@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentopt import _builtin
-from agentopt._aio import PerLoop, background_loop, run_sync
+from agentopt import _aio, _builtin
+from agentopt._aio import PerLoop, background_loop, in_thread, run_sync
 from agentopt.errors import LLMError, MissingDependency, TransientLLMError, UnknownName, UsageError
 from agentopt.llm.failures import failure, redact, retry_after
 from agentopt.llm.prices import Price, per_token, price_of
@@ -326,3 +327,29 @@ def test_what_belongs_to_the_identity_of_a_request() -> None:
     }
     hashes = {base.model_copy(update={name: value}).hash for name, value in other.items()} | {base.hash}
     assert len(hashes) == len(other) + 1
+
+
+async def test_plain_code_has_a_thread_for_itself_which_is_used_again() -> None:
+    async def one() -> int:
+        return await in_thread(threading.get_ident)
+
+    first = await one()
+    assert [await one() for _ in range(3)] == [first] * 3
+    held = threading.Event()
+    stuck = asyncio.ensure_future(in_thread(lambda: (held.wait(), threading.get_ident())[1]))
+    await asyncio.sleep(0)
+    try:
+        both = {await asyncio.wait_for(one(), 5) for _ in range(2)}
+        assert threading.get_ident() not in both
+    finally:
+        held.set()
+    assert await stuck not in both
+
+
+async def test_threads_that_wait_for_work_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_aio, "_MOST_IDLE", 2)
+    monkeypatch.setattr(_aio, "_IDLE", deque())
+    barrier = threading.Barrier(9)
+    await asyncio.gather(*(in_thread(barrier.wait) for _ in range(9)))
+    assert await in_thread(lambda: 1) == 1
+    assert 0 < len(_aio._IDLE) < 9

@@ -53,6 +53,41 @@ async def test_many_appends_at_once_are_all_kept(tmp_path: Path) -> None:
         assert sorted(e.data["i"] for e in store.events("n")) == list(range(500))
 
 
+async def test_a_loop_is_woken_once_for_a_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Store(tmp_path) as store:
+        woken: list[object] = []
+        loop = asyncio.get_running_loop()
+        wake = loop.call_soon_threadsafe
+        monkeypatch.setattr(loop, "call_soon_threadsafe", lambda *call: (woken.append(call), wake(*call))[1])
+        events = await asyncio.gather(*(store.append("n", {"i": i}) for i in range(500)))
+        assert len(events) == 500
+        assert len(woken) < 100
+
+
+async def test_an_append_that_nobody_waits_for_any_more_is_kept(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        waiting = [asyncio.ensure_future(store.append("n", {"i": i})) for i in range(9)]
+        await asyncio.sleep(0)
+        for task in waiting[::2]:
+            task.cancel()
+        done = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [isinstance(event, asyncio.CancelledError) for event in done] == [True, False] * 4 + [True]
+        assert [event.data["i"] for event in store.events("n")] == list(range(9))
+
+
+def test_a_loop_that_has_ended_does_not_end_the_writer(tmp_path: Path) -> None:
+    async def queued(store: Store) -> None:
+        task = asyncio.ensure_future(store.append("n", {"blob": "x" * 1_000_000}))
+        await asyncio.sleep(0)
+        task.cancel()
+
+    with Store(tmp_path) as store:
+        for _ in range(20):
+            asyncio.run(queued(store))
+        store.append_now("last", {})
+        assert len(list(store.events())) == 21
+
+
 def test_listeners_hear_only_what_is_committed(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         heard: list[int] = []

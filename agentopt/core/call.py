@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
@@ -158,7 +157,7 @@ class Function:
         elif env.blocked and not (found or force):
             return None
         if env.hidden and self.name in env.hidden:
-            env = replace(env, blocked=True, traces=(), sinks=(), hooks=())
+            env = env._replace(blocked=True, traces=(), sinks=(), hooks=())
         active = Active("", BODY)
         if outer is None:
             active.path = f"{self.name}:0"

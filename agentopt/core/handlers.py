@@ -13,7 +13,6 @@ any order. A handler of your own subclasses ``Handler`` and says what happens be
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import random
 from collections.abc import Iterable, Mapping
@@ -54,7 +53,7 @@ class Handler:
     def _env(self, env: Env) -> Env:
         """The environment inside this handler."""
         hooked = type(self).before is not Handler.before or type(self).after is not Handler.after
-        return dataclasses.replace(env, hooks=(*env.hooks, self)) if hooked else env
+        return env._replace(hooks=(*env.hooks, self)) if hooked else env
 
     def _frame(self, frame: Frame | None) -> Frame | None:
         """The frame inside this handler."""
@@ -68,7 +67,7 @@ class Handler:
 
     def __enter__(self) -> Self:
         env, frame = SCOPE.get()
-        inner = self._env(dataclasses.replace(env, handlers=(*env.handlers, self)))
+        inner = self._env(env._replace(handlers=(*env.handlers, self)))
         if self._tokens is None:
             self._tokens = []
         self._tokens.append(SCOPE.set((inner, self._frame(frame))))
@@ -115,7 +114,7 @@ class Trace(Handler):
     def _env(self, env: Env) -> Env:
         next_id = env.next_id if env.traces else itertools.count(len(self.nodes)).__next__
         sinks = (*env.sinks, self.nodes.append)
-        return dataclasses.replace(env, traces=(*env.traces, self), sinks=sinks, next_id=next_id, blocked=False)
+        return env._replace(traces=(*env.traces, self), sinks=sinks, next_id=next_id, blocked=False)
 
     def _frame(self, frame: Frame | None) -> Frame | None:
         return Frame("", ROOT) if frame is None or frame.kind is ROOT else frame
@@ -192,7 +191,7 @@ class Override(Handler):
             self.assigned[name].checked[id(parameters[name])] = parameters[name].check(value)
 
     def _env(self, env: Env) -> Env:
-        return dataclasses.replace(env, values={**env.values, **self.assigned})
+        return env._replace(values={**env.values, **self.assigned})
 
 
 class Replay(Handler):
@@ -260,8 +259,8 @@ class Block(Handler):
 
     def _env(self, env: Env) -> Env:
         if self.names:
-            return dataclasses.replace(env, hidden=env.hidden | self.names)
-        return dataclasses.replace(env, blocked=True, traces=(), sinks=(), hooks=())
+            return env._replace(hidden=env.hidden | self.names)
+        return env._replace(blocked=True, traces=(), sinks=(), hooks=())
 
 
 class Seed(Handler):
@@ -279,7 +278,7 @@ class Seed(Handler):
         self.seed = seed
 
     def _env(self, env: Env) -> Env:
-        return dataclasses.replace(env, seed=self.seed)
+        return env._replace(seed=self.seed)
 
 
 def rng() -> random.Random:
@@ -295,7 +294,7 @@ class Exec(Handler):
     """The seam through which a sandbox runs code. While one is open, code parameters admit changed sources."""
 
     def _env(self, env: Env) -> Env:
-        return dataclasses.replace(env, exec=self)
+        return env._replace(exec=self)
 
     def takes(self, parameter: Parameter[Any], changed: bool) -> bool:
         """Whether calls of a parameter's function come here; a changed one's always do.

@@ -8,14 +8,14 @@ can run side by side over one agent.
 from __future__ import annotations
 
 import contextvars
-import dataclasses
 import functools
 import itertools
 import threading
 from asyncio import Task, _get_running_loop, current_task
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 from agentopt.errors import UsageError
@@ -45,14 +45,13 @@ R = TypeVar("R")
 ROOT, GRAPH, BODY = "root", "graph", "body"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Env:
+class Env(NamedTuple):
     """The handlers in force, outermost first, and what they amount to."""
 
     handlers: tuple[Handler, ...] = ()
     traces: tuple[Trace, ...] = ()
     hooks: tuple[Handler, ...] = ()
-    values: Mapping[str, Assigned] = dataclasses.field(default_factory=dict)
+    values: Mapping[str, Assigned] = MappingProxyType({})
     hidden: frozenset[str] = frozenset()
     sinks: tuple[Callable[[Any], None], ...] = ()
     next_id: Callable[[], int] = int
@@ -192,7 +191,7 @@ def open_run() -> Iterator[None]:
     env, _ = SCOPE.get()
     with _PROCESS.lock:
         _PROCESS.runs += 1
-    token = SCOPE.set((dataclasses.replace(env, in_run=True), Frame("", ROOT)))
+    token = SCOPE.set((env._replace(in_run=True), Frame("", ROOT)))
     try:
         yield
     finally:

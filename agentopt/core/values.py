@@ -9,7 +9,9 @@ import hashlib
 import json
 import math
 import numbers
+from collections.abc import Mapping
 from decimal import Decimal
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
@@ -28,7 +30,10 @@ def canonical(value: Any) -> str:
     >>> canonical({"b": 1, "a": [True, None]})
     '{"a":[true,null],"b":1}'
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def digest(value: Any) -> str:
@@ -40,6 +45,19 @@ class Frozen(BaseModel):
     """Base of everything that is stored: immutable, and strict about unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with other fields; what was worked out from the fields (a ``cached_property``) is worked out anew.
+
+        >>> one = Candidate(values={"p": "x"})
+        >>> one.id == one.model_copy(update={"values": {"p": "y"}}).id
+        False
+        """
+        made = super().model_copy(update=update, deep=deep)
+        if update:
+            for name in made.__dict__.keys() - type(made).model_fields.keys():
+                del made.__dict__[name]
+        return made
 
 
 class Budget(Frozen):
@@ -111,7 +129,7 @@ class Candidate(Frozen):
     origin: str = ""
     """The operator that made it: baseline, optoprime, paraphrase, random, ..."""
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The first 16 hex digits of the sha256 of the values."""
         return digest(self.values)[:16]

@@ -176,20 +176,24 @@ def _apportion(weights: dict[SplitName, float], n: int, total: float) -> dict[Sp
 def _dealt(units: list[list[Example]], sizes: dict[SplitName, int]) -> dict[SplitName, list[Example]]:
     """Consecutive stretches of ``units``; a unit too large for the room left waits for the next split."""
     parts: dict[SplitName, list[list[Example]]] = {name: [] for name in NAMES}
-    waiting = list(units)
+    room, waiting = dict(sizes), list(units)
 
-    def room(name: SplitName) -> int:
-        return sizes[name] - sum(len(unit) for unit in parts[name])
+    def deal(unit: list[Example], name: SplitName) -> None:
+        parts[name].append(unit)
+        room[name] -= len(unit)
 
     for name in NAMES:
         later: list[list[Example]] = []
         for unit in waiting:
-            (parts[name] if len(unit) <= room(name) else later).append(unit)
+            if len(unit) <= room[name]:
+                deal(unit, name)
+            else:
+                later.append(unit)
         waiting = later
     for unit in waiting:  # larger than any room left: where most is left
-        name = max(NAMES, key=room)
-        if room(name) > 0:
-            parts[name].append(unit)
+        name = max(NAMES, key=lambda name: room[name])
+        if room[name] > 0:
+            deal(unit, name)
     for name in NAMES:
         donor = max(NAMES, key=lambda n: len(parts[n]))
         if sizes[name] and not parts[name] and len(parts[donor]) > 1:

@@ -49,7 +49,7 @@ class Example(Frozen):
                 raise ValueError(f"input and target must be JSON: {error}") from None
         return data
 
-    @property
+    @functools.cached_property
     def content(self) -> str:
         """sha256 of input and target, whatever the id is."""
         return digest([self.input, self.target])

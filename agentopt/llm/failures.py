@@ -1,7 +1,7 @@
 """What a provider library raises, told in our error tree; and no secret in any of it.
 
-Both ``openai`` and ``litellm`` raise classes of the same names with the same attributes (litellm's derive from
-openai's), so they are told apart by name and status, without importing either, and alike for every major version.
+``litellm`` raises classes of the names and attributes of ``openai``'s, and ``posting`` one of them, so they are told
+apart by name and status, without importing any, and alike for every major version.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SECRET_TEXT = re.compile(
 _ENVIRONMENT = 1.0
 """Seconds for which the environment's secrets are remembered: a report redacts a hundred thousand texts."""
 _TRANSPORT = ("httpx", "httpcore", "httpx2", "httpcore2", "anyio", "aiohttp", "h11", "ssl")
-_REFUSED = ("ConnectError", "ConnectTimeout", "PoolTimeout", "ConnectionRefusedError", "ClientConnectorError")
+_REFUSED = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ConnectionRefusedError", "ClientConnectorError"}
 _TRANSIENT_STATUS = (408, 409, 425)
 
 
@@ -99,11 +99,10 @@ def failure(error: Exception, where: str, *secrets: str, hint: str = "") -> Agen
 
 
 def _told(error: Exception, where: str, secrets: tuple[str, ...], hint: str) -> AgentOptError:
-    names = {c.__name__ for c in type(error).__mro__}
+    names = _names(error)
     status = getattr(error, "status_code", None)
-    headers = getattr(getattr(error, "response", None), "headers", None) or getattr(
-        error, "litellm_response_headers", None
-    )
+    holders = (error, "headers"), (getattr(error, "response", None), "headers"), (error, "litellm_response_headers")
+    headers = next((found for holder, name in holders if (found := getattr(holder, name, None))), None)
     wait = retry_after(headers)
     said = redact(_said(error), *secrets)
     if missing := re.search(r"No module named '([\w.]+)'", said):
@@ -115,8 +114,8 @@ def _told(error: Exception, where: str, secrets: tuple[str, ...], hint: str) -> 
         if "insufficient_quota" in said or "exceeded your current quota" in said:
             return LLMError(f"{where}: the quota of this key is used up ({said})")
         return RateLimited(f"{where}: too many calls ({said})", retry_after=wait)
-    if "APIConnectionError" in names and status in (None, 500):
-        refused = any(type(e).__name__ in _REFUSED for e in _causes(error)) or "Connection refused" in said
+    if names & {"APIConnectionError", "ClientConnectorError"} and status in (None, 500):
+        refused = any(_names(e) & _REFUSED for e in _causes(error)) or "Connection refused" in said
         tail = "; is the server running?" if refused else ""
         return TransientLLMError(f"{where}: cannot be reached ({said}){tail}", billed=not refused)
     if "AuthenticationError" in names or status in (401, 403):
@@ -137,6 +136,10 @@ def _told(error: Exception, where: str, secrets: tuple[str, ...], hint: str) -> 
     if isinstance(error, ValueError):  # JSON that does not parse, an answer that does not validate
         return TransientLLMError(f"{where}: the answer cannot be read ({said})", billed=True)
     return LLMError(f"{where}: {type(error).__name__}: {said}")
+
+
+def _names(error: BaseException) -> set[str]:
+    return {kind.__name__ for kind in type(error).__mro__}
 
 
 def _causes(error: BaseException) -> list[BaseException]:

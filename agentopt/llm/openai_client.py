@@ -1,7 +1,4 @@
-"""OpenAI-compatible endpoints (OpenAI itself, vLLM, llama.cpp, ``agentopt serve``) through the ``openai`` package.
-
-Works with openai 2 and 3: only ``AsyncOpenAI`` and ``chat.completions.create`` are used, never the transport below.
-"""
+"""OpenAI-compatible endpoints (OpenAI itself, vLLM, llama.cpp, ``agentopt serve``)."""
 
 from __future__ import annotations
 
@@ -9,12 +6,13 @@ import asyncio
 import contextlib
 import importlib
 import json
+import os
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from http.client import HTTPException
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -27,8 +25,10 @@ from agentopt.llm.failures import failure
 from agentopt.llm.types import Request, Response, Usage, is_loopback
 from agentopt.llm.wire import Pieces, chat_fields, read_completion
 
-__all__ = ["OpenAIClient"]
+if TYPE_CHECKING:
+    from agentopt.llm.posting import Posts
 
+__all__ = ["OpenAIClient"]
 
 _CAPS = ("max_tokens", "max_completion_tokens")
 
@@ -63,7 +63,7 @@ class OpenAIClient:
         self._key, self._key_name = SecretStr(api_key or ""), key_name
         self._price = price or (lambda usage: None)
         self._timeout = timeout
-        self._clients: PerLoop[Any] = PerLoop(self._connect, lambda client: client.close())
+        self._posts: PerLoop[Posts] = PerLoop(self._connect, lambda posts: posts.aclose())
         self._cap = _CAPS[base_url is None]
         self._refused: set[str] = set()
         self._schemas = True
@@ -105,8 +105,8 @@ class OpenAIClient:
 
     async def complete(self, request: Request) -> Response:
         """Answer one request with one attempt."""
-        if not self._ready:  # importing openai takes a second or two: not on the loop, and not on the call's clock
-            await asyncio.to_thread(importlib.import_module, "openai")
+        if not self._ready:  # importing aiohttp takes a while: not on the loop, and not on the call's clock
+            await asyncio.to_thread(importlib.import_module, "agentopt.llm.posting")
             await asyncio.to_thread(lambda: self.model)
             self._ready = True
         start, cap, schemas = time.perf_counter(), self._cap, self._schemas
@@ -120,33 +120,28 @@ class OpenAIClient:
             seconds = time.perf_counter() - start
             usd = self._price(response.usage) if response.usage.reported else None
             return response.model_copy(update={"endpoint": self.endpoint, "seconds": seconds, "usd": usd})
-        raise failed  # outside of the handler: the library's own exception holds the request's headers
+        raise failed  # outside of the handler: the library's own exception may hold the request's headers
 
     async def aclose(self) -> None:
         """Close the connections of every loop."""
-        await self._clients.aclose()
+        await self._posts.aclose()
 
     async def _send(self, request: Request, cap: str, schemas: bool) -> Response:
         fields = chat_fields(request, self.model)
         fields[cap] = request.max_tokens
         if not schemas:
             fields.pop("response_format", None)
-        if request.extra:
-            fields["extra_body"] = dict(request.extra)
+        fields.update(request.extra)
         key = request.idempotency_key
         if key is None and request.address is not None:
             key = digest([str(request.address), request.hash])
-        if key:
-            fields["extra_headers"] = {"Idempotency-Key": key}
-        fields["timeout"] = request.timeout or self._timeout
-        create = self._clients.get().chat.completions.create
+        headers = {"Idempotency-Key": key} if key else {}
+        seconds, posts = request.timeout or self._timeout, self._posts.get()
         if request.on_text is None:
-            return read_completion(await create(**fields))
-        stream = await create(**fields, stream=True, stream_options={"include_usage": True})
-        try:
-            return await Pieces(request.on_text).read(stream)
-        finally:
-            await stream.close()
+            return read_completion(await posts.ask(fields, headers, seconds))
+        fields |= {"stream": True, "stream_options": {"include_usage": True}}
+        async with contextlib.aclosing(posts.stream(fields, headers, seconds)) as events:
+            return await Pieces(request.on_text).read(events)
 
     def _adapt(self, request: Request, cap: str, schemas: bool, said: str) -> bool:
         """Take note of what a server that refused (at once, unbilled) cannot do; True when asking again is worth it.
@@ -163,19 +158,14 @@ class OpenAIClient:
             return False
         return True
 
-    def _connect(self) -> Any:
-        from openai import AsyncOpenAI, Omit
+    def _connect(self) -> Posts:
+        from agentopt.llm.posting import Posts
 
-        headers: Any = None
-        if self._base_url is not None:  # OPENAI_ORG_ID and OPENAI_PROJECT_ID are for OpenAI alone
-            headers = {"OpenAI-Organization": Omit(), "OpenAI-Project": Omit()}
-        return AsyncOpenAI(
-            api_key=self._key.get_secret_value() or "none",
-            base_url=self._base_url or "https://api.openai.com/v1",
-            max_retries=0,
-            timeout=self._timeout,
-            default_headers=headers,
-        )
+        headers = {"Authorization": f"Bearer {self._key.get_secret_value() or 'none'}"}
+        if self._base_url is None:  # they are for OpenAI alone
+            told = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
+            headers |= {header: value for header, name in told.items() if (value := os.environ.get(name))}
+        return Posts(f"{(self._base_url or 'https://api.openai.com/v1').rstrip('/')}/chat/completions", headers)
 
     def _failure(self, error: Exception) -> AgentOptError:
         where = f"{self._provider}/{self._model}" if self._model else self._provider

@@ -47,6 +47,15 @@ class Retrying:
 
     async def complete(self, request: Request) -> Response:
         """Answer one request; raises the last ``TransientLLMError`` when every attempt failed."""
+        try:  # most calls need nothing of what follows
+            return await self._inner.complete(request)
+        except TransientLLMError as error:
+            failed = [error]
+
+        async def attempt() -> Response:
+            if failed:
+                raise failed.pop()
+            return await self._inner.complete(request)
 
         def told(state: tenacity.RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
@@ -63,7 +72,7 @@ class Retrying:
             before_sleep=told,
             reraise=True,
         )
-        response: Response = await retrying(self._inner.complete, request)
+        response: Response = await retrying(attempt)
         return response
 
     def _worthwhile(self, error: BaseException) -> bool:

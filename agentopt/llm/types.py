@@ -183,7 +183,7 @@ class Request(Frozen):
     json_schema: dict[str, JsonValue] | None = None
     """The answer must be JSON of this schema (constrained by the server where it can)."""
     extra: dict[str, JsonValue] = Field(default_factory=dict)
-    """Further fields, passed on as they are (``extra_body`` of the openai client)."""
+    """Further fields, passed on as they are, in the body of the call."""
     repeat: int = 0
     """Which of several equal calls this is: the cache gives each its own answer."""
     timeout: float | None = None
@@ -219,8 +219,8 @@ class Request(Frozen):
         (True, False)
         """
         made = super().model_copy(update=update, deep=deep)
-        if update and not update.keys() <= _ASIDE:
-            made.__dict__.pop("hash", None)
+        if update and update.keys() <= _ASIDE and "hash" in self.__dict__:
+            made.__dict__["hash"] = self.hash
         return made
 
 

@@ -83,25 +83,30 @@ class Store:
         Raises ``StoreError`` when it could not be written (disk full, store closed). A cancelled caller does not
         take the event back.
         """
-        future = self._write().append(type, data, [(blob_id(b), b) for b in blobs])
-        event = await asyncio.shield(asyncio.wrap_future(future))
+        done: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        self._write().append(type, data, [(blob_id(b), b) for b in blobs], done)
+        event = await done
         self._tell(event)
         return event
 
     def append_now(self, type: str, data: Mapping[str, Any], blobs: Iterable[bytes] = ()) -> Event:
         """``append`` for code outside an event loop: blocks until the event is on disk."""
-        event = self._write().append(type, data, [(blob_id(b), b) for b in blobs]).result()
+        done: Future[Event] = Future()
+        self._write().append(type, data, [(blob_id(b), b) for b in blobs], done)
+        event = done.result()
         self._tell(event)
         return event
 
     def post(self, type: str, data: Mapping[str, Any]) -> None:
         """Append one event without waiting; it is on disk before everything that is appended after it."""
 
-        def told(future: Future[Event]) -> None:
-            if future.exception() is None:
-                self._tell(future.result())
+        def told(done: Future[Event]) -> None:
+            if done.exception() is None:
+                self._tell(done.result())
 
-        self._write().append(type, data).add_done_callback(told)
+        done: Future[Event] = Future()
+        done.add_done_callback(told)
+        self._write().append(type, data, (), done)
 
     def subscribe(self, listener: Callable[[Event], None]) -> None:
         """Call ``listener`` with each event that this process commits, after its commit.

@@ -1,11 +1,13 @@
 """The one writer of a run file: a thread that commits what is waiting in groups.
 
 An append is acknowledged after its transaction is on disk (``synchronous=FULL``), and many appends that wait at once
-share one transaction, so that durability costs one disk flush a group and not one an event.
+share one transaction, so that durability costs one disk flush a group and not one an event. An event loop is woken once
+a group, too.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import queue
@@ -13,10 +15,11 @@ import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from agentopt.errors import StoreError
 from agentopt.store.events import Event, checksum, project
@@ -27,11 +30,13 @@ __all__ = ["ADVICE", "RESERVE_BYTES", "Writer"]
 RESERVE_BYTES = 4 << 20
 ADVICE = "free some space, then `agentopt resume`"
 _GROUP = 256
-_Item = tuple[str, Mapping[str, Any], Sequence[tuple[str, bytes]], "Future[Event]"]
+Done: TypeAlias = "Future[Event] | asyncio.Future[Event]"
+"""What is set to the committed event; one of asyncio is set in its own loop."""
+_Item = tuple[str, Mapping[str, Any], Sequence[tuple[str, bytes]], Done]
 
 
 class Writer:
-    """Appends events. ``append`` may be called from any thread; it returns a future of the committed event."""
+    """Appends events. ``append`` may be called from any thread."""
 
     def __init__(self, path: Path, connect: Callable[[], sqlite3.Connection]) -> None:
         self.full = False
@@ -47,14 +52,12 @@ class Writer:
         self._thread = threading.Thread(target=self._work, name=f"store {path.parent.name}", daemon=True)
         self._thread.start()
 
-    def append(self, type: str, data: Mapping[str, Any], blobs: Sequence[tuple[str, bytes]] = ()) -> Future[Event]:
-        """Queue one event with the blobs it names; the future resolves after the commit, or carries ``StoreError``."""
-        future: Future[Event] = Future()
+    def append(self, type: str, data: Mapping[str, Any], blobs: Sequence[tuple[str, bytes]], done: Done) -> None:
+        """Queue one event with the blobs it names; ``done`` gets it after the commit, or a ``StoreError``."""
         with self._gate:
             if self._closed:
                 raise StoreError(f"{self._path} is closed: nothing more can be written to this run")
-            self._queue.put((type, data, blobs, future))
-        return future
+            self._queue.put((type, data, blobs, done))
 
     def close(self) -> None:
         """Commit what is waiting and end the thread. Safe to call twice."""
@@ -111,11 +114,10 @@ class Writer:
                 for item in items:
                     self._commit([item])
             else:
-                items[0][3].set_exception(self._failure(items[0][0], error))
+                _tell([(items[0][3], self._failure(items[0][0], error))])
             return
         self._last += len(items)
-        for event, item in zip(events, items, strict=True):
-            item[3].set_result(event)
+        _tell((item[3], event) for event, item in zip(events, items, strict=True))
 
     def _failure(self, type: str, error: Exception) -> Exception:
         if not isinstance(error, sqlite3.Error):
@@ -138,6 +140,29 @@ class Writer:
             events.append(event)
         db.execute("COMMIT")
         return events
+
+
+def _tell(results: Iterable[tuple[Done, Event | Exception]]) -> None:
+    """Set what waits in no loop here, and the others each in their own loop, which is woken once."""
+    elsewhere: dict[asyncio.AbstractEventLoop, list[tuple[Done, Event | Exception]]] = defaultdict(list)
+    for done, result in results:
+        if isinstance(done, Future):
+            _set([(done, result)])
+        else:
+            elsewhere[done.get_loop()].append((done, result))
+    for loop, waiting in elsewhere.items():
+        with contextlib.suppress(RuntimeError):  # it was closed in the meantime: nobody waits
+            loop.call_soon_threadsafe(_set, waiting)
+
+
+def _set(results: Iterable[tuple[Done, Event | Exception]]) -> None:
+    for done, result in results:
+        if done.done():  # who waited was cancelled
+            continue
+        if isinstance(result, Exception):
+            done.set_exception(result)
+        else:
+            done.set_result(result)
 
 
 def _is_full(error: sqlite3.Error) -> bool:

@@ -1,14 +1,16 @@
 """What our evaluation costs a request: against the bare ``openai`` client and against inspect-ai, on the same samples.
 
-    python tests/benchmarks/harness.py                    # prints a table, writes docs/results/harness.{json,md}
+    python tests/benchmarks/harness.py                    # five minutes; writes docs/results/harness.{json,md}
     python tests/benchmarks/harness.py --samples 100 --rounds 1 --delays 0.05 --out /tmp/harness      # a quick look
     python tests/benchmarks/harness.py --profile 300      # where the time of a request goes, on our side
 
-A stub server in a process of its own answers after a fixed delay. Three programs ask it the same samples with as many
-connections, each in a process of its own that has warmed up: the bare client (no record of anything); ``evaluate``
-(each call journaled before it is sent, each answer and each outcome on disk before it is used); and inspect-ai with its
-own log. Rounds take the three in turning order; figures are medians over rounds of requests a second and of the ratio
-to the bare client of the same round. inspect-ai runs in this environment where it is installed, else in one of its own.
+A stub server for each delay, in a process of its own, answers after that time. Three programs ask it the same samples
+with as many connections, each in a process of its own, and warm up before each measurement: the bare client (no record
+of anything); ``evaluate`` (each call journaled before it is sent, each answer and each outcome on disk before it is
+used); and inspect-ai with its own log. A round takes every delay, and the three in turning order; figures are medians
+over rounds of requests a second and of the ratio to the bare client of the same round. What there is is written after
+each round, so a run may be ended at any time. inspect-ai runs in this environment where it is installed, else in one of
+its own.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import cProfile
+import gc
 import importlib.util
 import json
 import os
@@ -27,8 +30,8 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,8 @@ WAYS = ("bare", "agentopt", "inspect")
 TITLES = {"bare": "bare `openai` client", "agentopt": "`agentopt.evaluate`", "inspect": "inspect-ai"}
 WARM = 20
 """Samples that are asked before the clock starts."""
+NEAR = 0.9
+"""The least share of the bare client's throughput that is told as near it."""
 STUB = """
 import sys
 from agentopt.testing import StubReply, StubServer
@@ -109,13 +114,15 @@ async def ours(url: str, asked: list[tuple[str, str]], connections: int) -> tupl
         return time.perf_counter() - begun, float(done.summary.mean or 0.0)
 
 
-def worker(way: str, url: str, first: int, samples: int, connections: int) -> None:
-    """Warm up, measure once, print what was found."""
-    run = bare if way == "bare" else ours
-    asyncio.run(run(url, questions(first, WARM), connections))
-    begun = time.process_time()
-    seconds, score = asyncio.run(run(url, questions(first + WARM, samples), connections))
-    print(json.dumps({"seconds": seconds, "cpu": time.process_time() - begun, "score": score}))
+def serve(run: Callable[[str, list[tuple[str, str]], int], tuple[float, float]]) -> None:
+    """For each line of stdin (URL, first sample, samples, connections): warm up, measure, print what was found."""
+    for line in sys.stdin:
+        url, first, samples, connections = json.loads(line)
+        run(url, questions(first, WARM), connections)
+        gc.collect()
+        begun = time.process_time()
+        seconds, score = run(url, questions(first + WARM, samples), connections)
+        print(json.dumps({"seconds": seconds, "cpu": time.process_time() - begun, "score": score}), flush=True)
 
 
 def inspect_python() -> str:
@@ -131,22 +138,41 @@ def inspect_python() -> str:
     return str(python)
 
 
-def measured(way: str, url: str, first: int, samples: int, connections: int, python: str) -> dict[str, float]:
-    """One measurement in a process of its own."""
-    numbers = [str(v) for v in (first, samples, connections)]
-    if way == "inspect":
-        command = [python, str(Path(__file__).with_name("harness_inspect.py")), url, *numbers]
-    else:
-        command = [sys.executable, __file__, "--worker", way, url, *numbers]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env={**os.environ, "OPENAI_API_KEY": ""}
-    )
-    if done.returncode:
-        raise RuntimeError(f"{way} failed: {done.stderr.strip()[-2000:]}")
-    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    if found["score"] != 1.0:
-        raise RuntimeError(f"{way} scored {found['score']}: it did not measure the same")
-    return found
+class Worker:
+    """A program that is measured, in a process of its own."""
+
+    def __init__(self, way: str, python: str) -> None:
+        self.way = way
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        if way == "inspect":
+            command = [python, str(Path(__file__).with_name("harness_inspect.py"))]
+        else:
+            command = [sys.executable, __file__, "--worker", way]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, text=True,
+            env={**os.environ, "OPENAI_API_KEY": ""},
+        )  # fmt: skip
+
+    def measure(self, *numbers: Any) -> dict[str, float]:
+        """One measurement: URL, first sample, samples, connections."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        print(json.dumps(numbers), file=self._process.stdin, flush=True)
+        line = next((line for line in self._process.stdout if line.startswith('{"seconds"')), None)
+        if line is None:
+            self._said.seek(0)
+            raise RuntimeError(f"{self.way} failed: {self._said.read().strip()[-2000:]}")
+        found: dict[str, float] = json.loads(line)
+        if found["score"] != 1.0:
+            raise RuntimeError(f"{self.way} scored {found['score']}: it did not measure the same")
+        return found
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait()
+        self._said.close()
 
 
 # -- figures ----------------------------------------------------------------------------------------------------------
@@ -201,6 +227,8 @@ def page(found: dict[str, Any]) -> str:
         [
             *lines,
             "",
+            *told_plainly(rows, found["connections"]),
+            "",
             "- The bare client keeps nothing. `agentopt.evaluate` has each call on disk before it is sent, and each "
             "answer, its traced graph and its outcome before they are used; its time is from the call to the result, "
             "with opening and reading its file. inspect-ai writes its own log; its time is that of its `eval`.",
@@ -212,12 +240,31 @@ def page(found: dict[str, Any]) -> str:
     )
 
 
+def told_plainly(rows: list[dict[str, Any]], connections: int) -> list[str]:
+    """Where a program has at least ``NEAR`` of the bare client's throughput, and where it has not, in words."""
+    said = []
+    for way in [way for way in WAYS if way != "bare" and any(r["way"] == way for r in rows)]:
+        parts = [
+            f"{word} at a delay of {' and '.join(at)} ms"
+            for word, at in (
+                ("**yes**", [f"{1e3 * r['delay']:.0f}" for r in rows if r["way"] == way and r["times_bare"] >= NEAR]),
+                ("**no**", [f"{1e3 * r['delay']:.0f}" for r in rows if r["way"] == way and r["times_bare"] < NEAR]),
+            )
+            if at
+        ]
+        said.append(
+            f"- {TITLES[way]} with {connections} connections has at least {NEAR:.0%} of the bare client's throughput: "
+            f"{'; '.join(parts)}."
+        )
+    return said
+
+
 def machine(python: str) -> dict[str, Any]:
     """What it was measured on."""
-    names = "openai", "inspect-ai"
-    code = "import importlib.metadata as m, json, sys; print(json.dumps([m.version(n) for n in sys.argv[1:]]))"
-    done = subprocess.run([python, "-c", code, *names], capture_output=True, text=True, check=True)
-    versions = json.loads(done.stdout)
+    code = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))"
+    found = (subprocess.run([python, "-c", code, name], capture_output=True, text=True, check=False)
+             for name in ("openai", "inspect-ai"))  # fmt: skip
+    versions = [done.stdout.strip() or "not measured" for done in found]
     model = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
                   if line.startswith("model name")), platform.processor())  # fmt: skip
     return {
@@ -257,59 +304,47 @@ def profiled(samples: int, connections: int) -> None:
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--samples", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--samples", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--delays", type=float, nargs="+", default=[0.0, 0.1, 0.5], help="seconds")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "harness")
     parser.add_argument("--profile", type=int, metavar="SAMPLES")
-    parser.add_argument("--worker", nargs=5, metavar=("WAY", "URL", "FIRST", "SAMPLES", "CONNECTIONS"))
+    parser.add_argument("--worker", choices=WAYS[:2], help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
-        way, url, *numbers = args.worker
-        return worker(way, url, *map(int, numbers))
+        run = bare if args.worker == "bare" else ours
+        return serve(lambda *asked: asyncio.run(run(*asked)))
     if args.profile:
         return profiled(args.profile, args.connections)
     if "bare" not in args.ways:
         parser.error("--ways needs bare: the others are told against it")
     python = inspect_python() if "inspect" in args.ways else sys.executable
-    told = machine(python) if "inspect" in args.ways else machine_without()
-    rounds, first = [], 0
-    for delay in args.delays:
-        with stub(delay) as url:
-            for turn in range(args.rounds):
-                for way in (args.ways[(turn + i) % len(args.ways)] for i in range(len(args.ways))):
-                    found = measured(way, url, first, args.samples, args.connections, python)
-                    first += args.samples + WARM
-                    rounds.append({"delay": delay, "round": turn, "way": way, "samples": args.samples, **found})
-                    print(
-                        f"{delay:g} s, round {turn + 1}, {way}: {args.samples / found['seconds']:.1f} a second",
-                        flush=True,
-                    )
+    told = machine(python)
     command = " ".join(["python tests/benchmarks/harness.py", *sys.argv[1:]])
+    rounds: list[dict[str, Any]] = []
     result = {
         "command": command, "machine": told, "samples": args.samples, "connections": args.connections,
-        "summary": summary(rounds), "rounds": rounds,
+        "summary": [], "rounds": rounds,
     }  # fmt: skip
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
-    args.out.with_suffix(".md").write_text(page(result))
+    with ExitStack() as held:
+        urls = {delay: held.enter_context(stub(delay)) for delay in args.delays}
+        workers = [held.enter_context(Worker(way, python)) for way in args.ways]
+        first = 0
+        for turn in range(args.rounds):
+            for delay, url in urls.items():
+                for worker in (workers[(turn + i) % len(workers)] for i in range(len(workers))):
+                    found = worker.measure(url, first, args.samples, args.connections)
+                    first += args.samples + WARM
+                    rounds.append({"delay": delay, "round": turn, "way": worker.way, "samples": args.samples, **found})
+                    rate = args.samples / found["seconds"]
+                    print(f"round {turn + 1}, {delay:g} s, {worker.way}: {rate:.1f} a second", flush=True)
+            result["summary"] = summary(rounds)
+            args.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+            args.out.with_suffix(".md").write_text(page(result))
     print(page(result))
-
-
-def machine_without() -> dict[str, Any]:
-    """The machine, where inspect-ai is not measured."""
-    import importlib.metadata
-
-    import agentopt
-
-    assert agentopt.__version__
-    return {
-        "processor": platform.processor(), "cores": os.cpu_count(), "python": platform.python_version(),
-        "openai": importlib.metadata.version("openai"), "inspect_ai": "not measured",
-        "load": [round(v, 1) for v in os.getloadavg()],
-    }  # fmt: skip
 
 
 if __name__ == "__main__":

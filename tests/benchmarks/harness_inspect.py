@@ -1,29 +1,21 @@
-"""inspect-ai's side of ``harness.py``: the same samples, in an environment that may have inspect-ai alone.
-
-python harness_inspect.py URL FIRST SAMPLES CONNECTIONS      # prints {"seconds": ..., "cpu": ..., "score": ...}
-"""
+"""inspect-ai's side of ``harness.py``: the same samples, in an environment that may have inspect-ai alone."""
 
 from __future__ import annotations
 
-import json
-import sys
 import tempfile
 import time
 
+from harness import serve
 from inspect_ai import Task, eval
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import GenerateConfig, get_model
 from inspect_ai.scorer import exact
 from inspect_ai.solver import generate
 
-WARM = 20
 
-
-def run(url: str, first: int, samples: int, connections: int) -> tuple[float, float]:
+def run(url: str, questions: list[tuple[str, str]], connections: int) -> tuple[float, float]:
     """Seconds of ``eval``, and the mean score."""
-    asked = [
-        Sample(input=f"Say this number and nothing else: {n}", target=str(n)) for n in range(first, first + samples)
-    ]
+    asked = [Sample(input=question, target=answer) for question, answer in questions]
     model = get_model(
         "openai/stub", base_url=url, api_key="none", memoize=False,
         config=GenerateConfig(max_connections=connections, max_tokens=50, temperature=0.0, max_retries=0),
@@ -39,15 +31,5 @@ def run(url: str, first: int, samples: int, connections: int) -> tuple[float, fl
     return taken, float(log.results.scores[0].metrics["mean"].value)
 
 
-def main() -> None:
-    """Warm up, measure once, print what was found."""
-    url, *numbers = sys.argv[1:]
-    first, samples, connections = map(int, numbers)
-    run(url, first, WARM, connections)
-    begun = time.process_time()
-    seconds, score = run(url, first + WARM, samples, connections)
-    print(json.dumps({"seconds": seconds, "cpu": time.process_time() - begun, "score": score}))
-
-
 if __name__ == "__main__":
-    main()
+    serve(run)
