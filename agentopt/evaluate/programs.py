@@ -80,7 +80,7 @@ class ProgramRunner(Protocol):
             program: Python source, of unknown intent.
             tests: Python source of each test; it passes when nothing is raised.
             setup: Python source that runs after the program and before each test.
-            seconds: wall clock for each test, program and setup included.
+            seconds: processor time for each test, program and setup included; by the clock ten times as much.
 
         Whatever the program does (it does not parse, exits, hangs, floods) is a status of each test and never an
         exception. What the world does (no isolation to be had) is ``Verdict.problem``. Many calls may run at once.

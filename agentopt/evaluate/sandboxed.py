@@ -16,12 +16,25 @@ from agentopt.errors import MissingDependency, UsageError
 from agentopt.evaluate.programs import Checked, ProgramRunner, Verdict, current_runner
 from agentopt.sandbox import Job, Limits, Result, Sandbox, open_sandbox
 
-__all__ = ["LIMITS", "OwnSandbox", "SandboxRunner", "sandbox_of", "shared_runner", "shown"]
+__all__ = ["BUSY", "LIMITS", "OwnSandbox", "SandboxRunner", "lasting", "sandbox_of", "shared_runner", "shown"]
 
 LIMITS = Limits(memory=2 << 30, output=1 << 20)
 """What a test may use, beside its seconds: published tests build large lists, and programs print what they debug."""
+BUSY = 10
+"""Seconds by the clock for each of processor time: so long a program may wait for processors that others use."""
 _END = "agentopt_end_of_test"
 _SHOWN = 200  # characters of a value in the text of a failed comparison
+
+
+def lasting(limits: Limits, seconds: float) -> Limits:
+    """Limits with so much processor time, of all threads together, and ten times as much by the clock.
+
+    How busy the machine is says nothing of a program; the clock ends what waits for ever.
+
+    >>> lasting(LIMITS, 5.0).cpu, lasting(LIMITS, 5.0).wall
+    (5.0, 50.0)
+    """
+    return dataclasses.replace(limits, cpu=seconds, wall=BUSY * seconds)
 
 
 class SandboxRunner:
@@ -33,7 +46,7 @@ class SandboxRunner:
 
     Args:
         sandbox: where to run; whoever opened it closes it.
-        limits: of each test; the seconds of a call take the place of its wall clock and processor time.
+        limits: of each test; the seconds of a call are its processor time, and ten times as much by the clock.
 
     >>> import asyncio
     >>> tests = ["assert f(1) == 1", "assert f(1) == 2"]
@@ -61,11 +74,12 @@ class SandboxRunner:
         job = Job(
             source="\n\n".join([program, setup, shown(test), end]),
             entry=_END,
-            limits=dataclasses.replace(self.limits, wall=seconds, cpu=seconds),
+            limits=lasting(self.limits, seconds),
         )
-        result = await self.sandbox.run(job)
-        if result.status == "lost":  # not the program's fault: once more, in another server
+        with waiting():  # it has a limit of its own
             result = await self.sandbox.run(job)
+            if result.status == "lost":  # not the program's fault: once more, in another server
+                result = await self.sandbox.run(job)
         return result, word
 
 

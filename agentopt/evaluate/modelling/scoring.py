@@ -53,7 +53,7 @@ class all_figures:
             told no names and prints lines; the first Python block is run, and what follows the last ten dashes is read.
         reader: of the official protocol: ``lines`` is a fixed rule, ``model`` asks the judge for each figure.
         headline: the part that is the score.
-        seconds: wall clock of a program.
+        seconds: processor time of a program; by the clock ten times as much.
 
     Raises:
         UsageError: an option with another value.
@@ -126,7 +126,7 @@ class optimal_value:
 
     Args:
         tolerance: a name of ``TOLERANCES``.
-        seconds: wall clock of a program.
+        seconds: processor time of a program; by the clock ten times as much.
 
     Raises:
         UnknownName: there is no such tolerance.

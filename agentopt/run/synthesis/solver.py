@@ -28,7 +28,7 @@ class StoredSolver:
     Args:
         sandbox: where they run.
         store: the run's log.
-        seconds: wall clock of a program.
+        seconds: processor time of a program; by the clock ten times as much.
     """
 
     def __init__(self, sandbox: Sandbox, store: Store, seconds: float) -> None:
