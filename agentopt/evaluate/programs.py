@@ -101,6 +101,12 @@ def use_runner(runner: ProgramRunner) -> Iterator[None]:
         _runner.reset(token)
 
 
+def given_seconds() -> float | None:
+    """What a program of the block has whose seconds nobody names: those of the task; None where no task says so."""
+    seconds = getattr(_runner.get(), "seconds", None)
+    return float(seconds) if seconds else None
+
+
 def current_runner() -> ProgramRunner:
     """The runner of the block; without one, that of the process's own sandbox."""
     found = _runner.get()
@@ -174,6 +180,12 @@ def needs_runner(scorer: Callable[..., Any]) -> bool:
 def preloads(scorer: Callable[..., Any]) -> tuple[str, ...]:
     """The modules that the programs of a scorer are likely to import; the sandbox of a run has them ready."""
     return tuple(getattr(scorer, PRELOADS, ()))
+
+
+def program_seconds(scorer: Callable[..., Any]) -> float | None:
+    """The processor time that a scorer gives a program, where it says so; agents that run programs give as much."""
+    seconds = getattr(scorer, "program_seconds", None)
+    return float(seconds) if seconds else None
 
 
 def runner_modules(scorer: Callable[..., Any]) -> tuple[str, ...]:

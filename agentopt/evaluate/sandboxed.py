@@ -47,6 +47,7 @@ class SandboxRunner:
     Args:
         sandbox: where to run; whoever opened it closes it.
         limits: of each test; the seconds of a call are its processor time, and ten times as much by the clock.
+        seconds: what a program of an agent has, where the task says so.
 
     >>> import asyncio
     >>> tests = ["assert f(1) == 1", "assert f(1) == 2"]
@@ -56,8 +57,8 @@ class SandboxRunner:
     [('passed', ''), ('failed', 'AssertionError: got 1, expected 2')]
     """
 
-    def __init__(self, sandbox: Sandbox, limits: Limits = LIMITS) -> None:
-        self.sandbox, self.limits = sandbox, limits
+    def __init__(self, sandbox: Sandbox, limits: Limits = LIMITS, seconds: float | None = None) -> None:
+        self.sandbox, self.limits, self.seconds = sandbox, limits, seconds
 
     async def run(self, program: str, tests: Sequence[str], *, setup: str = "", seconds: float = 5.0) -> Verdict:
         """Run a program against tests, each in a process of its own; see ``ProgramRunner``."""
