@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from agentopt._aio import in_thread
+from agentopt._clock import Clock
 from agentopt.core import Block, open_run
 from agentopt.core.values import Outcome, canonical, digest
 from agentopt.errors import UnknownName, UsageError
@@ -205,7 +206,7 @@ class _Again:
         judge = Session(_Nobody(self.task.name), models, role="judge", loop=asyncio.get_running_loop())
         try:
             with open_run(), Block(), use_session(judge):
-                async with asyncio.timeout(self.config.timeout):
+                async with Clock(self.config.timeout):
                     feedback = await self.task.ascore(example, outcome.output, trace, aside=in_thread)
         except TimeoutError:
             feedback = ScorerError(text=f"{LATE_SCORER} {self.config.timeout:g} seconds")

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 from agentopt.errors import UsageError
+from agentopt.evaluate.equivalence.clock import OutOfTime, within
 from agentopt.evaluate.equivalence.execution import ends, same_value
 from agentopt.evaluate.equivalence.formulation import Formulation
 from agentopt.evaluate.equivalence.levels import differ, levels_of
@@ -43,7 +44,7 @@ def equivalence(
         to_reference: the reference's variables from the candidate's, affine. Without one, all renamings of variables
             are tried, after slack variables, objective variables, parts and digits were taken out.
         to_candidate: the candidate's variables from the reference's; without one it is made of ``to_reference``.
-        limits: tolerance and time.
+        limits: tolerance and time; a check that is ended by its ``total`` is undecided, and its reason says so.
 
     Returns:
         The verdict. What each verdict of each level proves is on the page ``docs/equivalence.md``.
@@ -63,8 +64,12 @@ def equivalence(
     """
     began = time.perf_counter()
     limits = limits or Limits()
-    pair = _Pair(reference, candidate, to_reference, to_candidate, limits)
-    found = {1: pair.execution, 2: pair.optima, 3: pair.regions}[level]()
+    try:
+        with within(limits.total):
+            pair = _Pair(reference, candidate, to_reference, to_candidate, limits)
+            found = {1: pair.execution, 2: pair.optima, 3: pair.regions}[level]()
+    except OutOfTime as error:
+        found = Equivalence(verdict="undecided", level=level, reason=str(error))
     return found.model_copy(update={"seconds": time.perf_counter() - began})
 
 
@@ -217,13 +222,23 @@ class _Pair:
         )
         if verdict == "not equivalent":
             shows = outcome.witness is not None and outcome.witness.kind in _PROVES
-            proved = level == 3 and scope == "these maps" and shows and recheck(result)
+            proved = level == 3 and scope == "these maps" and shows and _rechecked(result)
             return result.model_copy(update={"proof": "exact" if proved else "solver"})
         return result
 
 
 _PROVES = ("outside", "unrepresented", "order", "factor", "empty")
 """Witnesses of which nothing rests on the solver, once they were checked again."""
+
+
+def _rechecked(result: Equivalence) -> bool:
+    """Whether the witness is shown again; where the time is up, it rests on the solver."""
+    try:
+        return recheck(result)
+    except OutOfTime:
+        return False
+
+
 _SAME = "one feasible set is the exact image of the other, and the objectives order points alike"
 
 
