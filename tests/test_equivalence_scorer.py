@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 from typing import Any
 
@@ -174,6 +175,20 @@ def test_a_reference_that_cannot_be_read_is_the_callers_mistake() -> None:
         score(SHELF, reference="nothing")
     with pytest.raises(UsageError, match="no target"):
         equivalent_to()(Example(input="q"), SHELF)
+
+
+async def test_nothing_is_solved_on_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, solve = [], region._highs
+
+    def noted(*args: Any) -> Any:
+        threads.append(threading.current_thread())
+        return solve(*args)
+
+    monkeypatch.setattr(region, "_highs", noted)
+    model = ScriptedLLM([said(down={"a": [(0.5, "h")], "b": [(1, "b")]})])
+    with use_session(Session(model, models={"agent": "any"}, role="judge")):
+        assert (await score(UNITS, ask=True)).score == 1.0
+    assert threads and threading.current_thread() not in threads
 
 
 async def test_the_judge_is_asked_where_no_map_is_found() -> None:

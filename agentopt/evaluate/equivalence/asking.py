@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import partial
 from typing import Literal
 
 from pydantic import BaseModel
 
+from agentopt._aio import in_thread
 from agentopt.core import render
 from agentopt.core.values import Frozen
 from agentopt.errors import UnusableAnswer, UsageError
@@ -128,7 +130,7 @@ async def ask_equivalence(
         try:
             down = read_proposal(proposal.to_reference, *names)
             up = read_proposal(proposal.to_candidate, names[1], names[0])
-            result = _checked(reference, candidate, down, up, level, limits)
+            result = await in_thread(partial(_checked, reference, candidate, down, up, level, limits))
             limits = limits.after(result)
         except UsageError as error:
             result = Equivalence(verdict="undecided", level=level, reason=f"the model's map cannot be used: {error}")

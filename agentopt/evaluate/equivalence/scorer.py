@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from agentopt._aio import in_thread
 from agentopt.core.values import Feedback
 from agentopt.errors import MalformedAnswer, UsageError
 from agentopt.evaluate.equivalence.asking import ask_equivalence
@@ -112,7 +113,7 @@ class equivalent_to:
         return _said(found, value), candidate, found.model_copy(update={"seconds": value.seconds + found.seconds})
 
     async def _asked(self, reference: Formulation, output: Any) -> Feedback:
-        feedback, candidate, found = self._scored(reference, output)
+        feedback, candidate, found = await in_thread(lambda: self._scored(reference, output))
         if candidate is None or found is None or found.verdict == "equivalent" or found.scope == "any maps":
             return feedback
         if self.level == 1:
