@@ -421,6 +421,19 @@ def test_an_eval_that_does_not_parse_is_told(cli: Cli, new_workspace: Path) -> N
     assert code == 2 and "evals/mine.py:1 does not parse" in err
 
 
+def test_a_measure_without_data_says_so_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing has the part: a dash beside a dash beside a nought is no sentence."""
+    from agentopt.cli.measures import print_measures
+
+    pinned = Eval(
+        task="t", graph="g", name="e", measures=[Measure("speed", "how quick", of="parts.speed", kind="mean")]
+    )
+    cells = [Outcome(candidate="c", example="e", feedback=Feedback(score=1.0))]
+    print_measures(measured(record_of(pinned, []), cells, (0.0, 1.0)))
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("speed")]
+    assert line.split() == ["speed", "how", "quick", "no", "data", "0"]
+
+
 def test_measure_from_python_refuses_a_task() -> None:
     with pytest.raises(UsageError, match="pins its task, 'bills'"):
         measure(Eval(task="bills", graph="calculator", name="x"), task="sums")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from agentopt._text import number
+from agentopt._text import average, number
 from agentopt.evaluate.measured import MeasureRow, plainly
 from agentopt.report import charts
 from agentopt.report.clean import clean
@@ -41,7 +41,7 @@ def tables(board: Board) -> list[dict[str, Any]]:
         )  # fmt: skip
     if board.guesses:
         rows = [
-            [g.title, number(g.summary.mean), _ends(g.summary.low, g.summary.high), str(g.summary.n),
+            [g.title, *average(g.summary.mean, g.summary.low, g.summary.high), str(g.summary.n),
              *_measures(names, g.measures)]
             for g in board.guesses
         ]  # fmt: skip
@@ -117,17 +117,13 @@ def _cells(row: BoardRow) -> list[str]:
     n = str(s.n) if s.n_clusters is None else f"{s.n} ({s.n_clusters} clusters)"
     usd = "unknown" if row.usd is None else f"{row.usd:.4f}"
     names = [m.name for m in row.measures]
-    return [row.model, row.graph, number(s.mean), _ends(s.low, s.high), n, *_measures(names, row.measures),
+    return [row.model, row.graph, *average(s.mean, s.low, s.high), n, *_measures(names, row.measures),
             f"{row.tokens:,.0f}", number(row.seconds), usd, row.run]  # fmt: skip
 
 
 def _measures(names: Sequence[str], rows: Iterable[MeasureRow]) -> list[str]:
     known = {row.name: row for row in rows}
-    return [number(known[name].mean) if name in known else "–" for name in names]
-
-
-def _ends(low: float | None, high: float | None) -> str:
-    return "–" if low is None or high is None else f"[{number(low)}, {number(high)}]"
+    return [average(known[name].mean, None, None)[0] if name in known else "–" for name in names]
 
 
 def _line(cells: Iterable[str]) -> str:
