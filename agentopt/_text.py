@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["NO_DATA", "average", "number", "short"]
+from collections.abc import Iterable
+
+__all__ = ["NO_DATA", "average", "footnotes", "number", "short"]
 
 NO_DATA = "no data"
 """What a table says where nothing was counted."""
@@ -26,6 +28,17 @@ def average(mean: float | None, low: float | None, high: float | None) -> tuple[
     if mean is None:
         return NO_DATA, ""
     return number(mean), "-" if low is None or high is None else f"[{number(low)}, {number(high)}]"
+
+
+def footnotes(texts: Iterable[str]) -> tuple[list[str], list[str]]:
+    """A mark for each text, equal ones with the same number, and the notes to put below the table.
+
+    >>> footnotes(["by hand", "by machine", "by hand"])
+    (['[1]', '[2]', '[1]'], ['[1] by hand', '[2] by machine'])
+    """
+    told = list(texts)
+    numbers = {text: i for i, text in enumerate(dict.fromkeys(told), 1)}
+    return [f"[{numbers[text]}]" for text in told], [f"[{i}] {text}" for text, i in numbers.items()]
 
 
 def short(text: object, width: int = 72) -> str:

@@ -284,7 +284,8 @@ def test_a_run_by_an_eval_has_types_clusters_measures_guesses_and_what_was_publi
     for start in ("type large", "type small", "number ", "small_right", "length", "guess "):
         assert any(line.startswith(start) for line in lines), start
     published = next(line for line in lines if line.startswith("published"))
-    assert "Abacus" in published and "another protocol: by hand, once (Beads 1901, Table 2)" in published
+    assert "Abacus" in published and published.rstrip().endswith("another protocol [1]")
+    assert "[1] by hand, once (Beads 1901, Table 2)" in lines
     name = next(line for line in lines if line.startswith("run: ")).removeprefix("run: ")
     kept = json.loads(cli("show", name, "--json")[1])["eval"]
     assert kept["is_pinned"] is True

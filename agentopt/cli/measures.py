@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from agentopt._text import average, number
+from agentopt._text import average, footnotes, number
 from agentopt.cli.console import print_json, print_table
 from agentopt.evaluate.measured import plainly
 
@@ -46,13 +46,16 @@ def print_beside(done: Measured) -> None:
         rows += [
             ("guess", guess.title, m.name, *average(m.mean, m.low, m.high), m.n, "scored here") for m in guess.measures
         ]
-    for row in done.record.published:
-        own = f"another protocol: {row.protocol} ({row.source})"
+    marks, notes = footnotes(f"{row.protocol} ({row.source})" for row in done.record.published)
+    for row, mark in zip(done.record.published, marks, strict=True):
+        own = f"another protocol {mark}"
         rows.append(("published", row.model, row.measure, number(row.score), "-", row.n or "-", own))
     if rows:
         typer.echo("")
         columns = ["beside it", "who", "of", "mean", "95 % interval", "n", "how"]
         print_table(columns, rows, right=["mean", "n"])
+    for note in notes:
+        typer.echo(note)
 
 
 def print_eval(pinned: Eval, *, as_json: bool) -> None:
