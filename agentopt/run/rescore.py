@@ -139,7 +139,12 @@ class _Again:
             "evaluator": evaluator_hash(task.scorer),
             "score_range": list(task.score_range),
             "splits": splits,
-            "rescored": {"run": self.old.dir.name, "id": self.old.store.id, "evaluator": first["evaluator"]},
+            "rescored": {
+                "run": self.old.dir.name,
+                "id": self.old.store.id,
+                "evaluator": first["evaluator"],
+                "before": [{"run": r["run"], "id": r["id"]} for r in _before(first)],
+            },
         }
         kept = await self._eval(data["candidate"]["values"])
         if kept is not None:
@@ -213,6 +218,12 @@ class _Again:
         if isinstance(feedback, ScorerError):
             return {"status": "infra_error", "error": redact(feedback.text), "feedback": None}
         return {"status": "ok", "error": None, "feedback": feedback}
+
+
+def _before(first: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The runs whose answers a run has, where it scored them again itself."""
+    again = first.get("rescored")
+    return [again, *again.get("before", ())] if again else []
 
 
 class _Nobody:
