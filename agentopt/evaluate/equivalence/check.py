@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Literal
 
@@ -177,13 +177,9 @@ class _Pair:
     def _search(
         self, hopeless: Callable[[], bool] | None = None
     ) -> tuple[Core, Core, Outcome, VariableMap | None, bool]:
-        """Maps without a model, between the cores or the cores with parts put together."""
+        """Maps without a model, between the cores or the cores with parts put together, also without definitions."""
         first = None
-        tried: list[tuple[Core, Core]] = [(self.a, self.b)]
-        together = merged(self.a), merged(self.b)
-        if together[0] is not self.a or together[1] is not self.b:
-            tried.append(together)
-        for a, b in tried:
+        for a, b in self._views():
             found = find_renaming(a, b, self.limits, hopeless=hopeless)
             said = a, b, found.outcome, found.down, found.complete
             if found.outcome.status == "holds":
@@ -192,6 +188,16 @@ class _Pair:
                 first = said
         assert first is not None
         return first
+
+    def _views(self) -> Iterator[tuple[Core, Core]]:
+        """Pairs of cores to look for maps between, the plainest first."""
+        plain = self.a, self.b
+        yield plain
+        yield from _merged(plain)
+        bare = tuple(core_of(core.whole, definitions=True) for core in plain)
+        if any(one.names != core.names for one, core in zip(bare, plain, strict=True)):
+            yield bare[0], bare[1]
+            yield from _merged((bare[0], bare[1]))
 
     def _said(
         self,
@@ -234,12 +240,19 @@ _PROVES = ("outside", "unrepresented", "order", "factor", "empty")
 def _rechecked(result: Equivalence) -> bool:
     """Whether the witness is shown again; where the time is up, it rests on the solver."""
     try:
-        return recheck(result)
+        return recheck(result) is True
     except OutOfTime:
         return False
 
 
 _SAME = "one feasible set is the exact image of the other, and the objectives order points alike"
+
+
+def _merged(pair: tuple[Core, Core]) -> Iterator[tuple[Core, Core]]:
+    """The pair with parts put together, where there are any."""
+    together = merged(pair[0]), merged(pair[1])
+    if together[0] is not pair[0] or together[1] is not pair[1]:
+        yield together
 
 
 def _no_optimum(a: bool | None, b: bool | None) -> str:

@@ -110,5 +110,5 @@ def synthesis_of(folder: Path, status: str | None = None) -> Synthesis:
         tally = functools.reduce(Tally.plus, (rounds[number] for number in sorted(rounds)), Tally())
         return Synthesis(
             folder, status or run.status, tally, int(run.started["planned"]), run.spend(), run.budget,
-            int(lost.get("lost", 0)), str(lost.get("reason", "")),
+            int(str(lost.get("lost", 0))), str(lost.get("reason", "")),
         )  # fmt: skip
