@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from agentopt import Parameter, allm, graph, node, prompt, render
+from agentopt import Node, Parameter, allm, graph, node, prompt, render
 from agentopt.core.effects import effect
 from agentopt.errors import UnusableAnswer
 from agentopt.evaluate.modelling import find_program, solve_reply
@@ -68,9 +68,9 @@ class Judgement(BaseModel):
 
 @node
 @effect
-async def execute(reply: str, names: Sequence[str]) -> dict[str, Any]:
+async def execute(reply: str, names: Sequence[str], cut: bool = False) -> dict[str, Any]:
     """Run the program of a reply in the sandbox, and read what it prints: a ``Solved``, as JSON."""
-    solved = await solve_reply(reply, names)
+    solved = await solve_reply(reply, names, truncated=cut)
     if solved.ours:
         raise ConnectionError(f"no program can be run here: {solved.text}")
     return solved.model_dump(mode="json")
@@ -133,16 +133,22 @@ def program(solved: dict[str, Any], reply: str) -> str:
 
 
 @node
-def repeated(reply: str, earlier: str) -> bool:
-    """Whether a mended program is the one that was to be mended."""
-    return find_program(reply).code == find_program(earlier).code
+def repeated(reply: str, earlier: Sequence[str]) -> bool:
+    """Whether a mended program is one that was to be mended."""
+    return find_program(reply).code in [find_program(one).code for one in earlier]
+
+
+def was_cut(reply: Any) -> bool:
+    """Whether the cap of output tokens ended a reply."""
+    return isinstance(reply, Node) and reply.meta.more.get("finish") == "length"
 
 
 @node
-def settle(runs: list[dict[str, Any]], rounds: int) -> dict[str, Any]:
+def settle(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """The last program that answered, or that answered in part, or the last of all; and how often one was mended."""
     answered = next((of for status in ("ok", "partial") if (of := [r for r in runs if r["status"] == status])), runs)
-    return {"program": answered[-1]["program"], "rounds": rounds}
+    cut = {"cut_off": True} if answered[-1]["status"] == "cut_off" else {}
+    return {"program": answered[-1]["program"], "rounds": len(runs) - 1, **cut}
 
 
 def request(problem: Any, formulation: Any, names: Any) -> Any:
@@ -169,23 +175,22 @@ async def self_correct(problem: str, names: Sequence[str] = ("objective",)) -> d
     """Write a program, run it, and mend it or its formulation until it is judged right or the rounds are over."""
     formulation: Any = await formulate(problem) if BASE.value == "five_element" else ""
     asked = request(problem, formulation, names)
-    reply = await allm(asked, name="program")
-    runs = [await execute(reply, names)]
-    rounds = 0
-    while rounds < ROUNDS.value:
-        verdict = await judged(problem, formulation, runs[-1], reply)
+    replies = [await allm(asked, name="program")]
+    runs = [await execute(replies[0], names, was_cut(replies[0]))]
+    while len(runs) <= ROUNDS.value:
+        verdict = await judged(problem, formulation, runs[-1], replies[-1])
         if right(verdict):
             break
-        rounds += 1
-        told, earlier = criticism(report(runs[-1]), verdict), reply
+        told = criticism(report(runs[-1]), verdict)
         if restate(verdict, BASE):
             formulation = await formulate(problem, REFORMULATE, (formulation, told))
             asked = request(problem, formulation, names)
             reply = await allm(asked, name="program")
         else:
-            turns = [("user", asked), ("assistant", earlier)]
+            turns = [("user", asked), ("assistant", replies[-1])]
             reply = await allm(MEND, criticism=told, messages=turns, name="program")
-        if repeated(reply, earlier):
+        if repeated(reply, replies):
             break
-        runs.append(await execute(reply, names))
-    return settle(runs, rounds)
+        replies.append(reply)
+        runs.append(await execute(reply, names, was_cut(reply)))
+    return settle(runs)

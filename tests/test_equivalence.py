@@ -193,6 +193,37 @@ def test_a_witness_that_was_tampered_with_does_not_hold() -> None:
         assert recheck(changed) is False, update
 
 
+# -- whole variables that an equality defines ------------------------------------------------------------------------
+
+PLAIN = "max 3 a + 2 b\n2 a + b <= 29\na + 2 b <= 30\na, b >= 0\nint a, b"
+DEFINED = {
+    "digits": "max 3 t + 2 b\n2 t + b <= 29\nt + 2 b <= 30\nt == t0 + 10 t1\n0 <= t0 <= 9\nt, t1, b >= 0\n"
+              "int t, t0, t1, b",
+    "a total": "max 2 s + a\ns + a <= 29\ns + b <= 30\ns == a + b\na, b >= 0\nint a, b, s",
+    "a goal": "max p\n2 a + b <= 29\na + 2 b <= 30\np == 3 a + 2 b\na, b >= 0\nint a, b, p",
+    "with bounds": "max 2 s + a\ns + a <= 29\ns + b <= 30\ns == a + b\na, b >= 0\n0 <= s <= 99\nint a, b, s",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dress", DEFINED)
+def test_a_whole_variable_that_an_equality_defines_needs_no_map(dress: str) -> None:
+    a, b = read_text(PLAIN), read_text(DEFINED[dress])
+    for pair in ((a, b), (b, a)):
+        said = equivalence(*pair)
+        assert said.verdict == "equivalent", said.reason
+        assert said.to_reference is not None and set(said.to_reference.terms) <= {v.name for v in pair[0].variables}
+
+
+def test_what_is_put_in_stays_whole_and_a_difference_is_found() -> None:
+    a = read_text(PLAIN)
+    other = equivalence(a, read_text(DEFINED["a total"].replace("s + b <= 30", "s + b <= 31")))
+    assert other.verdict == "not equivalent" and other.witness is not None and recheck(other) is True
+    pairs = read_text(PLAIN.replace("int a, b", "a == 2 k\nint a, b, k"))  # even numbers of a only
+    assert equivalence(a, pairs).verdict == "not equivalent"
+    halves = core_of(read_text("max a\na <= 9\n2 a == k + 2 m\na, k, m >= 0\nint a, k, m"), definitions=True)
+    assert "k" not in halves.names and {"a", "m"} == set(halves.names), "k is whole for whole a and m, and not a for k"
+
+
 # -- undecided, and never a guess ------------------------------------------------------------------------------------
 
 

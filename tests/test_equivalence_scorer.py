@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -11,12 +13,14 @@ import pytest
 from agentopt import Example, load_graph, load_task
 from agentopt.errors import UsageError
 from agentopt.evaluate.equivalence import (
+    Limits,
     VariableMap,
     ask_equivalence,
     equivalence,
     equivalent_to,
     read_text,
     recheck,
+    region,
     stated_formulation,
 )
 from agentopt.llm.context import Session, use_session
@@ -140,6 +144,27 @@ def test_what_is_undecided_scores_0_and_is_told_apart() -> None:
     assert feedback.score == 0.0 and feedback.parts["undecided"] == 1.0 and "not shown" in feedback.text
 
 
+def test_a_check_ends_after_its_time_and_is_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A solver that takes a while for each of many programs."""
+    solves, solve = [], region._highs
+
+    def slow(*args: Any) -> Any:
+        ends = time.thread_time() + 0.2
+        while time.thread_time() < ends:
+            pass
+        solves.append(args)
+        return solve(*args)
+
+    monkeypatch.setattr(region, "_highs", slow)
+    other = SHELF.replace("a + 2 b <= 9", "a + 2 b <= 8")
+    said = equivalence(read_text(SHELF), read_text(other), limits=Limits(total=0.5))
+    assert said.verdict == "undecided" and said.reason == "the check was ended after 0.5 seconds"
+    assert len(solves) <= 3
+    feedback = score(other, limits=Limits(total=0.5))
+    assert feedback.score == 0.0 and feedback.parts["undecided"] == 1.0 and "the check was ended" in feedback.text
+    assert len(solves) <= 6, "the checks of one output share their time"
+
+
 def test_a_row_without_variables_that_is_false_scores_0() -> None:
     feedback = score(SHELF + "\n1 == 0")
     assert feedback.score == 0.0 and "not the same problem" in feedback.text
@@ -150,6 +175,20 @@ def test_a_reference_that_cannot_be_read_is_the_callers_mistake() -> None:
         score(SHELF, reference="nothing")
     with pytest.raises(UsageError, match="no target"):
         equivalent_to()(Example(input="q"), SHELF)
+
+
+async def test_nothing_is_solved_on_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, solve = [], region._highs
+
+    def noted(*args: Any) -> Any:
+        threads.append(threading.current_thread())
+        return solve(*args)
+
+    monkeypatch.setattr(region, "_highs", noted)
+    model = ScriptedLLM([said(down={"a": [(0.5, "h")], "b": [(1, "b")]})])
+    with use_session(Session(model, models={"agent": "any"}, role="judge")):
+        assert (await score(UNITS, ask=True)).score == 1.0
+    assert threads and threading.current_thread() not in threads
 
 
 async def test_the_judge_is_asked_where_no_map_is_found() -> None:

@@ -284,7 +284,8 @@ def test_a_run_by_an_eval_has_types_clusters_measures_guesses_and_what_was_publi
     for start in ("type large", "type small", "number ", "small_right", "length", "guess "):
         assert any(line.startswith(start) for line in lines), start
     published = next(line for line in lines if line.startswith("published"))
-    assert "Abacus" in published and "another protocol: by hand, once (Beads 1901, Table 2)" in published
+    assert "Abacus" in published and published.rstrip().endswith("another protocol [1]")
+    assert "[1] by hand, once (Beads 1901, Table 2)" in lines
     name = next(line for line in lines if line.startswith("run: ")).removeprefix("run: ")
     kept = json.loads(cli("show", name, "--json")[1])["eval"]
     assert kept["is_pinned"] is True
@@ -419,6 +420,19 @@ def test_an_eval_that_does_not_parse_is_told(cli: Cli, new_workspace: Path) -> N
     (new_workspace / "evals" / "mine.py").write_text("def (")
     code, _, err = cli("eval", "mine")
     assert code == 2 and "evals/mine.py:1 does not parse" in err
+
+
+def test_a_measure_without_data_says_so_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing has the part: a dash beside a dash beside a nought is no sentence."""
+    from agentopt.cli.measures import print_measures
+
+    pinned = Eval(
+        task="t", graph="g", name="e", measures=[Measure("speed", "how quick", of="parts.speed", kind="mean")]
+    )
+    cells = [Outcome(candidate="c", example="e", feedback=Feedback(score=1.0))]
+    print_measures(measured(record_of(pinned, []), cells, (0.0, 1.0)))
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("speed")]
+    assert line.split() == ["speed", "how", "quick", "no", "data", "0"]
 
 
 def test_measure_from_python_refuses_a_task() -> None:

@@ -81,7 +81,7 @@ def test_a_run_is_a_log_that_inspect_reads_and_that_comes_back_whole(cli: Cli, r
     assert log.results is not None
     table = {score.name: {k: m.value for k, m in score.metrics.items()} for score in log.results.scores}
     assert table["score"]["mean"] == done.summary.mean
-    assert table["length"]["n"] == 5
+    assert table["length"]["n"] == 4, "of a raw part a failure counts for nothing"
     assert log.samples is not None and len(log.samples) == 12
     by_input = {(s.input, s.epoch): s for s in log.samples}
     assert by_input["a", 1].scores["score"].value == 1.0
@@ -163,6 +163,59 @@ def test_an_eval_is_a_task_of_inspect_and_its_log_compares_with_our_run(
 
     assert "sums_by_carry" in register()
     assert registry_lookup("task", "agentopt/sums_by_carry") is not None
+
+
+TRACED = """
+from typing import Any
+
+import agentopt
+
+
+@agentopt.node
+def doubled(problem: str) -> str:
+    return problem * 2
+
+
+@agentopt.graph
+async def twice(problem: str) -> str:
+    return str(doubled(await agentopt.allm(problem)))
+
+
+def by_trace(example: agentopt.Example, output: Any, trace: Any) -> agentopt.Feedback:
+    names = [node.meta.name for node in trace.nodes]
+    found = [node.value for node in trace.nodes if node.meta.name == "doubled"]
+    text = f"{'doubled' in names} {found[:1]} {trace.output is not None}"
+    return agentopt.Feedback(score=float("doubled" in names), text=text)
+
+
+@agentopt.task
+def traced() -> agentopt.Task:
+    examples = [agentopt.Example(input=f"{n} + 1", target="") for n in range(6)]
+    return agentopt.Task("traced", examples, by_trace)
+"""
+
+
+@needs_inspect
+@slow_import
+def test_the_scorer_is_given_the_trace_also_when_a_log_is_scored_anew(
+    new_workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import inspect_ai
+    from inspect_ai.model import get_model
+
+    from agentopt.export.inspect_task import as_inspect
+
+    (new_workspace / "tasks" / "traced.py").write_text(TRACED)
+    model = get_model("mockllm/model", custom_outputs=answered, memoize=False)
+    task = as_inspect(Eval(task="traced", graph="./tasks/traced.py@twice", name="traced_all", split="all"))
+    (log,) = inspect_ai.eval(task, model=model, log_dir="logs", display="none")
+    assert log.status == "success", log.error
+    assert log.samples is not None
+    first = [sample.scores["score"] for sample in log.samples if sample.scores]
+    assert [score.value for score in first] == [1.0] * 6, first[0].explanation
+    again = inspect_ai.score(log, task.scorer, action="overwrite", display="none")
+    assert again.samples is not None
+    assert [s.scores["score"].value for s in again.samples if s.scores] == [1.0] * 6
 
 
 @needs_inspect

@@ -164,6 +164,23 @@ def test_the_markdown_is_tables(tmp_path: Path) -> None:
     assert "Words | said again." in text
 
 
+def test_a_protocol_of_many_published_rows_is_told_once(tmp_path: Path) -> None:
+    long, other = "four examples, greedy, an extractor that reads the last number", "by hand"
+    rows = [
+        Published(model=f"M{i}", score=i / 10, protocol=p, source="A 2020") for i, p in enumerate((long, other, long))
+    ]
+    pinned = Eval(task="words", graph="echo", name="words", published=rows)
+    run(tmp_path, "full", pinned=pinned)
+    found = board(tmp_path, pinned)
+    text = board_markdown(found)
+    assert text.count(long) == text.count(other) == 1
+    (first, second) = [re.findall(rf"\| M{i} † .*?(\[\d\])", text)[0] for i in (2, 1)]
+    assert first == "[1]" and second == "[2]" and text.count("| [1] |") == 2
+    assert f"- \\[1] {long}" in text
+    page = board_html(found)
+    assert page.count(long) == 1 and f"[1] {long}" in page
+
+
 def test_the_command_writes_both_forms(cli: Cli, new_workspace: Path) -> None:
     assert cli("eval", "sums_by_carry", "-q", "--name", "one")[0] == 0
     assert cli("eval", "solve", "-q", "--name", "plain")[0] == 0

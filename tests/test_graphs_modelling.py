@@ -14,12 +14,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "data"))
 
-from carpenter import CARPENTER, CRASHES, FORMULATION, NAMES, asks, program, said, source
+from carpenter import CARPENTER, CRASHES, FORMULATION, NAMES, RIGHT, asks, program, said, source
 
 from agentopt import Override, Trace, load_graph
+from agentopt.evaluate import Example
+from agentopt.evaluate.modelling import all_figures
 from agentopt.evaluate.modelling import solve as run_program
 from agentopt.llm.context import Session, use_session
-from agentopt.llm.types import Request
+from agentopt.llm.types import Request, Response
 from agentopt.testing import ScriptedLLM
 from agentopt.workspace import prompt_text
 
@@ -213,7 +215,30 @@ async def test_a_program_that_comes_again_ends_it() -> None:
     with model(script(program=same, mend="Mended:\n" + same)) as scripted:
         found = await solve("self_correct", CARPENTER, rounds=6)
     assert scripted.calls == 2
-    assert found == {"program": source(CARPENTER, CRASHES), "rounds": 1}
+    assert found == {"program": source(CARPENTER, CRASHES), "rounds": 0}, "nothing was mended"
+
+
+async def test_a_program_that_comes_again_later_ends_it_too() -> None:
+    first, second = (program(CARPENTER, CRASHES, ("import json", f"import json  # {i}")) for i in range(2))
+    with model(script(program=first, mend=[second, first])) as scripted:
+        found = await solve("self_correct", CARPENTER, rounds=6)
+    assert scripted.calls == 3
+    assert found == {"program": source(CARPENTER, CRASHES, ("import json", "import json  # 1")), "rounds": 1}
+
+
+async def test_a_program_that_the_cap_cut_off_is_scored_as_that() -> None:
+    """Cut within its block at a line that parses: only the model's server knows that there was more to come."""
+    whole = program(CARPENTER)
+    cut = Response(text=whole[: whole.index("model.optimize()")].rstrip(), finish="length")
+    with model([cut]):
+        found = dict((await solve("self_correct", CARPENTER, rounds=0)).value)
+    assert found["cut_off"] is True
+    example = Example(input={}, target=RIGHT[CARPENTER], meta={"objective": "profit"})
+    told = await all_figures()(example, found)
+    assert "was cut off" in told.text and (told.parts["no_code"], told.parts["crashed"]) == (1.0, 0.0)
+    with model(script(program=cut, mend=whole)) as scripted:
+        assert await solve("self_correct", CARPENTER) == {"program": source(CARPENTER), "rounds": 1}
+    assert "was cut off" in said(scripted.requests[1])
 
 
 # -- self-correction: what the model says ------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ async def test_a_run_is_scored_and_replays_without_model_and_sandbox(
     assert [o.error for o in outcomes] == [None] * 3
     assert [(o.status, o.feedback.score) for o in outcomes] == [("ok", 1.0), ("ok", 1.0), ("ok", 0.0)]
     assert [o.metrics["calls"] for o in outcomes] == calls
-    assert [o.feedback.parts["rounds"] for o in outcomes] == [1.0, 0.0, 1.0]
+    assert [o.feedback.parts["rounds"] for o in outcomes] == [1.0, 0.0, 0.0]
     with open_run(result.dir) as run:
         ran = [e.data for e in run.events("effect")]
     assert [sum(f"/{o.example}/" in e["place"] for e in ran) for o in outcomes] == runs
@@ -99,7 +99,7 @@ async def test_a_run_is_scored_and_replays_without_model_and_sandbox(
 async def test_a_sandbox_that_is_not_to_be_had_is_no_wrong_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
 
-    async def broken(reply: str, names: Any) -> Solved:
+    async def broken(reply: str, names: Any, **options: Any) -> Solved:
         tried.append(reply)
         return Solved(status="infra", text="no isolation is to be had")
 
@@ -111,6 +111,22 @@ async def test_a_sandbox_that_is_not_to_be_had_is_no_wrong_answer(monkeypatch: p
     with open_run(result.dir) as run:
         assert not [e for e in run.events("effect") if "value" in e.data["record"]]
     assert len(tried) == 2 * len(result.outcomes), "it is tried once more, since it may pass"
+
+
+SLOW = "```python\nwhile True: pass\n```"
+
+
+async def test_the_agent_gives_a_program_the_seconds_of_its_task() -> None:
+    """A task with less time than the usual twenty seconds: its programs are tried as long as they will be judged."""
+    task = Task("shop", TASK.examples, all_figures(seconds=0.5))
+    result = await evaluate_async(
+        load_graph("self_correct"), task=task, split="all", clients={"m": ScriptedLLM(lambda r: SLOW)}, model="m",
+        values={"rounds": 0}, name="slow", cache=False, progress=False,
+    )  # fmt: skip
+    with open_run(result.dir) as run:
+        ran, *_ = [e.data["record"]["value"] for e in run.events("effect")]
+    assert ran["status"] == "timeout" and "0.5 s" in ran["text"]
+    assert result.outcomes[0].feedback.parts["timeout"] == 1.0
 
 
 # -- from the command line -------------------------------------------------------------------------------------------

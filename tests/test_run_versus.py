@@ -11,6 +11,7 @@ import agentopt
 from agentopt import Parameter, graph
 from agentopt.errors import UsageError
 from agentopt.evaluate import Example
+from agentopt.run.rescore import rescore
 from agentopt.run.versus import compare_all, compare_runs
 
 WORD = Parameter("no", name="word", kind="choice", choices=("no", "yes"))
@@ -158,6 +159,17 @@ def test_a_comparison_on_test_examples_that_were_used_before_is_labelled() -> No
     assert touches("one@baseline", "one") == 0
     assert touches("two@baseline", "two") == 1
     assert touches("one@baseline", "two") == 2
+
+
+def test_answers_that_are_scored_again_are_no_further_use() -> None:
+    evaluated("old")
+    evaluated("new", "yes")
+    for name in ("old", "new", "old-rescored"):
+        rescore(name, task=examples(30), metric=right, progress=False)
+    for a, b in (("old-rescored", "new-rescored"), ("old-rescored-rescored", "new")):
+        claim = compare_runs(a, b).claim
+        assert claim is not None
+        assert claim.touches == (a != "old-rescored"), "the comparison before, and no answer of the originals"
 
 
 def test_a_comparison_of_evaluations_is_a_use() -> None:

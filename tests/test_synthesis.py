@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from agentopt import evaluate, load_task, resume
+from agentopt.cli.synthesized import code_of_synthesis
 from agentopt.errors import LLMError, MissingDependency, UsageError
-from agentopt.evaluate.programs import use_runner
+from agentopt.evaluate.programs import current_runner, use_runner
 from agentopt.evaluate.sandboxed import SandboxRunner
 from agentopt.llm.types import Request, Response
 from agentopt.problems import generate
@@ -22,7 +23,7 @@ from agentopt.problems.programs import program
 from agentopt.problems.steps import Demonstration
 from agentopt.run.files import list_runs, open_run
 from agentopt.run.synthesis import Synthesis, SynthesisOptions, synthesize
-from agentopt.sandbox import Limits, open_sandbox
+from agentopt.sandbox import Failure, Job, Limits, Result, open_sandbox
 from agentopt.store import Store
 from agentopt.testing import ScriptedLLM
 
@@ -338,6 +339,48 @@ def test_programs_that_bring_no_optimum_fall(tmp_path: Path, reply: Any, stage: 
     made, _ = one(tmp_path, author_but("code", lambda author, request: reply), program_seconds=seconds)
     ((fell, said),) = why(made)
     assert made.rows == [] and fell == stage and reason in said, said
+
+
+class Breaking:
+    """A sandbox that breaks down under the second program that it is given, however often, until it is mended."""
+
+    isolation = None
+
+    def __init__(self, inner: Any) -> None:
+        self.inner, self.seen, self.mended = inner, [], False
+
+    async def run(self, job: Job) -> Result:
+        if job.source not in self.seen:
+            self.seen.append(job.source)
+        if self.seen.index(job.source) == 1 and not self.mended:
+            return Result("lost", error=Failure("", "gone", 0, "the sandbox broke down: gone"))
+        return await self.inner.run(job)
+
+
+def test_a_program_lost_to_a_broken_sandbox_leaves_the_synthesis_to_be_resumed(whole: Any, tmp_path: Path) -> None:
+    complete, _ = whole
+    runner = current_runner()
+    assert isinstance(runner, SandboxRunner)
+    breaking = Breaking(runner.sandbox)
+    with use_runner(SandboxRunner(breaking)):  # type: ignore[arg-type]
+        made, llm = make(tmp_path)
+        assert (made.status, made.lost, code_of_synthesis(made)) == ("errors", 1, 5)
+        assert made.tally.left == 1 and len(made.rows) < len(complete.rows)
+        assert any("1 programs could not be run (the sandbox broke down: gone)" in line for line in made.notes())
+        before = len(llm.requests)
+        breaking.mended = True
+        again = resume(made.dir, model=llm, progress=False)
+    assert isinstance(again, Synthesis)
+    assert (again.status, again.lost, code_of_synthesis(again)) == ("finished", 0, 0)
+    assert [r.id for r in again.rows] == [r.id for r in complete.rows]
+    assert {stage_of(r) for r in llm.requests[before:]} == {"question"}, "only what it had not come to is asked"
+
+
+def test_a_data_set_without_a_row_says_why(tmp_path: Path) -> None:
+    made, _ = make(tmp_path, author_but("code", lambda author, request: "I cannot."))
+    assert (made.status, made.rows, code_of_synthesis(made)) == ("finished", [], 5)
+    (said,) = [line for line in made.notes() if line.startswith("no row was made")]
+    assert "most fell at code" in said and "the reply holds no program" in said
 
 
 def test_values_that_are_not_as_declared_fall(tmp_path: Path) -> None:

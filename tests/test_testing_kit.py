@@ -19,6 +19,13 @@ from agentopt.testing import NetworkForbidden, ScriptedLLM, StubReply, StubServe
 REQUEST = Request(model="m", messages=(Message(role="user", content="hello"),))
 
 
+@pytest.mark.parametrize("cap", [False, True])
+async def test_half_characters_come_and_go_as_with_a_server(cap: bool) -> None:
+    llm = ScriptedLLM(lambda request: f"heard {request.messages[0].content}", cap=cap)
+    answer = await llm.complete(Request(model="m", messages=(Message(role="user", content="half \ud83d"),)))
+    assert answer.text == "heard half \ufffd" and answer.usage.input_tokens == 2
+
+
 async def test_a_script_is_used_up_in_order() -> None:
     llm = ScriptedLLM(["a", {"b": 1}, ["c"], Response(text="d"), TransientLLMError("e")])
     assert [(await llm.complete(REQUEST)).text for _ in range(4)] == ["a", '{"b": 1}', '["c"]', "d"]

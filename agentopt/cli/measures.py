@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from agentopt._text import number
+from agentopt._text import average, footnotes, number
 from agentopt.cli.console import print_json, print_table
 from agentopt.evaluate.measured import plainly
 
@@ -32,7 +32,7 @@ def print_measures(done: Measured) -> None:
     """A table of the measures, with those of answers without a model."""
     if not done.measures:
         return
-    rows = [(row.name, row.title, number(row.mean), _ends(row.low, row.high), row.n) for row in done.measures]
+    rows = [(row.name, row.title, *average(row.mean, row.low, row.high), row.n) for row in done.measures]
     typer.echo("")
     print_table(["measure", "what it is", "mean", "95 % interval", "n"], rows, right=["mean", "n"])
 
@@ -42,18 +42,20 @@ def print_beside(done: Measured) -> None:
     rows: list[tuple[object, ...]] = []
     for guess in done.guesses:
         s = guess.summary
-        rows.append(("guess", guess.title, "score", number(s.mean), _ends(s.low, s.high), s.n, "scored here"))
+        rows.append(("guess", guess.title, "score", *average(s.mean, s.low, s.high), s.n, "scored here"))
         rows += [
-            ("guess", guess.title, m.name, number(m.mean), _ends(m.low, m.high), m.n, "scored here")
-            for m in guess.measures
+            ("guess", guess.title, m.name, *average(m.mean, m.low, m.high), m.n, "scored here") for m in guess.measures
         ]
-    for row in done.record.published:
-        own = f"another protocol: {row.protocol} ({row.source})"
+    marks, notes = footnotes(f"{row.protocol} ({row.source})" for row in done.record.published)
+    for row, mark in zip(done.record.published, marks, strict=True):
+        own = f"another protocol {mark}"
         rows.append(("published", row.model, row.measure, number(row.score), "-", row.n or "-", own))
     if rows:
         typer.echo("")
         columns = ["beside it", "who", "of", "mean", "95 % interval", "n", "how"]
         print_table(columns, rows, right=["mean", "n"])
+    for note in notes:
+        typer.echo(note)
 
 
 def print_eval(pinned: Eval, *, as_json: bool) -> None:
@@ -91,7 +93,3 @@ def measured_record(done: Measured) -> dict[str, Any]:
         "is_pinned": done.pinned,
         "departure": done.departure,
     }
-
-
-def _ends(low: float | None, high: float | None) -> str:
-    return "-" if low is None or high is None else f"[{number(low)}, {number(high)}]"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from agentopt._text import number, short
+from agentopt._text import average, number, short
 from agentopt.cli.console import print_json, print_table
 from agentopt.cli.measures import heading, measured_record, print_beside, print_measures
 from agentopt.cli.outcome import BUDGET_ENDED, INTERRUPTED
@@ -44,9 +44,8 @@ def evaluated(done: Evaluation, *, as_json: bool, examples: bool = False) -> Non
     rows = []
     for row in done.rows:
         s = row.summary
-        ends = f"[{number(s.low)}, {number(s.high)}]" if s.mean is not None else "-"
         usd = "unknown" if row.usd is None else f"{row.usd:.4f}"
-        rows.append((row.name, number(s.mean), ends, s.n, row.n_ok, s.n_agent_error, s.n_timeout, s.n_infra,
+        rows.append((row.name, *average(s.mean, s.low, s.high), s.n, row.n_ok, s.n_agent_error, s.n_timeout, s.n_infra,
                      f"{row.calls:.0f}", f"{row.tokens:.0f}", number(row.seconds), usd))  # fmt: skip
     print_table(columns, rows, right=[c for c in columns if c not in ("of", "95 % interval")])
     if done.measured is not None:

@@ -9,6 +9,7 @@ import typer
 from agentopt._text import short
 from agentopt.cli.console import print_json, print_table
 from agentopt.cli.outcome import BUDGET_ENDED, INTERRUPTED
+from agentopt.cli.scores import ERRORS
 
 if TYPE_CHECKING:
     from agentopt.run.synthesis.result import Synthesis
@@ -18,8 +19,10 @@ __all__ = ["code_of_synthesis", "synthesized"]
 
 
 def code_of_synthesis(made: Synthesis) -> int:
-    """0; 4 when the budget ended on the way; 130 when it was interrupted."""
-    return {"finished": 0, "budget": BUDGET_ENDED}.get(made.status, INTERRUPTED)
+    """0; 4 when the budget ended on the way; 5 where programs could not be run, or no row was made; 130 interrupted."""
+    if made.status == "finished":
+        return 0 if made.tally.counts.get("rows", 0) else ERRORS
+    return {"budget": BUDGET_ENDED, "errors": ERRORS}.get(made.status, INTERRUPTED)
 
 
 def synthesized(made: Synthesis, *, as_json: bool, fell: bool = False) -> None:

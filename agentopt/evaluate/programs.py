@@ -80,7 +80,7 @@ class ProgramRunner(Protocol):
             program: Python source, of unknown intent.
             tests: Python source of each test; it passes when nothing is raised.
             setup: Python source that runs after the program and before each test.
-            seconds: wall clock for each test, program and setup included.
+            seconds: processor time for each test, program and setup included; by the clock ten times as much.
 
         Whatever the program does (it does not parse, exits, hangs, floods) is a status of each test and never an
         exception. What the world does (no isolation to be had) is ``Verdict.problem``. Many calls may run at once.
@@ -99,6 +99,12 @@ def use_runner(runner: ProgramRunner) -> Iterator[None]:
         yield
     finally:
         _runner.reset(token)
+
+
+def given_seconds() -> float | None:
+    """What a program of the block has whose seconds nobody names: those of the task; None where no task says so."""
+    seconds = getattr(_runner.get(), "seconds", None)
+    return float(seconds) if seconds else None
 
 
 def current_runner() -> ProgramRunner:
@@ -174,6 +180,12 @@ def needs_runner(scorer: Callable[..., Any]) -> bool:
 def preloads(scorer: Callable[..., Any]) -> tuple[str, ...]:
     """The modules that the programs of a scorer are likely to import; the sandbox of a run has them ready."""
     return tuple(getattr(scorer, PRELOADS, ()))
+
+
+def program_seconds(scorer: Callable[..., Any]) -> float | None:
+    """The processor time that a scorer gives a program, where it says so; agents that run programs give as much."""
+    seconds = getattr(scorer, "program_seconds", None)
+    return float(seconds) if seconds else None
 
 
 def runner_modules(scorer: Callable[..., Any]) -> tuple[str, ...]:

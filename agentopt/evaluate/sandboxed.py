@@ -16,12 +16,25 @@ from agentopt.errors import MissingDependency, UsageError
 from agentopt.evaluate.programs import Checked, ProgramRunner, Verdict, current_runner
 from agentopt.sandbox import Job, Limits, Result, Sandbox, open_sandbox
 
-__all__ = ["LIMITS", "OwnSandbox", "SandboxRunner", "sandbox_of", "shared_runner", "shown"]
+__all__ = ["BUSY", "LIMITS", "OwnSandbox", "SandboxRunner", "lasting", "sandbox_of", "shared_runner", "shown"]
 
 LIMITS = Limits(memory=2 << 30, output=1 << 20)
 """What a test may use, beside its seconds: published tests build large lists, and programs print what they debug."""
+BUSY = 10
+"""Seconds by the clock for each of processor time: so long a program may wait for processors that others use."""
 _END = "agentopt_end_of_test"
 _SHOWN = 200  # characters of a value in the text of a failed comparison
+
+
+def lasting(limits: Limits, seconds: float) -> Limits:
+    """Limits with so much processor time, of all threads together, and ten times as much by the clock.
+
+    How busy the machine is says nothing of a program; the clock ends what waits for ever.
+
+    >>> lasting(LIMITS, 5.0).cpu, lasting(LIMITS, 5.0).wall
+    (5.0, 50.0)
+    """
+    return dataclasses.replace(limits, cpu=seconds, wall=BUSY * seconds)
 
 
 class SandboxRunner:
@@ -33,7 +46,8 @@ class SandboxRunner:
 
     Args:
         sandbox: where to run; whoever opened it closes it.
-        limits: of each test; the seconds of a call take the place of its wall clock and processor time.
+        limits: of each test; the seconds of a call are its processor time, and ten times as much by the clock.
+        seconds: what a program of an agent has, where the task says so.
 
     >>> import asyncio
     >>> tests = ["assert f(1) == 1", "assert f(1) == 2"]
@@ -43,8 +57,8 @@ class SandboxRunner:
     [('passed', ''), ('failed', 'AssertionError: got 1, expected 2')]
     """
 
-    def __init__(self, sandbox: Sandbox, limits: Limits = LIMITS) -> None:
-        self.sandbox, self.limits = sandbox, limits
+    def __init__(self, sandbox: Sandbox, limits: Limits = LIMITS, seconds: float | None = None) -> None:
+        self.sandbox, self.limits, self.seconds = sandbox, limits, seconds
 
     async def run(self, program: str, tests: Sequence[str], *, setup: str = "", seconds: float = 5.0) -> Verdict:
         """Run a program against tests, each in a process of its own; see ``ProgramRunner``."""
@@ -61,11 +75,12 @@ class SandboxRunner:
         job = Job(
             source="\n\n".join([program, setup, shown(test), end]),
             entry=_END,
-            limits=dataclasses.replace(self.limits, wall=seconds, cpu=seconds),
+            limits=lasting(self.limits, seconds),
         )
-        result = await self.sandbox.run(job)
-        if result.status == "lost":  # not the program's fault: once more, in another server
+        with waiting():  # it has a limit of its own
             result = await self.sandbox.run(job)
+            if result.status == "lost":  # not the program's fault: once more, in another server
+                result = await self.sandbox.run(job)
         return result, word
 
 

@@ -20,7 +20,7 @@ from agentopt.core.values import Feedback, real, scalar
 from agentopt.errors import BudgetExhausted, LLMError, StoreError, UsageError
 from agentopt.llm.types import whole
 
-__all__ = ["Scorer", "ScorerError", "call_scorer", "failed", "normalise", "scorer_name"]
+__all__ = ["Scorer", "ScorerError", "call_scorer", "failed", "normalise", "scorer_name", "takes_trace"]
 
 Scorer = Callable[..., Any]
 """``scorer(example, output)`` or ``scorer(example, output, trace)``, sync or async; see ``normalise``."""
@@ -45,10 +45,7 @@ def scorer_name(scorer: Any) -> str:
 
 def call_scorer(scorer: Scorer, example: Any, output: Any, trace: Any = None) -> Any:
     """Call with two or three arguments, as the scorer's signature has room for; further required ones get None."""
-    try:
-        parameters = _parameters(scorer)
-    except TypeError:  # it has no hash to be known by
-        parameters = _parameters.__wrapped__(scorer)
+    parameters = _taken(scorer)
     if parameters is None:
         return scorer(example, output)
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
@@ -57,6 +54,24 @@ def call_scorer(scorer: Scorer, example: Any, output: Any, trace: Any = None) ->
     required = sum(p.default is p.empty for p in positional)
     given = [example, output, trace][: len(positional)] if len(positional) >= 2 else [example, output]
     return scorer(*given, *[None] * (required - len(given)))
+
+
+def takes_trace(scorer: Scorer) -> bool:
+    """Whether a scorer has room for the trace of the run that it scores.
+
+    >>> takes_trace(lambda example, output: 1.0), takes_trace(lambda example, output, trace: 1.0)
+    (False, True)
+    """
+    parameters = _taken(scorer) or ()
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(positional) > 2 or any(p.kind is p.VAR_POSITIONAL for p in parameters)
+
+
+def _taken(scorer: Scorer) -> tuple[inspect.Parameter, ...] | None:
+    try:
+        return _parameters(scorer)
+    except TypeError:  # it has no hash to be known by
+        return _parameters.__wrapped__(scorer)
 
 
 @functools.lru_cache(maxsize=16)

@@ -21,7 +21,7 @@ from agentopt._clock import waiting
 from agentopt.core.values import Feedback
 from agentopt.errors import UsageError
 from agentopt.evaluate.programs import NEEDS_RUNNER, current_runner, program_of
-from agentopt.evaluate.sandboxed import LIMITS, sandbox_of
+from agentopt.evaluate.sandboxed import LIMITS, lasting, sandbox_of
 from agentopt.evaluate.scoring import ScorerError
 from agentopt.sandbox import Job, Result, Sandbox
 
@@ -31,7 +31,6 @@ Cases = Sequence[Sequence[Any]]
 _ALL = "agentopt_all_cases"
 _SHORTEST = 1e-4  # seconds below which a processor time is not told apart from the job's own
 _DECADE = 0.25
-_BUSY = 10  # times the processor time that a run may have: so long it may wait for a processor that others use
 _HOPELESS = 200  # times the reference's time, after which a program is given up: it scores 0 from 100 on
 
 
@@ -114,7 +113,7 @@ async def compare_speed(
 
 async def _timed(sandbox: Sandbox, source: str, entry: str, cases: list[list[Any]], seconds: float) -> Result:
     driver = f"def {_ALL}(cases):\n    return [{entry}(*case) for case in cases]"
-    limits = dataclasses.replace(LIMITS, wall=_BUSY * seconds, cpu=seconds, processes=0)
+    limits = dataclasses.replace(lasting(LIMITS, seconds), processes=0)
     return await sandbox.run(Job(source=f"{source}\n\n{driver}", entry=_ALL, args=[cases], limits=limits, seed=0))
 
 

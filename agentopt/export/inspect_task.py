@@ -18,19 +18,21 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from agentopt._aio import in_thread
-from agentopt.core import Override, Trace, open_run
+from agentopt.core import Block, Graph, Node, Override, Trace, open_run
 from agentopt.errors import LLMError
 from agentopt.evaluate import Eval, Example
-from agentopt.evaluate.scoring import ScorerError
+from agentopt.evaluate.scoring import ScorerError, takes_trace
 from agentopt.export.inspect_log import KEY, SCORE, library, text_of
 from agentopt.llm.context import Session, use_session
 from agentopt.llm.types import Request, Response, Text, ToolCall, Usage
 from agentopt.run.codeplace import program_place
 from agentopt.run.config import RunConfig
 from agentopt.run.evaluation import examples_of
+from agentopt.run.past import PastTrace
 from agentopt.run.setup import task_of
 from agentopt.run.target import Target, jsonable, value_of
 from agentopt.workspace import load_eval, load_graph, prompt_text
@@ -71,10 +73,12 @@ def as_inspect(pinned: Eval | str, *, graph: str | None = None) -> Any:
     metrics = [scorer.mean(), scorer.stderr(cluster="cluster" if chosen.group is not None else None)]
     if chosen.by is not None:
         metrics.append(scorer.grouped(scorer.mean(), "type", all=False))
+    held: dict[str, Trace] | None = {} if takes_trace(task.scorer) else None
     return inspect.Task(
         dataset=dataset.MemoryDataset(samples, name=task.name),
-        solver=_solver(chosen, Target(load_graph(named), named)),
-        scorer=_scorer(config, task, metrics), name=chosen.name, version=chosen.version, epochs=chosen.repeats,
+        solver=_solver(chosen, Target(load_graph(named), named), held),
+        scorer=_scorer(config, task, chosen, metrics, held),
+        name=chosen.name, version=chosen.version, epochs=chosen.repeats,
         config=model.GenerateConfig(max_tokens=chosen.max_tokens, temperature=chosen.temperature),
     )  # fmt: skip
 
@@ -124,21 +128,27 @@ def _call(call: Any) -> ToolCall:
     return ToolCall(id=call.id, name=call.function, arguments=json.dumps(call.arguments))
 
 
-def _solver(pinned: Eval, target: Target) -> Any:
-    """Our graph on the example of a sample; its output goes into the state, as text and, whole, as metadata."""
+def _solver(pinned: Eval, target: Target, held: dict[str, Trace] | None) -> Any:
+    """Our graph on the example of a sample; its output goes into the state, as text and, whole, as metadata.
+
+    Where the scorer reads traces, the live one goes into ``held``, and its graph into the metadata: a log that inspect
+    scores anew has that.
+    """
     solver, model = library("solver"), library("model")
 
     async def solve(state: Any, generate: Any) -> Any:
         example = Example.model_validate(state.metadata[KEY]["example"])
-        models = {"agent": "inspect", "judge": "inspect"}
-        defaults = {"max_tokens": pinned.max_tokens, "repeat": state.epoch - 1}
-        if pinned.temperature is not None:
-            defaults["temperature"] = pinned.temperature
-        session = Session(InspectClient(), models, defaults, loop=asyncio.get_running_loop(), prompt=prompt_text)
-        with open_run(), Override(dict(pinned.values)), Trace(), use_session(session):
-            output = value_of(await target.call(example.input))
+        session = _session(pinned, state)
+        with open_run(), Override(dict(pinned.values)), Trace() as trace, use_session(session):
+            given = await target.call(example.input)
+            trace.output = given if isinstance(given, Node) else None
+            output = value_of(given)
         shown = jsonable(output)
         state.metadata[KEY]["output"] = shown
+        if held is not None:
+            graph = json.dumps(trace.graph.to_json(), ensure_ascii=False, default=repr)
+            state.metadata[KEY]["trace"] = json.loads(graph.encode("utf-8", "backslashreplace"))
+            held[state.uuid] = trace
         state.output = model.ModelOutput.from_content(str(state.model), text_of(shown))
         state.messages.append(state.output.message)
         return state
@@ -149,17 +159,28 @@ def _solver(pinned: Eval, target: Target) -> Any:
     return solver.solver(name=f"agentopt_{target.name.rpartition('@')[2]}")(agentopt_graph)()
 
 
-def _scorer(config: RunConfig, task: Any, metrics: list[Any]) -> Any:
+def _session(pinned: Eval, state: Any) -> Session:
+    """Inspect's model, asked as the eval says."""
+    defaults = {"max_tokens": pinned.max_tokens, "repeat": state.epoch - 1}
+    if pinned.temperature is not None:
+        defaults["temperature"] = pinned.temperature
+    models = {"agent": "inspect", "judge": "inspect"}
+    return Session(InspectClient(), models, defaults, loop=asyncio.get_running_loop(), prompt=prompt_text)
+
+
+def _scorer(config: RunConfig, task: Any, pinned: Eval, metrics: list[Any], held: dict[str, Trace] | None) -> Any:
     """Our scorer on what the graph gave."""
     scorer = library("scorer")
 
     async def score(state: Any, target: Any) -> Any:
         kept = state.metadata[KEY]
-        models = {"agent": "inspect", "judge": "inspect"}
-        loop = asyncio.get_running_loop()
-        session = Session(InspectClient(), models, {}, role="judge", loop=loop, prompt=prompt_text)
-        with open_run(), use_session(session), program_place(config, task.scorer):
-            said = await task.ascore(Example.model_validate(kept["example"]), kept.get("output"), aside=in_thread)
+        trace: Any = held.pop(state.uuid, None) if held is not None else None
+        if trace is None and "trace" in kept:
+            trace = PastTrace(Graph.from_json(kept["trace"]))
+        judge = replace(_session(pinned, state), role="judge")
+        with open_run(), Block(), use_session(judge), program_place(config, task.scorer):
+            example = Example.model_validate(kept["example"])
+            said = await task.ascore(example, kept.get("output"), trace, aside=in_thread)
         if isinstance(said, ScorerError):
             raise RuntimeError(said.text)
         if said.score is None:

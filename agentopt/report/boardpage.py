@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from agentopt._text import number
+from agentopt._text import average, footnotes, number
 from agentopt.evaluate.measured import MeasureRow, plainly
 from agentopt.report import charts
 from agentopt.report.clean import clean
@@ -41,7 +41,7 @@ def tables(board: Board) -> list[dict[str, Any]]:
         )  # fmt: skip
     if board.guesses:
         rows = [
-            [g.title, number(g.summary.mean), _ends(g.summary.low, g.summary.high), str(g.summary.n),
+            [g.title, *average(g.summary.mean, g.summary.low, g.summary.high), str(g.summary.n),
              *_measures(names, g.measures)]
             for g in board.guesses
         ]  # fmt: skip
@@ -53,15 +53,17 @@ def tables(board: Board) -> list[dict[str, Any]]:
             }
         )  # fmt: skip
     if board.published:
+        shown = sorted(board.published, key=lambda p: (p.measure != "score", p.measure, -p.score))
+        marks, notes = footnotes(p.protocol for p in shown)
         found.append(
             {
                 "title": "Published elsewhere", "id": "published",
                 "about": f"Each of these numbers was made {OWN}; they are shown for orientation.",
                 "columns": ["model", "of", "published", "n", "protocol (its own)", "source"],
-                "numbers": ["published", "n"],
+                "numbers": ["published", "n"], "notes": notes,
                 "rows": [
-                    [f"{p.model} †", p.measure, number(p.score), str(p.n or "–"), p.protocol, p.source]
-                    for p in sorted(board.published, key=lambda p: (p.measure != "score", p.measure, -p.score))
+                    [f"{p.model} †", p.measure, number(p.score), str(p.n or "–"), mark, p.source]
+                    for p, mark in zip(shown, marks, strict=True)
                 ],
             }
         )  # fmt: skip
@@ -85,8 +87,9 @@ def board_markdown(board: Board) -> str:
             continue
         rule = ["---:" if c in table["numbers"] else "---" for c in table["columns"]]
         lines += [_line(table["columns"]), _line(rule), *(_line(row) for row in clean(table["rows"]))]
-    if board.published:
-        lines += ["", f"† {OWN}"]
+        lines += (
+            ["", f"† {OWN}", *(f"- \\{note}" for note in clean(table["notes"]))] if table["id"] == "published" else []
+        )
     if told := [f"- `{name}`: {title} ({kind})" for name, title, kind in board.measures]:
         lines += ["", "Measures:", "", *told]
     if board.skipped:
@@ -117,17 +120,13 @@ def _cells(row: BoardRow) -> list[str]:
     n = str(s.n) if s.n_clusters is None else f"{s.n} ({s.n_clusters} clusters)"
     usd = "unknown" if row.usd is None else f"{row.usd:.4f}"
     names = [m.name for m in row.measures]
-    return [row.model, row.graph, number(s.mean), _ends(s.low, s.high), n, *_measures(names, row.measures),
+    return [row.model, row.graph, *average(s.mean, s.low, s.high), n, *_measures(names, row.measures),
             f"{row.tokens:,.0f}", number(row.seconds), usd, row.run]  # fmt: skip
 
 
 def _measures(names: Sequence[str], rows: Iterable[MeasureRow]) -> list[str]:
     known = {row.name: row for row in rows}
-    return [number(known[name].mean) if name in known else "–" for name in names]
-
-
-def _ends(low: float | None, high: float | None) -> str:
-    return "–" if low is None or high is None else f"[{number(low)}, {number(high)}]"
+    return [average(known[name].mean, None, None)[0] if name in known else "–" for name in names]
 
 
 def _line(cells: Iterable[str]) -> str:

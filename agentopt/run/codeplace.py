@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agentopt.core import Parameter
-from agentopt.evaluate.programs import needs_runner, preloads, runner_modules, use_runner
+from agentopt.evaluate.programs import needs_runner, preloads, program_seconds, runner_modules, use_runner
 from agentopt.evaluate.sandboxed import LIMITS as PROGRAM_LIMITS
 from agentopt.evaluate.sandboxed import SandboxRunner
 from agentopt.evaluate.scoring import Scorer
@@ -68,7 +68,7 @@ def program_place(config: RunConfig, scorer: Scorer, store: Store | None = None)
                 )
             )  # fmt: skip
             note_isolation(sandbox, store)
-            stack.enter_context(use_runner(SandboxRunner(sandbox)))
+            stack.enter_context(use_runner(SandboxRunner(sandbox, seconds=program_seconds(scorer))))
         yield
 
 

@@ -12,7 +12,7 @@ from agentopt.run.parts import Parts, numbers_of
 from agentopt.run.state import State
 from agentopt.store import Store
 
-__all__ = ["labelled", "test", "touch", "user", "validate"]
+__all__ = ["labelled", "named", "test", "touch", "user", "validate"]
 
 Evaluate = Callable[[Sequence[Candidate], Sequence[Example], str], Awaitable[list[Outcome]]]
 """Runs candidates on the examples of a split, and puts the outcomes into the archive."""
@@ -79,4 +79,9 @@ def touch(parts: Parts, split: SplitName, what: str) -> list[Touch]:
 
 def user(store: Store) -> str:
     """How the ledger names a run: the same wherever two runs of one name lie."""
-    return f"{store.folder.name} ({store.id[:8]})"
+    return named(store.folder.name, store.id)
+
+
+def named(run: str, id_: str) -> str:
+    """The same by a run's name and id."""
+    return f"{run} ({id_[:8]})"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from agentopt._aio import in_thread
+from agentopt._clock import Clock
 from agentopt.core import Block, open_run
 from agentopt.core.values import Outcome, canonical, digest
 from agentopt.errors import UnknownName, UsageError
@@ -138,7 +139,12 @@ class _Again:
             "evaluator": evaluator_hash(task.scorer),
             "score_range": list(task.score_range),
             "splits": splits,
-            "rescored": {"run": self.old.dir.name, "id": self.old.store.id, "evaluator": first["evaluator"]},
+            "rescored": {
+                "run": self.old.dir.name,
+                "id": self.old.store.id,
+                "evaluator": first["evaluator"],
+                "before": [{"run": r["run"], "id": r["id"]} for r in _before(first)],
+            },
         }
         kept = await self._eval(data["candidate"]["values"])
         if kept is not None:
@@ -205,13 +211,19 @@ class _Again:
         judge = Session(_Nobody(self.task.name), models, role="judge", loop=asyncio.get_running_loop())
         try:
             with open_run(), Block(), use_session(judge):
-                async with asyncio.timeout(self.config.timeout):
+                async with Clock(self.config.timeout):
                     feedback = await self.task.ascore(example, outcome.output, trace, aside=in_thread)
         except TimeoutError:
             feedback = ScorerError(text=f"{LATE_SCORER} {self.config.timeout:g} seconds")
         if isinstance(feedback, ScorerError):
             return {"status": "infra_error", "error": redact(feedback.text), "feedback": None}
         return {"status": "ok", "error": None, "feedback": feedback}
+
+
+def _before(first: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The runs whose answers a run has, where it scored them again itself."""
+    again = first.get("rescored")
+    return [again, *again.get("before", ())] if again else []
 
 
 class _Nobody:

@@ -21,7 +21,7 @@ from agentopt.evaluate.claims import told_p
 from agentopt.evaluate.summary import counted
 from agentopt.run.bymeasure import mirrored, range_of, read, the_measure
 from agentopt.run.files import RunFile, open_run
-from agentopt.run.finals import labelled, user
+from agentopt.run.finals import labelled, named, user
 from agentopt.run.pinned import eval_of
 from agentopt.run.setup import split_ledger
 
@@ -208,7 +208,7 @@ def _side(name: str, file: RunFile) -> Side:
 
 Files = tuple[RunFile, RunFile]
 Pairs = Sequence[tuple[Example, Example]]
-Everybody = Mapping[str, str]
+Everybody = Mapping[str, Collection[str]]
 """All that are compared at once, with their candidates, and how the ledger names their runs."""
 
 
@@ -339,7 +339,14 @@ def _paired(a: Sequence[Example], b: Sequence[Example]) -> Pairs:
 
 
 def _everybody(sides: Iterable[Side], files: Iterable[RunFile]) -> Everybody:
-    return {f"{user(f.store)} {s.candidate[:8]}": user(f.store) for f, s in zip(files, sides, strict=True)}
+    return {f"{user(f.store)} {s.candidate[:8]}": _users(f) for f, s in zip(files, sides, strict=True)}
+
+
+def _users(file: RunFile) -> tuple[str, ...]:
+    """A run, and the one whose answers it scores again: what that one asked was asked once."""
+    again = file.started.get("rescored")
+    before = [again, *again.get("before", ())] if again else []
+    return (user(file.store), *(named(one["run"], one["id"]) for one in before))
 
 
 def _labelled(claim: Claim, files: Files, examples: Sequence[Example], everybody: Everybody) -> Claim:
@@ -356,7 +363,7 @@ def _labelled(claim: Claim, files: Files, examples: Sequence[Example], everybody
     for ledger in ledgers.values():
         earlier += ledger.touch(split, name, "compare", examples=inputs)
     # the evaluations that are compared are part of this use; so is a test of one run that has not come to its claim
-    own: Collection[str] = everybody.values()
+    own = {run for users in everybody.values() for run in users}
     return labelled(claim, [t for t in earlier if t.run not in own or (t.what != "evaluate" and not one_run)])
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from agentopt.errors import LLMError
-from agentopt.llm.types import Request, Response, Usage
+from agentopt.llm.types import Request, Response, Usage, whole
 
 __all__ = ["Reply", "ScriptedLLM"]
 
@@ -95,11 +95,11 @@ class ScriptedLLM:
         if isinstance(reply, Response):
             return reply
         text = reply if isinstance(reply, str) else json.dumps(reply, ensure_ascii=False)
-        room = 4 * request.max_tokens
+        text, room = whole(text), 4 * request.max_tokens  # half characters come as a server's do
         cut = self.cap and len(text.encode()) > room
         if cut:
             text = text.encode()[:room].decode(errors="ignore")
-        read = sum(len(str(m.content).encode()) for m in request.messages)
+        read = sum(len(whole(str(m.content)).encode()) for m in request.messages)
         used = Usage(input_tokens=-(-read // 4), output_tokens=-(-len(text.encode()) // 4))
         return Response(
             text=text,

@@ -40,7 +40,7 @@ ENDS = {
     "raises": ("def f(x): return 1 / 0", "error", "ZeroDivisionError: division by zero"),
     "no such name": ("def g(x): return 2", "error", "NameError: name 'f' is not defined"),
     "does not parse": ("def f(x: return 2", "error", "SyntaxError"),
-    "hangs": ("def f(x):\n    while True: pass", "timeout", "it ran longer than"),
+    "hangs": ("def f(x):\n    while True: pass", "timeout", "it used more than"),
     "exits well": ("raise SystemExit(0)", "error", "SystemExit"),
     "is gone": ("import os\nos._exit(0)", "error", "it ended without a result"),
     "swallows the test": ("def f(x): return 3\nx = '''", "error", "SyntaxError"),

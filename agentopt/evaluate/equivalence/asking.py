@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import partial
 from typing import Literal
 
 from pydantic import BaseModel
 
+from agentopt._aio import in_thread
 from agentopt.core import render
 from agentopt.core.values import Frozen
 from agentopt.errors import UnusableAnswer, UsageError
@@ -101,7 +103,7 @@ async def ask_equivalence(
         reference, candidate: as in ``equivalence``.
         level: of the check.
         repairs: how often the model is told the witness and asked again.
-        limits: of the check.
+        limits: of the checks, which share ``total``.
         model: in place of the session's; in a run, a scorer's session is that of the judge.
         max_tokens: cap of an answer.
 
@@ -111,7 +113,7 @@ async def ask_equivalence(
     Raises:
         LLMError, BudgetExhausted: the model could not be asked.
     """
-    session = current_session()
+    session, limits = current_session(), limits or Limits()
     names = {v.name for v in reference.variables}, {v.name for v in candidate.variables}
     text = str(render(session.prompt("judges/equivalence"), reference=str(reference), candidate=str(candidate)))
     turns: list[Message] = [Message(role="user", content=text)]
@@ -128,7 +130,8 @@ async def ask_equivalence(
         try:
             down = read_proposal(proposal.to_reference, *names)
             up = read_proposal(proposal.to_candidate, names[1], names[0])
-            result = _checked(reference, candidate, down, up, level, limits)
+            result = await in_thread(partial(_checked, reference, candidate, down, up, level, limits))
+            limits = limits.after(result)
         except UsageError as error:
             result = Equivalence(verdict="undecided", level=level, reason=f"the model's map cannot be used: {error}")
         rounds.append(f"{result.verdict}: {result.reason}")
@@ -146,7 +149,7 @@ def _checked(
     down: VariableMap,
     up: VariableMap,
     level: Literal[2, 3],
-    limits: Limits | None,
+    limits: Limits,
 ) -> Equivalence:
     """The check under both maps; the map back is optional, and one that cannot be used is left out."""
     if up.terms:

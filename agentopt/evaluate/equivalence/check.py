@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Literal
 
 from agentopt.errors import UsageError
+from agentopt.evaluate.equivalence.clock import OutOfTime, within
 from agentopt.evaluate.equivalence.execution import ends, same_value
 from agentopt.evaluate.equivalence.formulation import Formulation
 from agentopt.evaluate.equivalence.levels import differ, levels_of
@@ -43,7 +44,7 @@ def equivalence(
         to_reference: the reference's variables from the candidate's, affine. Without one, all renamings of variables
             are tried, after slack variables, objective variables, parts and digits were taken out.
         to_candidate: the candidate's variables from the reference's; without one it is made of ``to_reference``.
-        limits: tolerance and time.
+        limits: tolerance and time; a check that is ended by its ``total`` is undecided, and its reason says so.
 
     Returns:
         The verdict. What each verdict of each level proves is on the page ``docs/equivalence.md``.
@@ -63,8 +64,12 @@ def equivalence(
     """
     began = time.perf_counter()
     limits = limits or Limits()
-    pair = _Pair(reference, candidate, to_reference, to_candidate, limits)
-    found = {1: pair.execution, 2: pair.optima, 3: pair.regions}[level]()
+    try:
+        with within(limits.total):
+            pair = _Pair(reference, candidate, to_reference, to_candidate, limits)
+            found = {1: pair.execution, 2: pair.optima, 3: pair.regions}[level]()
+    except OutOfTime as error:
+        found = Equivalence(verdict="undecided", level=level, reason=str(error))
     return found.model_copy(update={"seconds": time.perf_counter() - began})
 
 
@@ -172,13 +177,9 @@ class _Pair:
     def _search(
         self, hopeless: Callable[[], bool] | None = None
     ) -> tuple[Core, Core, Outcome, VariableMap | None, bool]:
-        """Maps without a model, between the cores or the cores with parts put together."""
+        """Maps without a model, between the cores or the cores with parts put together, also without definitions."""
         first = None
-        tried: list[tuple[Core, Core]] = [(self.a, self.b)]
-        together = merged(self.a), merged(self.b)
-        if together[0] is not self.a or together[1] is not self.b:
-            tried.append(together)
-        for a, b in tried:
+        for a, b in self._views():
             found = find_renaming(a, b, self.limits, hopeless=hopeless)
             said = a, b, found.outcome, found.down, found.complete
             if found.outcome.status == "holds":
@@ -187,6 +188,16 @@ class _Pair:
                 first = said
         assert first is not None
         return first
+
+    def _views(self) -> Iterator[tuple[Core, Core]]:
+        """Pairs of cores to look for maps between, the plainest first."""
+        plain = self.a, self.b
+        yield plain
+        yield from _merged(plain)
+        bare = tuple(core_of(core.whole, definitions=True) for core in plain)
+        if any(one.names != core.names for one, core in zip(bare, plain, strict=True)):
+            yield bare[0], bare[1]
+            yield from _merged((bare[0], bare[1]))
 
     def _said(
         self,
@@ -217,14 +228,31 @@ class _Pair:
         )
         if verdict == "not equivalent":
             shows = outcome.witness is not None and outcome.witness.kind in _PROVES
-            proved = level == 3 and scope == "these maps" and shows and recheck(result)
+            proved = level == 3 and scope == "these maps" and shows and _rechecked(result)
             return result.model_copy(update={"proof": "exact" if proved else "solver"})
         return result
 
 
 _PROVES = ("outside", "unrepresented", "order", "factor", "empty")
 """Witnesses of which nothing rests on the solver, once they were checked again."""
+
+
+def _rechecked(result: Equivalence) -> bool:
+    """Whether the witness is shown again; where the time is up, it rests on the solver."""
+    try:
+        return recheck(result) is True
+    except OutOfTime:
+        return False
+
+
 _SAME = "one feasible set is the exact image of the other, and the objectives order points alike"
+
+
+def _merged(pair: tuple[Core, Core]) -> Iterator[tuple[Core, Core]]:
+    """The pair with parts put together, where there are any."""
+    together = merged(pair[0]), merged(pair[1])
+    if together[0] is not pair[0] or together[1] is not pair[1]:
+        yield together
 
 
 def _no_optimum(a: bool | None, b: bool | None) -> str:

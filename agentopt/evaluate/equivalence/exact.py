@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from agentopt.evaluate.equivalence.affine import Affine
+from agentopt.evaluate.equivalence.clock import go_on
 
 if TYPE_CHECKING:
     from agentopt.evaluate.equivalence.region import Region, Row
@@ -31,6 +33,7 @@ def solve_rows(rows: Sequence[Affine], names: Sequence[str]) -> dict[str, Affine
     wanted = list(names)
     solved: dict[str, Affine] = {}
     for row in rows:
+        go_on(0.0)
         left = row.put(solved)
         pivot = next((name for name in wanted if name in left.terms and name not in solved), None)
         if pivot is None:
@@ -123,12 +126,18 @@ def _multipliers(region: Region, gap: Affine) -> list[int] | None:
         given["A_ub"], given["b_ub"] = table([region.rows[i] for i in upper])
     if equal:
         given["A_eq"], given["b_eq"] = table([region.rows[i] for i in equal])
-    found = linprog(costs, bounds=(None, None), method="highs", **given)
+    found = linprog(costs, bounds=(None, None), method="highs", options=_options(), **given)
     if found.status != 0:
         return None
     chosen = [i for i, m in zip(upper, found.ineqlin.marginals, strict=True) if abs(m) > 1e-9] if upper else []
     chosen += [i for i, m in zip(equal, found.eqlin.marginals, strict=True) if abs(m) > 1e-9] if equal else []
     return chosen
+
+
+def _options() -> dict[str, float]:
+    """What is left to the check, for HiGHS; it has no need of a limit of its own."""
+    left = go_on(math.inf)
+    return {"time_limit": left} if left < math.inf else {}
 
 
 def _exactly(region: Region, gap: Affine, chosen: Sequence[int]) -> dict[int, Fraction] | None:

@@ -8,6 +8,10 @@ Each step keeps the problem and says how what was taken out comes back (``Core.l
   out, and each of them is dominated by one that stays;
 - a continuous variable that occurs in one row only, an equality, is replaced by what the row says of it; its bounds
   become rows. The feasible set that is left is the exact projection, and every point of it lifts to exactly one point.
+
+Where asked for, a *whole* variable that an equality defines by whole variables (``t == t0 + 10 t1``) is replaced
+everywhere, however often it occurs: its coefficients keep it whole, so nothing is lost. Which variable an equality
+defines is not always plain, so that this is a second way to look at a pair, beside the first.
 """
 
 from __future__ import annotations
@@ -66,8 +70,12 @@ class _Draft:
     taken: dict[str, Affine]
 
 
-def core_of(f: Formulation) -> Core:
+def core_of(f: Formulation, *, definitions: bool = False) -> Core:
     """Take the bookkeeping out.
+
+    Args:
+        f: as it was given.
+        definitions: whether whole variables that an equality defines are taken out, too.
 
     >>> from agentopt.evaluate.equivalence.formulation import read_formulation
     >>> print(core_of(read_formulation({
@@ -81,7 +89,7 @@ def core_of(f: Formulation) -> Core:
     """
     rows = [Row(c.gap, c.sense == "==", c.name) for c in f.constraints]
     draft = _Draft(dict(f.by_name), rows, f.objective.cost, {})
-    while _to_bounds(draft) or _press(draft) or _take_out(draft):
+    while _to_bounds(draft) or _press(draft) or _take_out(draft) or (definitions and _put_in(draft)):
         pass
     sign = Fraction(1) if f.objective.sense == "min" else Fraction(-1)
     value = draft.cost.times(sign)
@@ -154,15 +162,49 @@ def _take_out(d: _Draft) -> bool:
     if not able:
         return False
     *_, name, i = min(able, key=lambda a: a[:3])
+    _replace(d, name, i)
+    return True
+
+
+def _put_in(d: _Draft) -> bool:
+    """A whole variable is replaced by the whole expression that an equality says it is."""
+    for i, row in enumerate(d.rows):
+        if row.equal and len(row.gap.terms) > 1 and (name := _defined(d, row)):
+            _replace(d, name, i)
+            return True
+    return False
+
+
+def _defined(d: _Draft, row: Row) -> str:
+    """The variable that an equality of whole variables defines: the one that alone stays whole by it, or the one side.
+
+    >>> whole = {n: Variable(name=n, integer=True) for n in ("t", "u", "v")}
+    >>> draft = _Draft(whole, [], Affine(), {})
+    >>> one, ten = Fraction(1), Fraction(10)
+    >>> _defined(draft, Row(Affine({"u": one, "t": -one, "v": ten}), True))  # t == u + 10 v
+    't'
+    >>> _defined(draft, Row(Affine({"u": one, "v": one}, -ten), True))  # u + v == 10: either could be it
+    ''
+    """
+    if not all(d.variables[name].integer for name in row.gap.terms):
+        return ""
+    said = {name: _said(row, name) for name in row.gap.terms}
+    able = {name: e for name, e in said.items() if all(c.denominator == 1 for c in (*e.terms.values(), e.constant))}
+    sides = [name for name, e in able.items() if all(c > 0 for c in e.terms.values())]
+    return next(iter(able)) if len(able) == 1 else sides[0] if sides else ""
+
+
+def _replace(d: _Draft, name: str, i: int) -> None:
+    """A variable by what a row says of it; its bounds become rows."""
     row, v = d.rows.pop(i), d.variables.pop(name)
     said = _said(row, name)
+    d.rows = [Row(r.gap.put({name: said}), r.equal, r.name) for r in d.rows]
     if v.lower is not None:
         d.rows.append(Row(Affine({}, v.lower).plus(said, Fraction(-1)), name=_free(d, f"{row.name} ({name} low)")))
     if v.upper is not None:
         d.rows.append(Row(said.plus(Affine({}, v.upper), Fraction(-1)), name=_free(d, f"{row.name} ({name} high)")))
     d.cost = d.cost.put({name: said})
     d.taken = {n: e.put({name: said}) for n, e in d.taken.items()} | {name: said}
-    return True
 
 
 def _order(v: Variable) -> tuple[bool, Fraction, bool, Fraction]:

@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from agentopt.evaluate.equivalence.affine import Affine, Point
+from agentopt.evaluate.equivalence.clock import go_on
 from agentopt.evaluate.equivalence.exact import implied, make_exact
 from agentopt.evaluate.equivalence.formulation import Formulation
 from agentopt.evaluate.equivalence.maps import VariableMap, part_name
@@ -107,10 +108,13 @@ def best(region: Region, e: Affine, *, seconds: float = 10.0, cap: Fraction | No
     Args:
         region: where.
         e: what is to be large.
-        seconds: for the solver.
+        seconds: for the solver, at most what is left to the check.
         cap: values above it are as good as it, so that the search ends also where there is no end.
+
+    Raises:
+        OutOfTime: nothing is left to the check.
     """
-    goal = e
+    seconds, goal = go_on(seconds), e
     if cap is not None:
         region = region.plus([Row(e.plus(Affine({}, cap), Fraction(-1)))])
     status, x, bound = _highs(region, goal, seconds)

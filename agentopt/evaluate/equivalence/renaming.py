@@ -17,6 +17,7 @@ from fractions import Fraction
 from typing import Any
 
 from agentopt.evaluate.equivalence.affine import Affine
+from agentopt.evaluate.equivalence.clock import go_on
 from agentopt.evaluate.equivalence.maps import VariableMap
 from agentopt.evaluate.equivalence.reduce import Core
 from agentopt.evaluate.equivalence.region import Row, best
@@ -64,6 +65,7 @@ def find_renaming(a: Core, b: Core, limits: Limits, *, hopeless: Callable[[], bo
     left = ranked[1:]
     pool = _Pool(a, b, limits) if left else None
     while pool is not None and left:
+        go_on(limits.seconds)
         pool.add(first)
         left = [p for p in left if not pool.refutes(p)]
         if left:

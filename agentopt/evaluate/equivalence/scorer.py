@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from agentopt._aio import in_thread
 from agentopt.core.values import Feedback
 from agentopt.errors import MalformedAnswer, UsageError
 from agentopt.evaluate.equivalence.asking import ask_equivalence
@@ -67,7 +68,8 @@ class equivalent_to:
         reference: the formulation, its text, or its JSON; None takes each example's target.
         level: 1 compares optimal values, 2 optima under maps, 3 feasible sets and objectives.
         ask: whether the judge's model is asked for maps where none is found without one.
-        limits: tolerance, and seconds for each solve.
+        limits: tolerance, seconds for each solve, and ``total`` seconds for all checks of one output together; what
+            is not decided by then is undecided, long before a scorer is cut off.
 
     What is not shown to be equivalent scores 0, undecided cases too (``parts`` tells them apart): a candidate gains
     nothing by being hard to judge. The text names the witness. ``parts["value"]`` is whether the optimal values agree.
@@ -103,17 +105,20 @@ class equivalent_to:
         if max(len(candidate.variables), len(candidate.constraints) / 3) > _LARGEST:
             told = f"a formulation of {len(candidate.variables)} variables and {len(candidate.constraints)} constraints"
             return _wrong(f"{told} is too large to be judged", {"read": 0.0}), None, None
-        found = equivalence(reference, candidate, level=self.level, limits=self.limits)
-        value = found if self.level == 1 else equivalence(reference, candidate, level=1, limits=self.limits)
-        return _said(found, value), candidate, found
+        value = equivalence(reference, candidate, level=1, limits=self.limits)
+        if self.level == 1:
+            return _said(value, value), candidate, value
+        left = self.limits.after(value)
+        found = equivalence(reference, candidate, level=self.level, limits=left)
+        return _said(found, value), candidate, found.model_copy(update={"seconds": value.seconds + found.seconds})
 
     async def _asked(self, reference: Formulation, output: Any) -> Feedback:
-        feedback, candidate, found = self._scored(reference, output)
+        feedback, candidate, found = await in_thread(lambda: self._scored(reference, output))
         if candidate is None or found is None or found.verdict == "equivalent" or found.scope == "any maps":
             return feedback
         if self.level == 1:
             return feedback
-        asked = await ask_equivalence(reference, candidate, level=self.level, limits=self.limits)
+        asked = await ask_equivalence(reference, candidate, level=self.level, limits=self.limits.after(found))
         told = _said(asked.result, None)
         return told.model_copy(update={"parts": {**feedback.parts, **told.parts}})
 

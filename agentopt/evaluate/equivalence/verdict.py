@@ -26,11 +26,17 @@ class Limits(Frozen):
     tolerance: Number = Fraction(1, 10**6)
     """By how much a constraint or a value may be missed, times the largest of its numbers (and 1)."""
     seconds: float = Field(10.0, gt=0)
-    """For each solve."""
+    """For each solve, by the clock."""
+    total: float = Field(30.0, gt=0)
+    """Of processor time for one check, all solves together; by the clock twice as much. Then it is undecided."""
     points: int = Field(2000, ge=0)
     """Whole points that are looked at one by one at most, where nothing else decides."""
     renamings: int = Field(5040, ge=1)
     """Renamings that are tried at most."""
+
+    def after(self, earlier: Equivalence) -> Limits:
+        """The limits of a further check that shares ``total`` with an earlier one."""
+        return self.model_copy(update={"total": max(1e-3, self.total - earlier.seconds)})
 
 
 class Witness(Frozen):

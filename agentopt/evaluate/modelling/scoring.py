@@ -13,9 +13,9 @@ from agentopt.evaluate.modelling.answers import Reading
 from agentopt.evaluate.modelling.judged import read_by_model
 from agentopt.evaluate.modelling.lines import LabelledLines
 from agentopt.evaluate.modelling.official import official_program
-from agentopt.evaluate.modelling.replies import find_program
+from agentopt.evaluate.modelling.replies import find_program, imports_of
 from agentopt.evaluate.modelling.solved import Solved
-from agentopt.evaluate.modelling.solving import PRELOADED, SECONDS, read_into, solve, solve_reply
+from agentopt.evaluate.modelling.solving import CUT_OFF, PRELOADED, SECONDS, read_into, solve, solve_reply
 from agentopt.evaluate.modelling.tolerances import TOLERANCES, Tolerance, tolerance
 from agentopt.evaluate.scoring import ScorerError
 from agentopt.evaluate.task import Example
@@ -42,7 +42,8 @@ _STRICT = TOLERANCES["rel 1e-6"]
 class all_figures:
     """Score a program by every figure of the target, each within 1e-4 of its label: OptiBench's accuracy.
 
-    The output is a reply with a program in it, or a dict with ``program`` (and ``rounds``, how often it was mended).
+    The output is a reply with a program in it, or a dict with ``program`` (and ``rounds``, how often it was mended, and
+    ``cut_off``, true of a program that the cap of output tokens cut off).
     The target is a dict of labels; ``meta["objective"]`` names the one that is the optimal value. Parts of the
     feedback: ``all_keys`` (absolute 1e-4 on every figure), ``objective_1e-4`` and ``objective_1e-6`` (relative; absent
     without an objective), ``variables`` (every other figure within absolute 1e-4 or relative 1e-3; absent where there
@@ -53,7 +54,7 @@ class all_figures:
             told no names and prints lines; the first Python block is run, and what follows the last ten dashes is read.
         reader: of the official protocol: ``lines`` is a fixed rule, ``model`` asks the judge for each figure.
         headline: the part that is the score.
-        seconds: wall clock of a program.
+        seconds: processor time of a program; by the clock ten times as much.
 
     Raises:
         UsageError: an option with another value.
@@ -71,6 +72,11 @@ class all_figures:
             raise UsageError(f"all_figures: no protocol {self.protocol!r} with the reader {self.reader!r}")
         if self.protocol == "json" and self.reader != "lines":
             raise UsageError("all_figures: the reading model belongs to protocol='official'; a JSON object needs none")
+
+    @property
+    def program_seconds(self) -> float:
+        """What agents give the programs that they try."""
+        return self.seconds
 
     async def __call__(self, example: Example, output: Any) -> Feedback:
         labels, objective = _labels(example)
@@ -95,7 +101,7 @@ class all_figures:
 
     async def solved(self, example: Example, output: Any, names: Sequence[str], objective: str) -> Solved:
         """The record of running what the output holds."""
-        if self.protocol == "json":
+        if self.protocol == "json" or _is_cut(output):
             return await _run(output, names, self.seconds)
         code, reply = _program_of(output)
         if not code:
@@ -126,7 +132,7 @@ class optimal_value:
 
     Args:
         tolerance: a name of ``TOLERANCES``.
-        seconds: wall clock of a program.
+        seconds: processor time of a program; by the clock ten times as much.
 
     Raises:
         UnknownName: there is no such tolerance.
@@ -139,6 +145,11 @@ class optimal_value:
 
     def __post_init__(self) -> None:
         tolerance(self.tolerance)
+
+    @property
+    def program_seconds(self) -> float:
+        """What agents give the programs that they try."""
+        return self.seconds
 
     async def __call__(self, example: Example, output: Any) -> Feedback:
         target: Any = example.target
@@ -197,8 +208,15 @@ def _program_of(output: Any) -> tuple[str, str | None]:
     return "", output if isinstance(output, str) else None
 
 
+def _is_cut(output: Any) -> bool:
+    """Whether an agent says of its program that it was cut off: it knows why its reply ended, and it gains nothing."""
+    return isinstance(output, Mapping) and output.get("cut_off") is True
+
+
 async def _run(output: Any, names: Sequence[str], seconds: float) -> Solved:
     program, reply = _program_of(output)
+    if _is_cut(output):
+        return Solved(status="cut_off", text=CUT_OFF, program=program, form="cut_off", imports=imports_of(program))
     if program.strip():
         return await solve(program, names, seconds=seconds)
     if reply is not None:

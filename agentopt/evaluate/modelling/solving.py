@@ -11,25 +11,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from agentopt._clock import waiting
 from agentopt.errors import MissingDependency, UsageError
 from agentopt.evaluate.modelling.answers import Reading, read_json
 from agentopt.evaluate.modelling.endings import ending, lacks
 from agentopt.evaluate.modelling.replies import Form, find_program, imports_of
 from agentopt.evaluate.modelling.solved import Solved
-from agentopt.evaluate.sandboxed import OwnSandbox
+from agentopt.evaluate.programs import given_seconds
+from agentopt.evaluate.sandboxed import OwnSandbox, lasting
 from agentopt.sandbox import Job, Limits, Result, Sandbox
 
-__all__ = ["LIMITS", "PRELOADED", "SECONDS", "Reader", "read_into", "solve", "solve_reply"]
+__all__ = ["CUT_OFF", "LIMITS", "PRELOADED", "SECONDS", "Reader", "read_into", "solve", "solve_reply"]
 
 SECONDS = 20.0
-"""Wall clock of one program; the published protocols allow as much."""
+"""Processor time of one program, all its threads together; the published protocols allow as much by the clock."""
 LIMITS = Limits(memory=2 << 30, output=1 << 20, processes=128)
 """What one program may use beside its seconds; solvers start a thread for each processor."""
 PRELOADED = ("numpy", "scipy.optimize", "pyscipopt", "pyomo.environ")
 """Imported once, before any program. Not highspy: it and ortools cannot be in one process."""
 Reader = Callable[[str, Sequence[str]], Reading]
 """How an answer is read: from what was printed, and the names that were asked for."""
-_THREADS = 8  # processor seconds for each second of the clock: solvers use several processors
+CUT_OFF = "the reply was cut off within its program; write a shorter one"
+"""What is said of a program that the cap of output tokens cut off."""
 _TAIL = 4000  # characters of an output that are kept
 _OWN = OwnSandbox(LIMITS, PRELOADED)
 
@@ -38,7 +41,7 @@ async def solve(
     program: str,
     names: Sequence[str],
     *,
-    seconds: float = SECONDS,
+    seconds: float | None = None,
     reader: Reader = read_json,
     sandbox: Sandbox | None = None,
     form: Form = "bare",
@@ -48,7 +51,8 @@ async def solve(
     Args:
         program: Python source that nobody has read.
         names: what its answer must hold, such as ``["profit", "tables"]``.
-        seconds: wall clock, imports included.
+        seconds: processor time of all its threads together, its own imports included; by the clock ten times as
+            much, so that a busy machine makes no program wrong. Default: those of the task of the run, else 20.
         reader: how the output is read; ``read_json`` wants a JSON object with the names as keys.
         sandbox: where to run; default the one of the run, else one of this process with the solvers imported.
         form: how the program stood in the reply, for the record.
@@ -62,11 +66,12 @@ async def solve(
     """
     try:
         place = sandbox or await _OWN.place()
-        job = _job(program, seconds)
-        result = await place.run(job)
-        if result.status == "lost":  # not the program's fault: once more, in another server
+        job = _job(program, seconds or given_seconds() or SECONDS)
+        with waiting():  # it has limits of its own
             result = await place.run(job)
-        false = (package := lacks(result)) and (await place.run(_job(f"import {package}", SECONDS))).ok
+            if result.status == "lost":  # not the program's fault: once more, in another server
+                result = await place.run(job)
+            false = (package := lacks(result)) and (await place.run(_job(f"import {package}", SECONDS))).ok
     except (UsageError, MissingDependency) as error:
         return Solved(status="infra", text=str(error), program=program, form=form, imports=imports_of(program))
     solved = _judged(program, names, result, reader, form)
@@ -81,7 +86,7 @@ async def solve_reply(
     names: Sequence[str],
     *,
     truncated: bool = False,
-    seconds: float = SECONDS,
+    seconds: float | None = None,
     reader: Reader = read_json,
     sandbox: Sandbox | None = None,
 ) -> Solved:
@@ -95,16 +100,12 @@ async def solve_reply(
     if found.form == "none":
         return Solved(status="no_code", text="the reply holds no Python program", form="none")
     if found.form == "cut_off":
-        text = "the reply was cut off within its program; write a shorter one"
-        return Solved(status="cut_off", text=text, program=found.code, form="cut_off", imports=found.imports)
+        return Solved(status="cut_off", text=CUT_OFF, program=found.code, form="cut_off", imports=found.imports)
     return await solve(found.code, names, seconds=seconds, reader=reader, sandbox=sandbox, form=found.form)
 
 
 def _job(program: str, seconds: float) -> Job:
-    limits = Limits(
-        wall=seconds, cpu=seconds * _THREADS, memory=LIMITS.memory, output=LIMITS.output, processes=LIMITS.processes
-    )
-    return Job(source=program, limits=limits, values={"__name__": "__main__"}, seed=0)
+    return Job(source=program, limits=lasting(LIMITS, seconds), values={"__name__": "__main__"}, seed=0)
 
 
 def _judged(program: str, names: Sequence[str], result: Result, reader: Reader, form: Form) -> Solved:

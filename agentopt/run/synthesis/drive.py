@@ -160,11 +160,14 @@ async def _drive(
         if caller.ended is not None:
             await store.append("budget.exhausted", {"axis": caller.ended.axis, "message": str(caller.ended)})
         status = "budget" if caller.ended is not None else "interrupted" if caller.stopping else "finished"
+        if solver.lost and status == "finished":
+            status = "errors"
     finally:
         _write(store.folder, rows)
         await keep_clock(store, links.ledger, since)
     if status != "interrupted":
-        await store.append("run.finished", {"status": status, "spend": links.ledger.by_role()})
+        lost = {"lost": len(solver.lost), "reason": solver.why} if solver.lost else {}
+        await store.append("run.finished", {"status": status, "spend": links.ledger.by_role(), **lost})
     return synthesis_of(store.folder, status)
 
 

@@ -184,6 +184,8 @@ class Pipeline:
             raise next(problem for problem in drops if isinstance(problem, _Drop))
         tally.add("code")
         solved = await asyncio.gather(*(self._solver(program, names) for program in programs))
+        if any(s.ours for s in solved):
+            raise Left  # nothing is known of the problem: a resumed run asks for nothing and runs the program
         sound = [(s, p) for s, p in zip(solved, programs, strict=True) if not _unsound(s, scenario)]
         if len(sound) < options.needed:
             raise _Drop("solver", next(_unsound(s, scenario) for s in solved if _unsound(s, scenario)))

@@ -30,7 +30,7 @@ class Synthesis:
     dir: Path
     """The run's folder."""
     status: str
-    """finished; budget, interrupted or running: then ``resume`` goes on."""
+    """finished; budget, errors, interrupted or running: then ``resume`` goes on."""
     tally: Tally
     """How many reached each stage, and why the others fell."""
     planned: int
@@ -39,6 +39,10 @@ class Synthesis:
     """Settled amounts by role and axis."""
     budget: Budget
     """What might be spent."""
+    lost: int = 0
+    """Programs that could not be run, by the sandbox's fault; the problems that they belong to are ``left``."""
+    reason: str = ""
+    """Why they could not."""
 
     def __repr__(self) -> str:
         return f"<Synthesis {self.dir}: {self.status}, {self.tally.counts.get('rows', 0)} rows>"
@@ -58,9 +62,24 @@ class Synthesis:
         name, lines = self.dir.name, []
         if self.status == "budget":
             lines.append(f"the budget ended; `agentopt resume {name} --add-budget ...` goes on")
-        elif self.status != "finished":
+        elif self.status == "finished" and not self.tally.counts.get("rows", 0):
+            lines.append(f"no row was made: {self._why()}")
+        if self.lost:
+            lines.append(
+                f"{self.lost} programs could not be run ({self.reason}): mend that, then `agentopt resume {name}` "
+                "tries them again"
+            )
+        elif self.status not in ("finished", "budget"):
             lines.append(f"{self.status}; `agentopt resume {name}` goes on")
         return [*lines, *spent(dict(self.spend), self.budget)]
+
+    def _why(self) -> str:
+        """Where most fell that might have become rows."""
+        reasons = self.tally.reasons()
+        if not reasons:
+            return "nothing came through, and nothing fell"
+        stage, reason, count = max(reasons, key=lambda row: row[2])
+        return f"most fell at {stage}, {count} times: {reason}"
 
     def record(self) -> dict[str, Any]:
         """As JSON."""
@@ -68,6 +87,7 @@ class Synthesis:
         return {
             "dir": str(self.dir), "status": self.status, "dataset": str(self.path), "planned": self.planned,
             "counts": {n: self.tally.counts.get(n, 0) for n in STAGES}, "left": self.tally.left, "reasons": reasons,
+            "lost": self.lost, "reason": self.reason,
             "fell": [f.model_dump() for f in self.tally.fell], "cut": [f.model_dump() for f in self.tally.cut],
             "spend": {role: dict(amounts) for role, amounts in self.spend.items()},
         }  # fmt: skip
@@ -85,5 +105,10 @@ def synthesis_of(folder: Path, status: str | None = None) -> Synthesis:
         rounds = {
             int(str(e.data["number"])): Tally.model_validate(e.data["tally"]) for e in run.events("synthesis.round")
         }
+        ended = [e.data for e in run.events("run.finished")][-1:]
+        lost = ended[0] if ended else {}
         tally = functools.reduce(Tally.plus, (rounds[number] for number in sorted(rounds)), Tally())
-        return Synthesis(folder, status or run.status, tally, int(run.started["planned"]), run.spend(), run.budget)
+        return Synthesis(
+            folder, status or run.status, tally, int(run.started["planned"]), run.spend(), run.budget,
+            int(str(lost.get("lost", 0))), str(lost.get("reason", "")),
+        )  # fmt: skip

@@ -28,7 +28,7 @@ class StoredSolver:
     Args:
         sandbox: where they run.
         store: the run's log.
-        seconds: wall clock of a program.
+        seconds: processor time of a program; by the clock ten times as much.
     """
 
     def __init__(self, sandbox: Sandbox, store: Store, seconds: float) -> None:
@@ -36,7 +36,9 @@ class StoredSolver:
         events = store.events("synthesis.solved")
         self._known = {str(e.data["key"]): Solved.model_validate(e.data["solved"]) for e in events}
         self._locks: dict[str, asyncio.Lock] = {}
-        self._ran, self._broken = bool(self._known), ""
+        self._ran = bool(self._known)
+        self.lost: dict[str, str] = {}
+        """Programs that could not be run, and why: the world's fault, so that a resumed run tries them again."""
 
     async def __call__(self, program: str, names: Sequence[str]) -> Solved:
         """What comes of a program that is to print figures with these names.
@@ -48,8 +50,9 @@ class StoredSolver:
             if key not in self._known:
                 solved = await solve(program, names, seconds=self._seconds, sandbox=self._sandbox)
                 if solved.ours:
-                    self._broken = solved.text
+                    self.lost[key] = solved.text
                     return solved
+                self.lost.pop(key, None)
                 self._ran = True
                 kept = solved.model_dump(mode="json", include=set(_KEPT))
                 await self._store.append("synthesis.solved", {"key": key, "solved": kept})
@@ -58,8 +61,13 @@ class StoredSolver:
 
     def check(self) -> None:
         """Raise ``StoreError`` when no program could be run at all: the sandbox is broken, not the programs."""
-        if self._broken and not self._ran:
-            raise StoreError(f"no program could be run ({self._broken}): mend that, then `agentopt resume` goes on")
+        if self.lost and not self._ran:
+            raise StoreError(f"no program could be run ({self.why}): mend that, then `agentopt resume` goes on")
+
+    @property
+    def why(self) -> str:
+        """Why the last of the lost programs could not be run."""
+        return " ".join(next(reversed(self.lost.values()), "").split())
 
 
 @contextmanager
