@@ -1,4 +1,4 @@
-"""OpenAI-compatible endpoints: the real client against a server on loopback."""
+"""OpenAI-compatible endpoints: the real ``openai`` client against a server on loopback."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ async def test_faults_worth_another_try(
     assert type(caught.value) is kind
     assert caught.value.retry_after == fault.retry_after
     assert caught.value.billed is billed
-    assert server.count == 1, "nothing is tried again here"
+    assert server.count == 1, "the openai package must not try again by itself"
     assert (await client.complete(request())).text
 
 

@@ -5,7 +5,7 @@
 providers (``resolve`` finds one by a model string) and their wrappers (``Retrying``, ``Limited``, and in a run
 the journal, the cache and the meter) all have this shape.
 
-Names are loaded when they are first used, and ``aiohttp`` and ``litellm`` with the first call that needs them.
+Names are loaded when they are first used, and ``openai`` and ``litellm`` with the first call that needs them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a provider library raises, told in our error tree; and no secret in any of it.
 
-``litellm`` raises classes of the names and attributes of ``openai``'s, and ``posting`` one of them, so they are told
-apart by name and status, without importing any, and alike for every major version.
+Both ``openai`` and ``litellm`` raise classes of the same names with the same attributes (litellm's derive from
+openai's), so they are told apart by name and status, without importing either, and alike for every major version.
 """
 
 from __future__ import annotations
@@ -101,20 +101,24 @@ def failure(error: Exception, where: str, *secrets: str, hint: str = "") -> Agen
 def _told(error: Exception, where: str, secrets: tuple[str, ...], hint: str) -> AgentOptError:
     names = _names(error)
     status = getattr(error, "status_code", None)
-    holders = (error, "headers"), (getattr(error, "response", None), "headers"), (error, "litellm_response_headers")
-    headers = next((found for holder, name in holders if (found := getattr(holder, name, None))), None)
+    headers = getattr(getattr(error, "response", None), "headers", None) or getattr(
+        error, "litellm_response_headers", None
+    )
     wait = retry_after(headers)
     said = redact(_said(error), *secrets)
     if missing := re.search(r"No module named '([\w.]+)'", said):
         package = missing[1].partition(".")[0]
         return MissingDependency(f"{where} needs the package {package}: pip install {package}")
+    lost = next((e for e in _causes(error) if "ClientConnectionError" in _names(e)), None)
+    if lost is not None and "ServerTimeoutError" not in _names(lost):  # openai's aiohttp transport calls these timeouts
+        return _cut_off(lost, where, secrets)
     if "APITimeoutError" in names or "Timeout" in names or isinstance(error, TimeoutError):
         return TransientLLMError(f"{where}: no answer in time ({said})", billed=True)
     if "RateLimitError" in names or status == 429:
         if "insufficient_quota" in said or "exceeded your current quota" in said:
             return LLMError(f"{where}: the quota of this key is used up ({said})")
         return RateLimited(f"{where}: too many calls ({said})", retry_after=wait)
-    if names & {"APIConnectionError", "ClientConnectorError"} and status in (None, 500):
+    if "APIConnectionError" in names and status in (None, 500):
         refused = any(_names(e) & _REFUSED for e in _causes(error)) or "Connection refused" in said
         tail = "; is the server running?" if refused else ""
         return TransientLLMError(f"{where}: cannot be reached ({said}){tail}", billed=not refused)
@@ -136,6 +140,14 @@ def _told(error: Exception, where: str, secrets: tuple[str, ...], hint: str) -> 
     if isinstance(error, ValueError):  # JSON that does not parse, an answer that does not validate
         return TransientLLMError(f"{where}: the answer cannot be read ({said})", billed=True)
     return LLMError(f"{where}: {type(error).__name__}: {said}")
+
+
+def _cut_off(lost: BaseException, where: str, secrets: tuple[str, ...]) -> TransientLLMError:
+    """A connection of ``aiohttp`` that was never made, or that ended before the answer did."""
+    said = redact(" ".join(str(lost).split())[:500] or type(lost).__name__, *secrets)
+    if "ClientConnectorError" in _names(lost):
+        return TransientLLMError(f"{where}: cannot be reached ({said}); is the server running?", billed=False)
+    return TransientLLMError(f"{where}: the answer broke off ({said})", billed=True)
 
 
 def _names(error: BaseException) -> set[str]:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import importlib
 import json
-import os
 import time
 import urllib.error
 import urllib.request
@@ -105,7 +104,7 @@ class OpenAIClient:
 
     async def complete(self, request: Request) -> Response:
         """Answer one request with one attempt."""
-        if not self._ready:  # importing aiohttp takes a while: not on the loop, and not on the call's clock
+        if not self._ready:  # importing openai takes a second or two: not on the loop, and not on the call's clock
             await asyncio.to_thread(importlib.import_module, "agentopt.llm.posting")
             await asyncio.to_thread(lambda: self.model)
             self._ready = True
@@ -120,7 +119,7 @@ class OpenAIClient:
             seconds = time.perf_counter() - start
             usd = self._price(response.usage) if response.usage.reported else None
             return response.model_copy(update={"endpoint": self.endpoint, "seconds": seconds, "usd": usd})
-        raise failed  # outside of the handler: the library's own exception may hold the request's headers
+        raise failed  # outside of the handler: the library's own exception holds the request's headers
 
     async def aclose(self) -> None:
         """Close the connections of every loop."""
@@ -161,11 +160,7 @@ class OpenAIClient:
     def _connect(self) -> Posts:
         from agentopt.llm.posting import Posts
 
-        headers = {"Authorization": f"Bearer {self._key.get_secret_value() or 'none'}"}
-        if self._base_url is None:  # they are for OpenAI alone
-            told = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
-            headers |= {header: value for header, name in told.items() if (value := os.environ.get(name))}
-        return Posts(f"{(self._base_url or 'https://api.openai.com/v1').rstrip('/')}/chat/completions", headers)
+        return Posts(self._base_url, self._key.get_secret_value())
 
     def _failure(self, error: Exception) -> AgentOptError:
         where = f"{self._provider}/{self._model}" if self._model else self._provider

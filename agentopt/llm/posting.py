@@ -1,146 +1,103 @@
-"""JSON over HTTP to one address: kept connections, one encode and one decode a request, and server-sent events.
+"""The ``openai`` package at its lowest public level, over ``aiohttp``: JSON goes out, and comes back as ``Fields``.
 
-The ``openai`` package spends several times as long on a request as this does, most of it on copying and typing what
-``wire`` reads once. It must be imported lazily: ``aiohttp`` takes a while.
+Its typed methods copy every field both ways, and its usual transport looks at every idle connection for each request:
+together more than two thirds of the CPU of a call, for what ``wire`` reads once. Errors, streams, proxies and
+certificates are the package's own. It must be imported lazily: ``openai`` takes a second or two.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import json
-import os
-import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
-import aiohttp
-import certifi
+import openai
 
 from agentopt.llm.types import is_loopback
 
-__all__ = ["APIError", "Fields", "Posts"]
+__all__ = ["Fields", "Posts", "fields"]
 
-_KEPT = 4.0
-"""Seconds for which an idle connection is kept: less than the 5 after which servers (uvicorn, vLLM) close theirs."""
+_PATH = "/chat/completions"
 
 
 class Fields(dict[str, Any]):
-    """A JSON object whose fields are read as attributes; one that is not there is None.
-
-    >>> usage = json.loads('{"usage": {"total_tokens": 3}}', object_hook=Fields).usage
-    >>> usage.total_tokens, usage.prompt_tokens
-    (3, None)
-    """
+    """A JSON object whose fields are read as attributes; one that is not there is None."""
 
     def __getattr__(self, name: str) -> Any:
         return self.get(name)
 
 
-class APIError(Exception):
-    """A server answered with an error; ``failure`` reads it as it reads the class of this name of ``openai``."""
+def fields(value: Any) -> Any:
+    """Parsed JSON with all its objects as ``Fields``.
 
-    def __init__(self, text: str, status: int | None = None, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(text or f"HTTP {status}")
-        self.status_code, self.headers = status, headers
-        self.body: Any = None
-        with contextlib.suppress(ValueError):
-            self.body = json.loads(text)
+    >>> answer = fields({"choices": [{"index": 0}]})
+    >>> answer.choices[0].index, answer.usage
+    (0, None)
+    """
+    if isinstance(value, dict):
+        return Fields({key: fields(item) for key, item in value.items()})
+    return [fields(item) for item in value] if isinstance(value, list) else value
+
+
+def _leave(connector: Any) -> None:
+    """Close all connections now; what the rest of ``close`` waits for is of no interest any more."""
+    with contextlib.suppress(StopIteration, RuntimeError):
+        connector.close().send(None)
 
 
 class Posts:
-    """Posts JSON to one URL from one event loop, over as many kept connections as are wanted at once.
+    """Chat completions of one server, from the event loop on which it was made.
 
-    Proxies of the environment are used, but for this machine itself; so are ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``.
+    Proxies of the environment are used, but for this machine itself.
 
     Args:
-        url: where to.
-        headers: of every request.
+        base_url: where to; None is OpenAI's own, which alone hears of ``OPENAI_ORG_ID`` and ``OPENAI_PROJECT_ID``.
+        key: the key.
     """
 
-    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
-        self._url = url
-        self._session = aiohttp.ClientSession(
-            connector=_Connector(limit=0, keepalive_timeout=_KEPT, ssl=_tls() if url.startswith("https:") else True),
-            headers={"Content-Type": "application/json", **headers},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            proxy=_proxy(url),
+    def __init__(self, base_url: str | None, key: str) -> None:
+        url = base_url or "https://api.openai.com/v1"
+        others: Any = {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
+        self._loop = asyncio.get_running_loop()
+        self._http = openai.DefaultAioHttpClient(trust_env=not is_loopback(urlsplit(url).hostname or ""))
+        self._client = openai.AsyncOpenAI(
+            api_key=key or "none",
+            base_url=url,
+            max_retries=0,
+            default_headers=None if base_url is None else others,
+            http_client=self._http,
         )
 
     def __del__(self) -> None:
-        if (session := getattr(self, "_session", None)) is not None:
-            session.detach()  # else it says on stderr that it was not closed, of a loop that has ended as well
+        # A loop that has ended took no leave of its connections: aiohttp would say so on stderr.
+        session = getattr(getattr(getattr(self, "_http", None), "_transport", None), "client", None)
+        if (connector := getattr(session, "connector", None)) is not None:
+            with contextlib.suppress(RuntimeError):
+                _leave(connector) if self._loop.is_closed() else self._loop.call_soon_threadsafe(_leave, connector)
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        await self._client.close()
 
     async def ask(self, body: Mapping[str, Any], headers: Mapping[str, str], seconds: float) -> Any:
         """The answer, as ``Fields``; its text where it is not JSON. ``seconds`` may pass without a byte of it.
 
         Raises:
-            APIError: the server says that it is an error.
-            TimeoutError, aiohttp.ClientError, ValueError: there is no whole answer.
+            openai.APIError, ValueError: there is no whole answer.
         """
-        async with self._send(body, headers, seconds) as answer:
-            await _check(answer)
-            if not answer.content_type.endswith("json"):
-                return await answer.text(errors="replace")
-            return json.loads(await answer.read(), object_hook=Fields)
+        options: Any = {"headers": headers, "timeout": seconds}
+        return fields(await self._client.post(_PATH, cast_to=object, body=body, options=options))
 
     async def stream(
         self, body: Mapping[str, Any], headers: Mapping[str, str], seconds: float
     ) -> AsyncGenerator[Any, None]:
         """The events of a streamed answer, as they come. Raises what ``ask`` does."""
-        async with self._send(body, headers, seconds) as answer:
-            await _check(answer)
-            async for data in _events(answer.content):
-                if data.startswith(b"[DONE]"):
-                    return
-                event = json.loads(data, object_hook=Fields)
-                if isinstance(event, Fields) and event.error:
-                    raise APIError(data.decode(errors="replace"))
-                yield event
-
-    def _send(self, body: Mapping[str, Any], headers: Mapping[str, str], seconds: float) -> Any:
-        limit = aiohttp.ClientTimeout(connect=seconds, sock_read=seconds)
-        data = json.dumps(body, allow_nan=False).encode()
-        return self._session.post(self._url, data=data, headers=headers, timeout=limit)
-
-
-class _Connector(aiohttp.TCPConnector):
-    def __del__(self, *_: Any) -> None:
-        """Say nothing: connections that nobody closed go with their sockets."""
-
-
-async def _check(answer: aiohttp.ClientResponse) -> None:
-    if answer.status >= 400:
-        raise APIError(await answer.text(errors="replace"), answer.status, answer.headers)
-
-
-async def _events(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """The data of each server-sent event."""
-    data: list[bytes] = []
-    rest = b""
-    async for piece in content.iter_any():
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in (line.rstrip(b"\r") for line in lines):
-            if line.startswith(b"data:"):
-                data.append(line[5:].removeprefix(b" "))
-            elif not line and data:
-                yield b"\n".join(data)
-                data = []
-
-
-def _tls() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if not (os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")):
-        context.load_verify_locations(certifi.where())
-    return context
-
-
-def _proxy(url: str) -> str | None:
-    parts = urlsplit(url)
-    host, proxies = parts.hostname or "", getproxies()
-    return None if is_loopback(host) or proxy_bypass(host) else proxies.get(parts.scheme) or proxies.get("all")
+        options: Any = {"headers": headers, "timeout": seconds}
+        events: openai.AsyncStream[object] = await self._client.post(
+            _PATH, cast_to=object, body=body, options=options, stream=True, stream_cls=openai.AsyncStream[object]
+        )
+        async with events:
+            async for event in events:
+                yield fields(event)

@@ -1,7 +1,7 @@
 """Requests as the fields of a chat completion, and completions as responses.
 
-The one place that knows the chat-completions format: shared by the OpenAI-compatible and the ``litellm`` client.
-Completions are read by attribute, so litellm's objects and parsed JSON (``posting.Fields``) will do.
+The one place that knows the chat-completions format: shared by the ``openai`` and the ``litellm`` client. Completions
+are read by attribute, so litellm's objects and parsed JSON (``posting.Fields``) will do.
 """
 
 from __future__ import annotations
