@@ -90,7 +90,9 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> OpenVino:
     genai.ContinuousBatchingPipeline = Pipeline
     monkeypatch.setitem(sys.modules, "openvino_genai", genai)
     said: list[dict[str, Any]] = []
-    channel: Any = SimpleNamespace(emit=lambda event, **fields: said.append({"event": event, **fields}), said=said)
+    channel: Any = SimpleNamespace(
+        alive=lambda: None, emit=lambda event, **fields: said.append({"event": event, **fields}), said=said
+    )
     return OpenVino(SETTINGS, channel)
 
 
