@@ -136,10 +136,10 @@ async def test_crash_is_healed(small):
 
 
 async def test_long_prompt_is_read_to_its_end(coder):
-    filler = "The sky is blue and the grass is green. " * 330
+    filler = "The sky is blue and the grass is green. " * 220
     question = f"{filler}\nThe secret word is PELICAN. What is the secret word? Answer with that word only."
     answer = await coder.complete(ask(question, max_tokens=8))
-    assert answer.usage.input_tokens > 3000
+    assert answer.usage.input_tokens > 2100, "more than llama.cpp reads at once"
     assert "PELICAN" in answer.text.upper()
 
 
@@ -172,9 +172,11 @@ async def test_requests_that_begin_alike_wait_for_the_first_and_are_all_answered
 
 async def test_those_that_wait_go_on_when_the_first_is_given_up(small):
     start = " ".join(f"Law {i}: be short and warm." for i in range(60))
-    first = asyncio.ensure_future(small.complete(ask(f"{start}\nName a river.")))
+    first = asyncio.ensure_future(small.complete(ask(f"{start}\nName a river.", max_tokens=16)))
     await asyncio.sleep(0.05)
-    others = [asyncio.ensure_future(small.complete(ask(f"{start}\nName a {x}."))) for x in ("bird", "tree")]
+    others = [
+        asyncio.ensure_future(small.complete(ask(f"{start}\nName a {x}.", max_tokens=16))) for x in ("bird", "tree")
+    ]
     await asyncio.sleep(0.05)
     first.cancel()
     assert all(answer.text for answer in await asyncio.wait_for(asyncio.gather(*others), 120))
