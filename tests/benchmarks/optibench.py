@@ -30,6 +30,7 @@ from agentopt.evaluate import Eval
 from agentopt.evaluate.breakdown import breakdown
 from agentopt.evaluate.measured import measure_rows, record_of
 from agentopt.run.evaluation import evaluation_of
+from agentopt.run.result import Evaluation
 from agentopt.workspace import load_eval
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
@@ -86,6 +87,15 @@ def run(options: argparse.Namespace, pinned: Eval, task: Task, known: Mapping[st
     return lines(done.outcomes, done.examples, named(options.model), code)
 
 
+def ours(done: Evaluation, pinned: Eval) -> bool:
+    """Whether a run was made under the present protocol: by the eval, or by this script."""
+    config = done.config
+    if done.measured is not None:
+        return done.measured.record.hash == pinned.hash and config.graph == GRAPH
+    made = config.graph, config.max_tokens, config.temperature
+    return made == (GRAPH, pinned.max_tokens, pinned.temperature)
+
+
 def named(model: str) -> str:
     """A model without the options of its engine that say how much it does at once."""
     return model.partition("?")[0]
@@ -134,8 +144,9 @@ def markdown(summary: Mapping[str, Any]) -> str:
         "# OptiBench",
         "",
         "`program_of_thought` under the protocol of `evals/optibench.py`: one program at temperature 0, all figures "
-        "within 1e-4 of their labels. Intervals are at 95 %, by cluster of problems with the same answers. Fewer than "
-        "605 problems were drawn by type in proportion, one of each cluster. `python tests/benchmarks/optibench.py` "
+        "within 1e-4 of their labels. Intervals are at 95 %, by cluster of problems with the same answers. Where fewer "
+        "than 605 problems are there, the others are not run yet, or `--n` drew them by type in proportion, one of "
+        "each cluster. `python tests/benchmarks/optibench.py` "
         f"makes this page from `optibench.jsonl`; made on {summary['machine']}.",
     ]
     for each in summary["tables"]:
@@ -164,7 +175,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="which problems are drawn")
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin no problem after so many minutes")
     parser.add_argument("--at-once", type=int, default=36, help="requests at once")
-    parser.add_argument("--run", help="folder of a run of `agentopt eval optibench`, whose outcomes are taken in")
+    parser.add_argument("--run", help="folder of such a run, of the eval or of this script, to take in")
     parser.add_argument("--runs", default="runs", help="folder for new runs")
     parser.add_argument("--out", default=str(RESULTS), help="folder of optibench.jsonl, .json and .md")
     options = parser.parse_args()
@@ -174,7 +185,7 @@ def main() -> None:
     known = finished(raw)
     if options.run:
         done = evaluation_of(Path(options.run))
-        if done.measured is None or done.measured.record.hash != pinned.hash or done.config.graph != GRAPH:
+        if not ours(done, pinned):
             parser.error(f"{options.run} is no run of the present eval optibench with {GRAPH}")
         found = lines(done.outcomes, done.examples, named(str(done.config.model)), protocol(pinned))
         write(raw, [row for row in found if row["key"] not in known])
