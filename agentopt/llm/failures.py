@@ -99,6 +99,7 @@ def failure(error: Exception, where: str, *secrets: str, hint: str = "") -> Agen
 
 
 def _told(error: Exception, where: str, secrets: tuple[str, ...], hint: str) -> AgentOptError:
+    error = _lost(error) or error
     names = _names(error)
     status = getattr(error, "status_code", None)
     headers = getattr(getattr(error, "response", None), "headers", None) or getattr(
@@ -109,16 +110,13 @@ def _told(error: Exception, where: str, secrets: tuple[str, ...], hint: str) -> 
     if missing := re.search(r"No module named '([\w.]+)'", said):
         package = missing[1].partition(".")[0]
         return MissingDependency(f"{where} needs the package {package}: pip install {package}")
-    lost = next((e for e in _causes(error) if "ClientConnectionError" in _names(e)), None)
-    if lost is not None and "ServerTimeoutError" not in _names(lost):  # openai's aiohttp transport calls these timeouts
-        return _cut_off(lost, where, secrets)
     if "APITimeoutError" in names or "Timeout" in names or isinstance(error, TimeoutError):
         return TransientLLMError(f"{where}: no answer in time ({said})", billed=True)
     if "RateLimitError" in names or status == 429:
         if "insufficient_quota" in said or "exceeded your current quota" in said:
             return LLMError(f"{where}: the quota of this key is used up ({said})")
         return RateLimited(f"{where}: too many calls ({said})", retry_after=wait)
-    if "APIConnectionError" in names and status in (None, 500):
+    if names & {"APIConnectionError", "ClientConnectorError"} and status in (None, 500):
         refused = any(_names(e) & _REFUSED for e in _causes(error)) or "Connection refused" in said
         tail = "; is the server running?" if refused else ""
         return TransientLLMError(f"{where}: cannot be reached ({said}){tail}", billed=not refused)
@@ -142,12 +140,11 @@ def _told(error: Exception, where: str, secrets: tuple[str, ...], hint: str) -> 
     return LLMError(f"{where}: {type(error).__name__}: {said}")
 
 
-def _cut_off(lost: BaseException, where: str, secrets: tuple[str, ...]) -> TransientLLMError:
-    """A connection of ``aiohttp`` that was never made, or that ended before the answer did."""
-    said = redact(" ".join(str(lost).split())[:500] or type(lost).__name__, *secrets)
-    if "ClientConnectorError" in _names(lost):
-        return TransientLLMError(f"{where}: cannot be reached ({said}); is the server running?", billed=False)
-    return TransientLLMError(f"{where}: the answer broke off ({said})", billed=True)
+def _lost(error: Exception) -> Exception | None:
+    """The failure of a connection of ``aiohttp``, which speaks for what was made of it: openai's transport calls it a
+    timeout, also where nothing was waited for."""
+    kinds = ((e, _names(e)) for e in _causes(error) if isinstance(e, Exception))
+    return next((e for e, n in kinds if "ClientConnectionError" in n and "ServerTimeoutError" not in n), None)
 
 
 def _names(error: BaseException) -> set[str]:
