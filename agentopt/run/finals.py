@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from agentopt.core.values import Candidate, Outcome, digest
@@ -12,7 +12,7 @@ from agentopt.run.parts import Parts, numbers_of
 from agentopt.run.state import State
 from agentopt.store import Store
 
-__all__ = ["labelled", "named", "test", "touch", "user", "validate"]
+__all__ = ["labelled", "named", "scored_again", "test", "touch", "user", "validate"]
 
 Evaluate = Callable[[Sequence[Candidate], Sequence[Example], str], Awaitable[list[Outcome]]]
 """Runs candidates on the examples of a split, and puts the outcomes into the archive."""
@@ -80,6 +80,12 @@ def touch(parts: Parts, split: SplitName, what: str) -> list[Touch]:
 def user(store: Store) -> str:
     """How the ledger names a run: the same wherever two runs of one name lie."""
     return named(store.folder.name, store.id)
+
+
+def scored_again(started: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The runs whose answers a run has, where it scored them again: ``run`` and ``id`` of each, the last first."""
+    again = started.get("rescored")
+    return [again, *again.get("before", ())] if again else []
 
 
 def named(run: str, id_: str) -> str:

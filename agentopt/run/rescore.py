@@ -26,6 +26,7 @@ from agentopt.run.codeplace import program_place
 from agentopt.run.config import RunConfig
 from agentopt.run.evaluation import KIND, evaluation_of
 from agentopt.run.files import RunFile, find_run
+from agentopt.run.finals import scored_again
 from agentopt.run.lifetime import Listener, begun, run_here, subscribe
 from agentopt.run.naming import new_folder
 from agentopt.run.past import PastTrace
@@ -143,7 +144,7 @@ class _Again:
                 "run": self.old.dir.name,
                 "id": self.old.store.id,
                 "evaluator": first["evaluator"],
-                "before": [{"run": r["run"], "id": r["id"]} for r in _before(first)],
+                "before": [{"run": r["run"], "id": r["id"]} for r in scored_again(first)],
             },
         }
         kept = await self._eval(data["candidate"]["values"])
@@ -218,12 +219,6 @@ class _Again:
         if isinstance(feedback, ScorerError):
             return {"status": "infra_error", "error": redact(feedback.text), "feedback": None}
         return {"status": "ok", "error": None, "feedback": feedback}
-
-
-def _before(first: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The runs whose answers a run has, where it scored them again itself."""
-    again = first.get("rescored")
-    return [again, *again.get("before", ())] if again else []
 
 
 class _Nobody:

@@ -21,7 +21,7 @@ from agentopt.evaluate.claims import told_p
 from agentopt.evaluate.summary import counted
 from agentopt.run.bymeasure import mirrored, range_of, read, the_measure
 from agentopt.run.files import RunFile, open_run
-from agentopt.run.finals import labelled, named, user
+from agentopt.run.finals import labelled, named, scored_again, user
 from agentopt.run.pinned import eval_of
 from agentopt.run.setup import split_ledger
 
@@ -344,9 +344,7 @@ def _everybody(sides: Iterable[Side], files: Iterable[RunFile]) -> Everybody:
 
 def _users(file: RunFile) -> tuple[str, ...]:
     """A run, and the one whose answers it scores again: what that one asked was asked once."""
-    again = file.started.get("rescored")
-    before = [again, *again.get("before", ())] if again else []
-    return (user(file.store), *(named(one["run"], one["id"]) for one in before))
+    return (user(file.store), *(named(one["run"], one["id"]) for one in scored_again(file.started)))
 
 
 def _labelled(claim: Claim, files: Files, examples: Sequence[Example], everybody: Everybody) -> Claim:
