@@ -11,7 +11,7 @@ import functools
 import inspect
 import math
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError, model_validator
@@ -48,7 +48,7 @@ def call_scorer(scorer: Scorer, example: Any, output: Any, trace: Any = None) ->
     parameters = _taken(scorer)
     if parameters is None:
         return scorer(example, output)
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    positional = _positional(parameters)
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return scorer(example, output, trace)
     required = sum(p.default is p.empty for p in positional)
@@ -63,8 +63,12 @@ def takes_trace(scorer: Scorer) -> bool:
     (False, True)
     """
     parameters = _taken(scorer) or ()
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    positional = _positional(parameters)
     return len(positional) > 2 or any(p.kind is p.VAR_POSITIONAL for p in parameters)
+
+
+def _positional(parameters: Sequence[inspect.Parameter]) -> list[inspect.Parameter]:
+    return [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
 def _taken(scorer: Scorer) -> tuple[inspect.Parameter, ...] | None:
