@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TextIO, cast
 
 from agentopt.core import Override, Trace, parameters
 from agentopt.core.values import Candidate, Outcome, digest
@@ -31,6 +31,14 @@ def finished(path: Path) -> dict[str, Row]:
             row = json.loads(line)
             found[row["key"]] = row
     return found
+
+
+def lengthened(path: Path) -> TextIO:
+    """A raw file to add lines to; one that was being written when the measurement was killed is ended first."""
+    cut = path.exists() and path.stat().st_size and not path.read_bytes().endswith(b"\n")
+    raw = path.open("a")
+    raw.write("\n" if cut else "")
+    return raw
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from opro_search import Row, finished
+from opro_search import Row, finished, lengthened
 from self_correction import drawn
 
 from agentopt import Budget, Example, Task, evaluate, load_graph, load_task, parameters
+from agentopt._text import average
 from agentopt.core.values import Outcome, digest
 from agentopt.evaluate import Eval
 from agentopt.evaluate.breakdown import breakdown
@@ -40,6 +41,9 @@ RATES = (
     "missing_solver", "no_answer",
 )  # fmt: skip
 
+SIZES = ("max_seqs", "kv_gb", "batch_tokens", "threads", "idle")
+"""Options of an engine that do not say what is computed."""
+
 
 def protocol(pinned: Eval) -> str:
     """What a line belongs to: the eval, and all texts of the graph."""
@@ -47,11 +51,16 @@ def protocol(pinned: Eval) -> str:
     return digest([pinned.hash, GRAPH, words])[:12]
 
 
+def key(example: str, model: str, code: str) -> str:
+    """What a line is known by."""
+    return json.dumps([example, model, code])
+
+
 def lines(outcomes: Sequence[Outcome], examples: Mapping[str, Example], model: str, code: str) -> list[Row]:
     """A line for each outcome that has a score; what the world lost has none, and is run again."""
     return [
         {
-            "key": json.dumps([o.example, model, code]), "model": model, "protocol": code, "example": o.example,
+            "key": key(o.example, model, code), "model": model, "protocol": code, "example": o.example,
             "type": examples[o.example].group, "status": o.status, "score": o.score,
             "parts": {} if o.feedback is None else o.feedback.parts,
             "text": (o.feedback.text if o.feedback else o.error or "")[:200], "metrics": o.metrics,
@@ -62,18 +71,15 @@ def lines(outcomes: Sequence[Outcome], examples: Mapping[str, Example], model: s
 
 def write(path: Path, rows: Sequence[Row]) -> None:
     """Add lines, also after one that was cut."""
-    cut = path.exists() and path.stat().st_size and not path.read_bytes().endswith(b"\n")
-    with path.open("a") as raw:
-        raw.write("\n" if cut else "")
+    with lengthened(path) as raw:
         for row in rows:
             raw.write(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n")
 
 
-def run(options: argparse.Namespace, pinned: Eval, task: Task, known: Mapping[str, Row]) -> list[Row]:
+def run(options: argparse.Namespace, pinned: Eval, task: Task, code: str, known: Mapping[str, Row]) -> list[Row]:
     """Evaluate what is missing, as long as there is time."""
-    code = protocol(pinned)
     wanted = task.examples if options.n is None else drawn(task, options.n, options.seed)
-    missing = [e for e in wanted if json.dumps([e.id, named(options.model), code]) not in known]
+    missing = [e for e in wanted if key(e.id, named(options.model), code) not in known]
     print(f"{len(wanted) - len(missing)} of {len(wanted)} problems are there")
     if not missing:
         return []
@@ -97,12 +103,16 @@ def ours(done: Evaluation, pinned: Eval) -> bool:
 
 
 def named(model: str) -> str:
-    """A model without the options of its engine that say how much it does at once."""
-    return model.partition("?")[0]
+    """A model without the options of its engine that say how much it does at once; others make it another model."""
+    name, _, options = model.partition("?")
+    kept = [option for option in options.split("&") if option and option.partition("=")[0] not in SIZES]
+    return f"{name}?{'&'.join(kept)}" if kept else name
 
 
 def summarise(rows: Sequence[Row], pinned: Eval, task: Task) -> dict[str, Any]:
     """For each model: the four types, all, and the measures of the eval, with intervals by cluster."""
+    code = protocol(pinned)
+    rows = [row for row in rows if row["protocol"] == code]
     record = record_of(pinned, task.examples)
     assert record.types is not None
     tables = []
@@ -127,15 +137,13 @@ def summarise(rows: Sequence[Row], pinned: Eval, task: Task) -> dict[str, Any]:
                 found[name] = statistics.fmean(o.metrics.get(name, 0.0) for o in some)
             table.append(found)
         tables.append({"model": model, "n": len(mine), "of": len(task.examples), "table": table})
-    return {"machine": f"{os.cpu_count()} cores, {platform.machine()}", "protocol": protocol(pinned), "tables": tables}
+    return {"machine": f"{os.cpu_count()} cores, {platform.machine()}", "protocol": code, "tables": tables}
 
 
 def between(row: Mapping[str, Any]) -> str:
     """``0.123 [0.100, 0.150]``."""
-    if row["mean"] is None:
-        return "no data"
-    ends = "" if row["low"] is None else f" [{row['low']:.3f}, {row['high']:.3f}]"
-    return f"{row['mean']:.3f}{ends}"
+    mean, ends = average(row["mean"], row["low"], row["high"])
+    return mean if row["low"] is None else f"{mean} {ends}"
 
 
 def markdown(summary: Mapping[str, Any]) -> str:
@@ -182,17 +190,17 @@ def main() -> None:
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     raw, pinned, task = out / "optibench.jsonl", load_eval("optibench"), load_task("optibench")
-    known = finished(raw)
+    code = protocol(pinned)
     if options.run:
         done = evaluation_of(Path(options.run))
         if not ours(done, pinned):
             parser.error(f"{options.run} is no run of the present eval optibench with {GRAPH}")
-        found = lines(done.outcomes, done.examples, named(str(done.config.model)), protocol(pinned))
+        known = finished(raw)
+        found = lines(done.outcomes, done.examples, named(str(done.config.model)), code)
         write(raw, [row for row in found if row["key"] not in known])
     if options.model:
-        write(raw, run(options, pinned, task, known | finished(raw)))
-    rows = [row for row in finished(raw).values() if row["protocol"] == protocol(pinned)]
-    summary = summarise(rows, pinned, task)
+        write(raw, run(options, pinned, task, code, finished(raw)))
+    summary = summarise(list(finished(raw).values()), pinned, task)
     (out / "optibench.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
     (out / "optibench.md").write_text(markdown(summary))
     print(markdown(summary))

@@ -27,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from opro_search import Row, finished
+from opro_search import Row, finished, lengthened
 
 from agentopt import Example, Override, Task, load_graph, load_task, parameters
 from agentopt.core.values import digest
@@ -111,9 +111,7 @@ async def measure(options: argparse.Namespace, client: Any, task: Task) -> None:
     options.words = digest({name: p.default for name, p in parameters(load_graph("self_correct")).items()})[:12]
     setting = {name: getattr(options, name) for name in SETTINGS}
     problems, calls = asyncio.Semaphore(options.at_once), asyncio.Semaphore(options.at_once)
-    cut = path.exists() and path.stat().st_size and not path.read_bytes().endswith(b"\n")
-    with path.open("a") as raw:
-        raw.write("\n" if cut else "")  # a line that was being written when the measurement was killed
+    with lengthened(path) as raw:
 
         async def one(example: Example) -> None:
             key = json.dumps([example.id, *setting.values()])
