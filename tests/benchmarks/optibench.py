@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from opro_search import Row, finished, lengthened
-from self_correction import drawn
+from self_correction import drawn, named
 
 from agentopt import Budget, Example, Task, evaluate, load_graph, load_task, parameters
 from agentopt._text import average
@@ -40,9 +40,6 @@ RATES = (
     "objective_1e-4", "objective_1e-6", "keys", "code_pass", "timeout", "not_optimal", "crashed", "no_code",
     "missing_solver", "no_answer",
 )  # fmt: skip
-
-SIZES = ("max_seqs", "kv_gb", "batch_tokens", "threads", "idle")
-"""Options of an engine that do not say what is computed."""
 
 
 def protocol(pinned: Eval) -> str:
@@ -100,13 +97,6 @@ def ours(done: Evaluation, pinned: Eval) -> bool:
         return done.measured.record.hash == pinned.hash and config.graph == GRAPH
     made = config.graph, config.max_tokens, config.temperature
     return made == (GRAPH, pinned.max_tokens, pinned.temperature)
-
-
-def named(model: str) -> str:
-    """A model without the options of its engine that say how much it does at once; others make it another model."""
-    name, _, options = model.partition("?")
-    kept = [option for option in options.split("&") if option and option.partition("=")[0] not in SIZES]
-    return f"{name}?{'&'.join(kept)}" if kept else name
 
 
 def summarise(rows: Sequence[Row], pinned: Eval, task: Task) -> dict[str, Any]:

@@ -43,6 +43,8 @@ RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 SETTINGS = ("model", "base", "critic", "rounds", "solver", "max_tokens", "seed", "words")
 """What a line stands for beside its problem; ``words`` are a hash of all texts and settings that the graph has."""
 ARMS = ("without", "with")
+SIZES = ("max_seqs", "kv_gb", "batch_tokens", "threads", "idle")
+"""Options of an engine that do not say what is computed."""
 PARTS = {"objective_1e-4": "objective", "code_pass": "ran"}
 
 
@@ -103,13 +105,20 @@ async def solved(example: Example, task: Task, client: Paired, options: argparse
     return {**told, "rounds": output["rounds"], **client.spent}
 
 
+def named(model: str) -> str:
+    """A model without the options of its engine that say how much it does at once; others make it another model."""
+    name, _, options = model.partition("?")
+    kept = [option for option in options.split("&") if option and option.partition("=")[0] not in SIZES]
+    return f"{name}?{'&'.join(kept)}" if kept else name
+
+
 async def measure(options: argparse.Namespace, client: Any, task: Task) -> None:
     """All problems that are not there yet, some at once; none is begun after ``minutes``."""
     path = Path(options.out) / "self_correction.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     done, end = finished(path), time.monotonic() + 60 * options.minutes
     options.words = digest({name: p.default for name, p in parameters(load_graph("self_correct")).items()})[:12]
-    setting = {name: getattr(options, name) for name in SETTINGS}
+    setting = {name: getattr(options, name) for name in SETTINGS} | {"model": named(options.model)}
     problems, calls = asyncio.Semaphore(options.at_once), asyncio.Semaphore(options.at_once)
     with lengthened(path) as raw:
 
