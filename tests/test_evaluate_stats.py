@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -19,11 +21,13 @@ from agentopt.errors import UsageError
 from agentopt.evaluate import Race, holm, interval, minimum_detectable
 from agentopt.evaluate.power import mcnemar_power
 from agentopt.evaluate.stats import (
+    _bca,
     clopper_pearson,
     difference_interval,
     mcnemar,
     newcombe,
     paired_permutation,
+    t_quantile,
     wilson,
 )
 
@@ -145,6 +149,32 @@ def test_difference_interval_covers_in_simulation(n: int) -> None:
         low, high = difference_interval(list(d), resamples=999)
         covered += low <= 0.2 <= high
     assert covered >= 182
+
+
+@pytest.mark.parametrize("n", [2, 3, 8, 40, 500])
+def test_the_bootstrap_is_that_of_scipy(n: int) -> None:
+    """With the same draws, and in parts where there are many."""
+    values = np.sort(np.random.default_rng(n).normal(0.1, 0.4, n).round(2))
+    oracle = ss.bootstrap((values,), np.mean, n_resamples=5000, method="BCa", rng=np.random.default_rng(0), batch=4000)
+    found = _bca(values, 0.95, np.random.default_rng(0), 5000)
+    assert found == pytest.approx(tuple(oracle.confidence_interval), abs=1e-12)
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 7.5, 30, 1e5])
+def test_quantiles_of_t_are_those_of_scipy(freedom: float) -> None:
+    for chance in (0.8, 0.95, 0.975, 0.995):
+        assert t_quantile(chance, freedom) == pytest.approx(ss.t.ppf(chance, freedom), rel=1e-10)
+
+
+def test_scores_of_0_and_1_are_judged_without_numpy() -> None:
+    code = (
+        "import sys; from agentopt.evaluate import claim, interval; interval([1.0, 0.0]); "
+        "claim({str(i): 0.0 for i in range(9)}, {str(i): 1.0 for i in range(9)})\n"
+        "assert not {'scipy', 'numpy'} & set(sys.modules)\n"
+        "claim({str(i): 0.3 for i in range(9)}, {str(i): i / 9 for i in range(9)})\n"
+        "assert 'scipy.special' in sys.modules and 'scipy.stats' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_difference_interval_is_a_function_of_its_data() -> None:

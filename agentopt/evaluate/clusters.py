@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
 
 from agentopt.errors import UsageError
-from agentopt.evaluate.stats import interval, is_binary, wilson
+from agentopt.evaluate.stats import interval, is_binary, t_quantile, wilson
 
 __all__ = ["cluster_interval", "cluster_sums", "mean_interval"]
 
@@ -60,15 +58,14 @@ def cluster_interval(
         return _scaled(wilson(share * found, found, confidence=confidence), score_range)
     sums = cluster_sums([s - mean for s in scores], clusters)
     variance = found / (found - 1) * math.fsum(d * d for d in sums) / n**2
-    t = _stats().t
-    quantile = float(t.isf((1 - confidence) / 2, found - 1))
+    quantile = t_quantile((1 + confidence) / 2, found - 1)
     if not is_binary(scores, score_range):
         plain = math.fsum((s - mean) ** 2 for s in scores) / (n - 1) / n
         half = quantile * math.sqrt(max(variance, plain))
         return max(low, mean - half), min(high, mean + half)
     plain = share * (1 - share) * (high - low) ** 2
     effective = float(n) if variance <= plain / n else plain / variance
-    effective = max(1.0, effective * (float(t.isf((1 - confidence) / 2, n - 1)) / quantile) ** 2)
+    effective = max(1.0, effective * (t_quantile((1 + confidence) / 2, n - 1) / quantile) ** 2)
     return _scaled(wilson(share * effective, effective, confidence=confidence), score_range)
 
 
@@ -106,7 +103,3 @@ def mean_interval(
 def _scaled(ends: tuple[float, float], score_range: tuple[float, float]) -> tuple[float, float]:
     low, high = score_range
     return low + ends[0] * (high - low), low + ends[1] * (high - low)
-
-
-def _stats() -> Any:
-    return importlib.import_module("scipy.stats")

@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import importlib
 import math
+from functools import lru_cache
 from typing import Any
 
 from agentopt.errors import UsageError
+from agentopt.evaluate.stats import t_quantile
 
 __all__ = ["mcnemar_power", "minimum_detectable"]
 
 
-def _scipy(module: str) -> Any:
-    return importlib.import_module(f"scipy.{module}")
+_CLOSE = 1e-5
+
+
+def _special() -> Any:
+    return importlib.import_module("scipy.special")
+
+
+@lru_cache(maxsize=64)
+def _fewest(n: int, alpha: float) -> list[int]:
+    """For 0 to ``n`` pairs that differ, the fewest gains that McNemar's exact two-sided test calls significant; one
+    more than the pairs where none are."""
+    above, found, needed = _special().bdtrc, [], 0
+    for pairs in range(n + 1):
+        while needed <= pairs and above(needed - 1, pairs, 0.5) > alpha / 2:
+            needed += 1
+        found.append(needed)
+    return found
 
 
 def mcnemar_power(n: int, gained: float, lost: float, *, alpha: float = 0.05) -> float:
@@ -31,11 +48,12 @@ def mcnemar_power(n: int, gained: float, lost: float, *, alpha: float = 0.05) ->
     differ = min(1.0, gained + lost)
     if not differ:
         return 0.0
-    binom = _scipy("stats").binom
-    pairs = range(n + 1)
-    critical = binom.isf(alpha / 2, pairs, 0.5) + 1  # the fewest gains that are significant among so many pairs
-    shown = binom.sf(critical - 1, pairs, gained / differ)
-    return float((binom.pmf(pairs, n, differ) * shown).sum())
+    np, special = importlib.import_module("numpy"), _special()
+    pairs = np.arange(n + 1)
+    shown = special.bdtrc(np.asarray(_fewest(n, alpha)) - 1, pairs, min(1.0, gained / differ))
+    ways = special.gammaln(n + 1) - special.gammaln(pairs + 1) - special.gammaln(n - pairs + 1)
+    chances = np.exp(ways + special.xlogy(pairs, differ) + special.xlog1py(n - pairs, -differ))
+    return float((chances * shown).sum())
 
 
 def minimum_detectable(
@@ -68,13 +86,21 @@ def minimum_detectable(
         raise UsageError(f"minimum_detectable: sd={sd} is not a standard deviation")
     if sd == 0:
         return 0.0
-    stats = _scipy("stats")
-    critical = float(stats.t.isf(alpha / 2, n - 1))
-    return _smallest(lambda d: float(stats.nct.sf(critical, n - 1, d / sd * math.sqrt(n))), 40 * sd, power)
+    critical, below = t_quantile(1 - alpha / 2, n - 1), _special().nctdtr
+
+    def chance(d: float) -> float:
+        missed = float(below(n - 1, d / sd * math.sqrt(n), critical))
+        return 1.0 if math.isnan(missed) else 1 - missed  # no number at some far non-centralities, where it is near 0
+
+    return _smallest(chance, 40 * sd, power)
 
 
 def _smallest(chance: Any, top: float, power: float) -> float | None:
     """The point where ``chance``, which grows, reaches ``power``; None when it does not up to ``top``."""
     if chance(top) < power:
         return None
-    return float(_scipy("optimize").brentq(lambda d: chance(d) - power, 0.0, top, xtol=1e-5))
+    low = 0.0
+    while top - low > _CLOSE:
+        middle = (low + top) / 2
+        low, top = (low, middle) if chance(middle) >= power else (middle, top)
+    return top

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import importlib
 import math
 import operator
 import statistics
@@ -23,6 +22,7 @@ from agentopt.errors import UsageError
 from agentopt.evaluate.programs import NEEDS_RUNNER, current_runner, program_of
 from agentopt.evaluate.sandboxed import LIMITS, lasting, sandbox_of
 from agentopt.evaluate.scoring import ScorerError
+from agentopt.evaluate.stats import t_quantile
 from agentopt.sandbox import Job, Result, Sandbox
 
 __all__ = ["Race", "compare_speed", "score_of", "speed_score"]
@@ -106,8 +106,7 @@ async def compare_speed(
             return Race(wrong=wrong)
         logs.append(math.log(max(right.cpu, _SHORTEST) / max(got.cpu, _SHORTEST)))
     middle = statistics.fmean(logs)
-    t = float(importlib.import_module("scipy.stats").t.ppf(0.975, len(logs) - 1))
-    half = t * statistics.stdev(logs) / math.sqrt(len(logs))
+    half = t_quantile(0.975, len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
     return Race(math.exp(middle), math.exp(middle - half), math.exp(middle + half), len(logs))
 
 

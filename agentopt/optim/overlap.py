@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
 from agentopt.optim.frame import PLACEHOLDER
 
 __all__ = ["Gram", "Wording", "grams", "shown", "strings"]
@@ -87,6 +85,8 @@ class Wording:
     """
 
     def __init__(self, texts: Sequence[str], n: int) -> None:
+        import numpy as np  # here: to index is an optimizer's work, and most commands have none
+
         hashes = [np.fromiter({hash(gram) for gram in _runs(text, n)}, np.int64) for text in texts]
         self._hashes, self._counts = np.unique(np.concatenate([np.empty(0, np.int64), *hashes]), return_counts=True)
 
@@ -98,5 +98,5 @@ class Wording:
 
     def count(self, gram: Any) -> int:
         """In how many of the texts a run of words is."""
-        at = int(np.searchsorted(self._hashes, hash(gram)))
+        at = int(self._hashes.searchsorted(hash(gram)))
         return int(self._counts[at]) if at < len(self._hashes) and self._hashes[at] == hash(gram) else 0
