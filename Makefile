@@ -19,11 +19,15 @@ help:  ## List the targets
 $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { echo "Python 3.11 with its venv module is needed (Debian: apt-get install python3-venv)"; exit 1; }
 
+# Tests start hundreds of processes, and most of the time of a short one without its bytecode is compiling.
+export PYTHONDONTWRITEBYTECODE :=
+
 # uv resolves in a second what pip resolves in a minute; where uv cannot reach the index, pip does the work.
+# The bytecode is made once: what runs in the sandbox writes none, and would compile its solvers at each start.
 define install
 	@echo "installing .[$(1)] into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv 2>/dev/null || true
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[$(1)]' 2>/dev/null \
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[$(1)]' 2>/dev/null \
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(1)]'
 	@mkdir -p $(STAMP) && touch $(STAMP)/$(2)
 endef
