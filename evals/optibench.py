@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from agentopt import Example
 from agentopt.evaluate import Eval, Measure, Published, evaluation
@@ -96,18 +96,19 @@ def optibench() -> Eval:
 @evaluation(version=1)
 def optibench_zero_shot() -> Eval:
     """OptiBench as its makers measured it, without examples; a fixed rule stands in for their reading model."""
-    return official("optibench_zero_shot", ZERO_SHOT, "zero-shot")
+    return official("optibench_zero_shot", {"zero-shot": ZERO_SHOT, "fine-tuned on ReSocratic-29k": TUNED})
 
 
 @evaluation(version=1)
 def optibench_few_shot() -> Eval:
     """OptiBench as its makers measured it, with two worked examples; a fixed rule stands in for their reading model."""
-    return official("optibench_few_shot", FEW_SHOT, "few-shot")
+    return official("optibench_few_shot", {"few-shot": FEW_SHOT})
 
 
-def official(graph: str, rows: Sequence[tuple[str, Sequence[float]]], shots: str) -> Eval:
+def official(graph: str, tables: Mapping[str, Sequence[tuple[str, Sequence[float]]]]) -> Eval:
     """The benchmark's own protocol."""
-    return measured(graph, [row for model, scores in rows for row in table(model, scores, shots)], protocol="official")
+    published = [row for shots, rows in tables.items() for model, scores in rows for row in table(model, scores, shots)]
+    return measured(graph, published, protocol="official")
 
 
 def measured(graph: str, published: Sequence[Published], **task_args: str) -> Eval:
@@ -139,6 +140,7 @@ def table(model: str, scores: Sequence[float], shots: str) -> list[Published]:
 
 
 ZERO_SHOT = (
+    ("Llama-3-8B-Instruct", (0.0, 0.29, 0.0, 0.0, 0.17, 8.8)),  # its 0.29 is printed one column before: it is 1 of 342
     ("Llama-3-70B-Instruct", (50.0, 76.9, 32.0, 30.8, 59.5, 86.8)),
     ("Mistral-7B-Instruct-v0.3", (0.0, 0.6, 0.0, 0.0, 0.3, 6.9)),
     ("Qwen2-7b-Instruct", (0.0, 3.5, 0.0, 3.0, 2.6, 19.2)),
@@ -158,6 +160,10 @@ FEW_SHOT = (
     ("GPT-3.5-Turbo", (40.0, 75.4, 26.0, 28.6, 56.4, 93.2)),
     ("GPT-4", (71.3, 80.7, 34.0, 34.6, 65.5, 88.3)),
     ("GPT-4o", (63.8, 81.0, 50.0, 50.4, 69.4, 91.7)),
+)
+TUNED = (
+    ("Llama-2-7B-Chat", (11.3, 40.6, 32.0, 15.8, 30.6, 93.7)),
+    ("Llama-3-8B-Instruct", (32.5, 63.5, 44.0, 33.0, 51.1, 96.3)),
 )
 LATER_SOURCES = "the READMEs of SIRL, OptMATH and LLMOPT"
 LATER = (

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from agentopt import Example, Task
+from agentopt import Example, Task, Trace
+from agentopt.core import add_op
 from agentopt.errors import UnknownName, UsageError
 from agentopt.evaluate import use_runner
 from agentopt.evaluate.modelling import NO_OPTIMUM, TOLERANCES, all_figures, optimal_value, tolerance
+from agentopt.evaluate.modelling.endings import PROMISED
 from agentopt.evaluate.programs import needs_runner, preloads
 from agentopt.evaluate.sandboxed import SandboxRunner
 from agentopt.evaluate.scoring import ScorerError
@@ -77,6 +79,44 @@ async def test_a_program_without_an_answer_is_wrong_and_told_why(reply: Any, par
     ended = ("timeout", "not_optimal", "crashed", "no_code", "missing_solver", "no_answer")
     assert said.score == 0 and said.text
     assert [name for name in ended if said.parts[name]] == [part]
+
+
+def ended_by(finish: str, reply: str) -> Trace:
+    """The trace of a program that asked a model, and then a second one about something else."""
+    with Trace() as trace:
+        add_op("llm", reply, kind="llm", finish=finish)
+        add_op("llm", "Fine.", kind="llm", finish="stop")
+    return trace
+
+
+@pytest.mark.parametrize("scorer", [all_figures(), optimal_value()])
+@pytest.mark.parametrize(
+    "reply", ["```python\nimport json\nprint(json.dumps({}))\nx = 1", "import json\nprint(json.dumps({}))\nx = 1"]
+)  # fmt: skip
+async def test_what_the_cap_of_tokens_cut_off_is_not_run(scorer: Any, reply: str) -> None:
+    example = ONE if isinstance(scorer, optimal_value) else TABLES
+    cut = await scorer(example, reply, ended_by("length", reply))
+    assert (cut.parts["no_code"], cut.parts["code_pass"]) == (1, 0) and "cut off" in cut.text
+    for trace in (None, ended_by("stop", reply)):  # it parses, and nothing says that it was cut
+        whole = await scorer(example, reply, trace)
+        assert (whole.parts["no_code"], whole.parts["code_pass"]) == (0, 1)
+
+
+async def test_the_official_protocol_tells_what_was_cut_too() -> None:
+    reply, scorer = "```python\nimport json\nx = 1", all_figures(protocol="official")
+    assert (await scorer(TABLES, reply, ended_by("length", reply))).parts["no_code"] == 1
+    assert (await scorer(TABLES, reply, ended_by("stop", reply))).parts["crashed"] == 1, (
+        "as published: all of it is run"
+    )
+
+
+async def test_a_program_that_ends_before_the_cap_is_run() -> None:
+    reply = printing('{"objective": 1250}') + "\nThis program prints the"
+    assert (await optimal_value()(ONE, reply, ended_by("length", reply))).score == 1
+
+
+def test_every_library_that_a_prompt_names_is_promised() -> None:
+    assert {"pyscipopt", "pyomo", "ortools", "scipy", "highspy"} <= PROMISED.keys()
 
 
 async def test_a_mended_program_tells_its_rounds() -> None:

@@ -410,6 +410,19 @@ def test_samples_must_agree(tmp_path: Path) -> None:
     assert made.rows and made.rows[0].provenance["agreeing"] == 3
 
 
+def test_programs_that_agree_with_the_middle_one_keep_the_objective(tmp_path: Path) -> None:
+    """The first and the last are further apart than what counts as the same; each is near the second."""
+
+    def drifting(author: Author, request: Request) -> str:
+        text = author.known[scenario_of(request)][1]
+        return f"```python\n{text.replace('getVal(goal)', f'getVal(goal) * (1 + {request.repeat} * 0.9e-6)')}```"
+
+    sober, _ = one(tmp_path / "sober", author_but("code", lambda a, r: f"```python\n{a.known[scenario_of(r)][1]}```"))
+    made, _ = one(tmp_path / "drift", author_but("code", drifting), samples=3)
+    assert made.rows and made.rows[0].provenance["agreeing"] == 3
+    assert list(made.rows[0].answers) == list(sober.rows[0].answers), "every figure, the objective among them"
+
+
 def test_a_model_that_cannot_be_asked_ends_the_run(tmp_path: Path) -> None:
     with pytest.raises(LLMError, match="no such key"):
         make(tmp_path, lambda request: LLMError("no such key"))

@@ -16,7 +16,9 @@ import json
 import math
 import os
 import platform
+import re
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,15 +39,19 @@ from agentopt.workspace import load_eval
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 GRAPH = "program_of_thought"
 RATES = (
-    "objective_1e-4", "objective_1e-6", "keys", "code_pass", "timeout", "not_optimal", "crashed", "no_code",
-    "missing_solver", "no_answer",
+    "sound", "confirmed", "objective_1e-4", "objective_1e-6", "variables", "keys", "code_pass", "timeout",
+    "not_optimal", "crashed", "no_code", "missing_solver", "no_answer",
 )  # fmt: skip
 
 
+VERSION = 2
+"""One more whenever the same reply may get another score, so that no table mixes the two."""
+
+
 def protocol(pinned: Eval) -> str:
-    """What a line belongs to: the eval, and all texts of the graph."""
+    """What a line belongs to: the eval, how it scores, and all texts of the graph."""
     words = {name: p.default for name, p in parameters(load_graph(GRAPH)).items()}
-    return digest([pinned.hash, GRAPH, words])[:12]
+    return digest([VERSION, pinned.hash, GRAPH, words])[:12]
 
 
 def key(example: str, model: str, code: str) -> str:
@@ -126,8 +132,32 @@ def summarise(rows: Sequence[Row], pinned: Eval, task: Task) -> dict[str, Any]:
             for name in ("input_tokens", "output_tokens"):
                 found[name] = statistics.fmean(o.metrics.get(name, 0.0) for o in some)
             table.append(found)
-        tables.append({"model": model, "n": len(mine), "of": len(task.examples), "table": table})
-    return {"machine": f"{os.cpu_count()} cores, {platform.machine()}", "protocol": code, "tables": tables}
+        capped = sum(row["metrics"].get("output_tokens", 0) >= (pinned.max_tokens or math.inf) for row in mine)
+        tables.append({
+            "model": model, "n": len(mine), "of": len(task.examples), "capped": capped, "cap": pinned.max_tokens,
+            "why": Counter(reason(row) for row in mine if not row["parts"].get("code_pass")).most_common(8),
+            "table": table,
+        })  # fmt: skip
+    return {
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}", "protocol": code, "tables": tables,
+        "published": published(),
+    }  # fmt: skip
+
+
+def reason(row: Row) -> str:
+    """The first line of why a program did not run."""
+    return " ".join(row["text"].split("\n")[0].split())[:90] or row["status"]
+
+
+def published(size: str = r"\b[1-9](?:\.\d)?[Bb]\b") -> list[Row]:
+    """What the benchmark's makers published of small models, under their own protocol."""
+    found: dict[tuple[str, str], Row] = {}
+    for eval_name in ("optibench_zero_shot", "optibench_few_shot"):
+        for row in load_eval(eval_name).published:
+            if re.search(size, row.model):
+                line = found.setdefault((row.model, row.protocol), {"model": row.model, "protocol": row.protocol})
+                line[row.measure] = row.score
+    return list(found.values())
 
 
 def between(row: Mapping[str, Any]) -> str:
@@ -142,10 +172,10 @@ def markdown(summary: Mapping[str, Any]) -> str:
         "# OptiBench",
         "",
         "`program_of_thought` under the protocol of `evals/optibench.py`: one program at temperature 0, all figures "
-        "within 1e-4 of their labels. Intervals are at 95 %, by cluster of problems with the same answers. Where fewer "
-        "than 605 problems are there, the others are not run yet, or `--n` drew them by type in proportion, one of "
-        "each cluster. `python tests/benchmarks/optibench.py` "
-        f"makes this page from `optibench.jsonl`; made on {summary['machine']}.",
+        "within 1e-4 of their labels. Intervals are at 95 %, by cluster of problems with the same answers. A part of "
+        "the 605 problems was drawn by type in proportion, one of each cluster. Weights and engine of the models are "
+        "those of [local models](../local-models.md). `python tests/benchmarks/optibench.py` makes this page from "
+        f"`optibench.jsonl`; made on {summary['machine']}.",
     ]
     for each in summary["tables"]:
         out += [
@@ -162,6 +192,24 @@ def markdown(summary: Mapping[str, Any]) -> str:
         out += ["", "| of all | mean |", "| --- | --- |"]
         everything = each["table"][0]["measures"]
         out += [f"| {everything[name]['title']} | {between(everything[name])} |" for name in RATES]
+        out += ["", f"{each['capped']} of {each['n']} replies reached the cap of {each['cap']:,} tokens."]
+        if each["why"]:
+            out += ["", "| programs | that did not run, by the first line of the reason, the most frequent ones |"]
+            out += ["| --- | --- |", *(f"| {count} | `{why}` |" for why, count in each["why"])]
+    out += [
+        "",
+        "## Published",
+        "",
+        "Of models with fewer than ten billion weights, by the benchmark's makers and under their protocol, which is "
+        "not that above: the prompt has a skeleton of PySCIPOpt, and a model reads the printed figures.",
+        "",
+        "| model | how | every figure | program ran |",
+        "| --- | --- | --- | --- |",
+    ]
+    out += [
+        f"| {row['model']} | {row['protocol'].split('; ')[-1]} | {row['score']:.3f} | {row['code_pass']:.3f} |"
+        for row in summary["published"]
+    ]
     return "\n".join(out) + "\n"
 
 

@@ -16,8 +16,9 @@ from agentopt.core.values import Feedback
 from agentopt.errors import MissingDependency, UsageError
 from agentopt.evaluate.extremal import checker
 from agentopt.evaluate.extremal.checker import LIMITS, MODULES, Compared, compare_forms
-from agentopt.evaluate.extremal.scorer import closed_form, how_it_ran
+from agentopt.evaluate.extremal.scorer import closed_form
 from agentopt.evaluate.programs import needs_runner, runner_modules, use_runner
+from agentopt.evaluate.ran import how_it_ran
 from agentopt.evaluate.sandboxed import SandboxRunner
 from agentopt.evaluate.scoring import ScorerError
 from agentopt.evaluate.splits import SplitSpec

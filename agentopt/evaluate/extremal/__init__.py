@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agentopt.evaluate.extremal.auditing import Audit, audit
     from agentopt.evaluate.extremal.notation import plain_math
     from agentopt.evaluate.extremal.reply import FinalAnswer, final_answer
-    from agentopt.evaluate.extremal.scorer import closed_form, how_it_ran
+    from agentopt.evaluate.extremal.scorer import closed_form
     from agentopt.evaluate.extremal.search import Constraint, Found, Program, find_extremum
 
 __all__ = [
@@ -33,13 +33,12 @@ __all__ = [
     "closed_form",
     "final_answer",
     "find_extremum",
-    "how_it_ran",
     "plain_math",
 ]
 
 _HOMES = {
     "auditing": "Audit audit",
-    "scorer": "closed_form how_it_ran",
+    "scorer": "closed_form",
     "reply": "FinalAnswer final_answer",
     "notation": "plain_math",
     "search": "Constraint Found Program find_extremum",

@@ -21,44 +21,11 @@ from agentopt.evaluate.answers import Unreadable
 from agentopt.evaluate.extremal.checker import MODULES, compare_forms
 from agentopt.evaluate.extremal.notation import plain_math
 from agentopt.evaluate.extremal.reply import final_answer
+from agentopt.evaluate.ran import Run, how_it_ran
 from agentopt.evaluate.scoring import ScorerError
 from agentopt.evaluate.task import Example
 
-__all__ = ["Run", "closed_form", "how_it_ran"]
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What a trace says of how a reply came about; None where there is no trace."""
-
-    truncated: bool | None = None
-    """Whether the cap of output tokens ended the last answer of a model."""
-    tools: bool | None = None
-    """Whether a tool was used: a model asked for one, or a node says that it is one (``tool=True``)."""
-
-    @property
-    def parts(self) -> dict[str, float]:
-        """As parts of a feedback; what is not known is none."""
-        known = {"truncated": self.truncated, "tools": self.tools}
-        return {name: float(value) for name, value in known.items() if value is not None}
-
-
-def how_it_ran(trace: Any) -> Run:
-    """Whether the reply was cut, and whether tools were used, from the trace of the program.
-
-    A program that computes in a plain function without saying so cannot be told from one that does not.
-    """
-    if trace is None:
-        return Run()
-    last, tools = None, False
-    for node in trace.nodes:
-        meta = node.meta
-        if meta.kind == "llm":
-            last = meta
-            asked = getattr(node.value, "tool_calls", ()) or meta.more.get("finish") == "tool_calls"
-            tools = tools or bool(asked)
-        tools = tools or bool(meta.more.get("tool"))
-    return Run(last is not None and last.more.get("finish") == "length", tools)
+__all__ = ["closed_form"]
 
 
 @dataclass(frozen=True)
@@ -90,7 +57,7 @@ class closed_form:
             raise UsageError(f"closed_form: tolerance={self.tolerance} is a share of the target, from 0 to below 1")
 
     async def __call__(self, example: Example, output: Any, trace: Any = None) -> Feedback:
-        ran = how_it_ran(trace)
+        ran = how_it_ran(trace, output)
         if not isinstance(output, str):
             return _said(0.0, f"unreadable: the output is {type(output).__name__}, not a text", ran)
         answer = final_answer(output)

@@ -12,7 +12,7 @@ __all__ = ["PACKAGES", "PROMISED", "ending", "lacks"]
 
 PROMISED = {
     "numpy": "agentopt", "scipy": "agentopt", "pyscipopt": "agentopt[evals]", "highspy": "agentopt[evals]",
-    "pyomo": "agentopt[evals]", "sympy": "agentopt[evals]",
+    "pyomo": "agentopt[evals]", "ortools": "agentopt[evals]", "sympy": "agentopt[evals]",
 }  # fmt: skip
 """Packages that programs are told they may use, and what installs them: one that is not here is our fault."""
 _FIELD = (

@@ -45,7 +45,8 @@ def find_program(reply: str, *, truncated: bool = False) -> Found:
 
     Of several blocks that are each a whole program (it imports, prints, and uses no name that it does not define) the
     last one counts: models mend what they wrote above. Blocks that need one another are joined in their order. An
-    unclosed block that does not parse is a reply that was cut off; one that parses is taken as it is.
+    unclosed block that does not parse is a reply that was cut off; one that parses is taken as it is, unless the reply
+    is known to be cut.
 
     Args:
         reply: the model's whole answer.
@@ -115,7 +116,8 @@ def _bare(text: str, truncated: bool) -> Found:
     if code is None:
         return Found()
     if not broken(code):
-        return _found(_tidy(code), "bare", 0)
+        cut = truncated and text.rstrip().endswith(code.rstrip())
+        return _found(_tidy(code), "cut_off" if cut else "bare", 0)
     lines = code.splitlines()
     if parsed(lines[0]) is None and not lines[0].lstrip().startswith(("def ", "class ", "async ", "@", "from ")):
         return Found()  # a sentence that begins like code

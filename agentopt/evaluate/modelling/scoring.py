@@ -17,6 +17,7 @@ from agentopt.evaluate.modelling.replies import find_program, imports_of
 from agentopt.evaluate.modelling.solved import Solved
 from agentopt.evaluate.modelling.solving import CUT_OFF, PRELOADED, SECONDS, read_into, solve, solve_reply
 from agentopt.evaluate.modelling.tolerances import TOLERANCES, Tolerance, tolerance
+from agentopt.evaluate.ran import how_it_ran
 from agentopt.evaluate.scoring import ScorerError
 from agentopt.evaluate.task import Example
 
@@ -43,7 +44,8 @@ class all_figures:
     """Score a program by every figure of the target, each within 1e-4 of its label: OptiBench's accuracy.
 
     The output is a reply with a program in it, or a dict with ``program`` (and ``rounds``, how often it was mended, and
-    ``cut_off``, true of a program that the cap of output tokens cut off).
+    ``cut_off``, true of a program that the cap of output tokens cut off; of a reply the trace tells it). What was cut
+    off is not run.
     The target is a dict of labels; ``meta["objective"]`` names the one that is the optimal value. Parts of the
     feedback: ``all_keys`` (absolute 1e-4 on every figure), ``objective_1e-4`` and ``objective_1e-6`` (relative; absent
     without an objective), ``variables`` (every other figure within absolute 1e-4 or relative 1e-3; absent where there
@@ -78,10 +80,10 @@ class all_figures:
         """What agents give the programs that they try."""
         return self.seconds
 
-    async def __call__(self, example: Example, output: Any) -> Feedback:
+    async def __call__(self, example: Example, output: Any, trace: Any = None) -> Feedback:
         labels, objective = _labels(example)
         names = list(labels)
-        solved = await self.solved(example, output, names, objective)
+        solved = await self.solved(example, output, names, objective, truncated=_truncated(trace, output))
         if solved.ours:
             return _ours(solved)
         right = {name: _near(_OFFICIAL, solved, name, labels[name]) for name in names}
@@ -99,17 +101,18 @@ class all_figures:
             return Feedback(score=None, text=f"the problem has no objective among its figures; {text}", parts=parts)
         return Feedback(score=score, text=text, parts=parts)
 
-    async def solved(self, example: Example, output: Any, names: Sequence[str], objective: str) -> Solved:
-        """The record of running what the output holds."""
-        if self.protocol == "json" or _is_cut(output):
-            return await _run(output, names, self.seconds)
+    async def solved(
+        self, example: Example, output: Any, names: Sequence[str], objective: str, *, truncated: bool = False
+    ) -> Solved:
+        """The record of running what the output holds; ``truncated``: the cap of tokens ended a reply."""
         code, reply = _program_of(output)
+        if self.protocol == "json" or _is_cut(output) or (not code and reply is None):
+            return await _run(output, names, self.seconds, truncated)
         if not code:
-            if reply is None:
-                return await _run(output, names, self.seconds)
+            assert reply is not None
             code = official_program(reply)
-            if code == reply and find_program(reply).form in ("none", "cut_off"):
-                return await solve_reply(reply, names, seconds=self.seconds)  # it would crash: this says why
+            if code == reply and find_program(reply, truncated=truncated).form in ("none", "cut_off"):
+                return await _run(reply, names, self.seconds, truncated)  # it would crash: this says why
         if self.reader == "lines":
             return await solve(code, names, seconds=self.seconds, reader=LabelledLines(objective))
         ran = await solve(code, names, seconds=self.seconds, reader=lambda _, asked: Reading(missing=tuple(asked)))
@@ -151,14 +154,14 @@ class optimal_value:
         """What agents give the programs that they try."""
         return self.seconds
 
-    async def __call__(self, example: Example, output: Any) -> Feedback:
+    async def __call__(self, example: Example, output: Any, trace: Any = None) -> Feedback:
         target: Any = example.target
         label = target.get(OBJECTIVE) if isinstance(target, Mapping) else None
         if not isinstance(label, int | float) and label != NO_OPTIMUM:
             raise UsageError(
                 f"optimal_value: the target of example {example.id} is {target!r}, not {{'objective': ...}}"
             )
-        solved = await _run(output, [OBJECTIVE], self.seconds)
+        solved = await _run(output, [OBJECTIVE], self.seconds, _truncated(trace, output))
         if solved.ours:
             return _ours(solved)
         printed = str(example.meta.get("printed", ""))
@@ -213,14 +216,19 @@ def _is_cut(output: Any) -> bool:
     return isinstance(output, Mapping) and output.get("cut_off") is True
 
 
-async def _run(output: Any, names: Sequence[str], seconds: float) -> Solved:
+def _truncated(trace: Any, output: Any) -> bool:
+    """Whether the cap of output tokens ended the reply that the output is."""
+    return isinstance(output, str) and bool(how_it_ran(trace, output).truncated)
+
+
+async def _run(output: Any, names: Sequence[str], seconds: float, truncated: bool) -> Solved:
     program, reply = _program_of(output)
     if _is_cut(output):
         return Solved(status="cut_off", text=CUT_OFF, program=program, form="cut_off", imports=imports_of(program))
     if program.strip():
         return await solve(program, names, seconds=seconds)
     if reply is not None:
-        return await solve_reply(reply, names, seconds=seconds)
+        return await solve_reply(reply, names, truncated=truncated, seconds=seconds)
     if isinstance(output, Mapping) and "program" in output:
         return Solved(status="no_code", form="none", text="the output holds no program")
     kind = type(output).__name__

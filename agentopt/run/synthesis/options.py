@@ -43,7 +43,8 @@ class SynthesisOptions(Frozen):
     agree: int | None = Field(None, gt=0)
     """How many of them must find the same optimum; all, when not given."""
     program_seconds: float = Field(10.0, gt=0)
-    """Wall clock of a program; the paper has 1.5 and keeps what takes longer, here that is dropped."""
+    """Processor time of a program, by the clock ten times as much; the paper has 1.5 by the clock and keeps what takes
+    longer, here that is dropped."""
     round_size: int = Field(16, gt=0)
     """Draws that are taken through all stages together; a budget that ends later costs no more than one round."""
     grow_tokens: int = Field(2048, gt=0)

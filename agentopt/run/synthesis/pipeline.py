@@ -168,7 +168,7 @@ class Pipeline:
         return rows
 
     async def _answer(self, draw: Draw, scenario: Demonstration, tally: _Counter) -> tuple[dict[str, float], str, int]:
-        """The figures that enough programs agree on, the first of these programs, and how many they are."""
+        """The figures that enough programs agree on, a program that all of these agree with, and how many they are."""
         options, names = self._options, [*scenario.symbols.values(), OBJECTIVE]
         written = await asyncio.gather(
             *(self._program(draw, scenario, names, sample) for sample in range(options.samples)), return_exceptions=True
@@ -189,14 +189,15 @@ class Pipeline:
         sound = [(s, p) for s, p in zip(solved, programs, strict=True) if not _unsound(s, scenario)]
         if len(sound) < options.needed:
             raise _Drop("solver", next(_unsound(s, scenario) for s in solved if _unsound(s, scenario)))
-        groups = [[other for other in sound if _same(other[0].values[OBJECTIVE], one[0].values[OBJECTIVE])]
-                  for one in sound]  # fmt: skip
-        best = max(groups, key=len)
+        groups = [
+            [other for other, _ in sound if _same(other.values[OBJECTIVE], one.values[OBJECTIVE])] for one, _ in sound
+        ]
+        middle = max(range(len(sound)), key=lambda at: len(groups[at]))  # likeness is to it: it carries no further
+        (first, program), best = sound[middle], groups[middle]
         if len(best) < options.needed:
             told = ", ".join(f"{s.values[OBJECTIVE]:.6g}" for s, _ in sound)
             raise _Drop("solver", f"programs disagree: the optimum is {told}")
-        first, program = best[0]
-        agreed = [n for n in names if all(_same(s.values[n], first.values[n]) for s, _ in best)]
+        agreed = [n for n in names if all(_same(s.values[n], first.values[n]) for s in best)]
         return {name: first.values[name] for name in agreed}, program, len(best)
 
     async def _program(self, draw: Draw, scenario: Demonstration, names: Sequence[str], sample: int) -> str:
