@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, StringConstraints
 
@@ -66,8 +66,7 @@ def optibench(
     """
     data = read_rows("optibench", "OptiBench.json", Row)
     rows = [row for row in data.rows if _in(row.index, subset)]
-    # the inputs of the official protocol are those of nl4opt, and the ledger of a workspace knows them by itself
-    used = used_elsewhere([row.question for row in rows]) if protocol == "json" else ()
+    used = used_elsewhere(input_of(row, "official" if protocol == "json" else "json") for row in rows)
     bad = [f"row {index}: {why}" for index, why in WRONG.items() if subset == "all"]
     return Task(
         "optibench" if subset == "all" else f"optibench_{subset}",
@@ -89,12 +88,16 @@ def objective_of(row: Row) -> str | None:
     return None if row.index in WITHOUT else names[0 if row.index in FIRST else -1]
 
 
+def input_of(row: Row, protocol: str) -> dict[str, Any]:
+    """What a program gets; that of the official protocol is shaped as in ``nl4opt``."""
+    return {"problem": row.question, **({"names": list(row.results)} if protocol == "json" else {})}
+
+
 def example(row: Row, protocol: str) -> Example:
     """A row as an example; what the labels are worth is in ``meta``."""
-    names = list(row.results)
     return Example(
         id=f"optibench-{row.index}",
-        input={"problem": row.question, "names": names} if protocol == "json" else {"problem": row.question},
+        input=input_of(row, protocol),
         target={name: float(value) for name, value in row.results.items()},
         meta={
             "objective": objective_of(row),

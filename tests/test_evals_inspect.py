@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 
 from agentopt import Example, Feedback, Task, graph
-from agentopt._aio import run_sync
+from agentopt._aio import run_sync, running_loop
 from agentopt.core.values import Outcome
 from agentopt.errors import MissingDependency, UsageError
 from agentopt.evaluate import Eval, Measure
 from agentopt.export import inspect_log
 from agentopt.run.evaluation import evaluate_async, evaluation_of
 from agentopt.run.versus import compare_runs
+from agentopt.sandbox import Job, open_sandbox
+from agentopt.sandbox.served import ServedSandbox
 
 Cli = Callable[..., tuple[int, str, str]]
 THERE = importlib.util.find_spec("inspect_ai") is not None
@@ -216,6 +218,97 @@ def test_the_scorer_is_given_the_trace_also_when_a_log_is_scored_anew(
     again = inspect_ai.score(log, task.scorer, action="overwrite", display="none")
     assert again.samples is not None
     assert [s.scores["score"].value for s in again.samples if s.scores] == [1.0] * 6
+
+
+RUNNING = """
+from typing import Any
+
+import agentopt
+from agentopt.evaluate.programs import current_runner
+
+
+@agentopt.node
+async def tried(program: str) -> dict[str, Any]:
+    runner: Any = current_runner()
+    verdict = await runner.run(program, ["assert f(1) == 2"])
+    return {"program": program, "seconds": runner.seconds, "passed": verdict.passed}
+
+
+@agentopt.graph
+async def coder(problem: str) -> Any:
+    return await tried(await agentopt.allm(problem))
+
+
+class runs:
+    needs_program_runner = True
+    program_seconds = 7.0
+
+    async def __call__(self, example: agentopt.Example, output: Any) -> agentopt.Feedback:
+        runner: Any = current_runner()
+        verdict = await runner.run(output["program"], ["assert f(3) == 6"])
+        known = (output["passed"], output["seconds"], runner.seconds) == (True, 7.0, 7.0)
+        return agentopt.Feedback(score=float(verdict.passed and known), text=verdict.problem or str(output))
+
+
+@agentopt.task
+def programs() -> agentopt.Task:
+    return agentopt.Task("programs", [agentopt.Example(input=f"double {n}") for n in range(6)], runs())
+"""
+
+
+def programmed(input: list[Any], tools: Any, tool_choice: Any, config: Any) -> Any:
+    """A stand-in for a model that writes one program."""
+    from inspect_ai.model import ModelOutput, ModelUsage
+
+    made = ModelOutput.from_content("mockllm/model", "def f(x): return 2 * x")
+    made.usage = ModelUsage(input_tokens=7, output_tokens=3, total_tokens=10)
+    return made
+
+
+@needs_inspect
+@slow_import
+def test_a_task_opens_one_sandbox_for_its_agents_and_its_scorer(
+    new_workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import inspect_ai
+    from inspect_ai.model import get_model
+
+    from agentopt.evaluate import sandboxed
+    from agentopt.export.inspect_task import as_inspect
+    from agentopt.run import codeplace
+
+    opened: list[ServedSandbox] = []
+
+    def opens(*args: Any, **more: Any) -> ServedSandbox:
+        assert running_loop() is None, "the loop has other samples to serve"
+        opened.append(open_sandbox(*args, **more))
+        return opened[-1]
+
+    for module in (codeplace, sandboxed):
+        monkeypatch.setattr(module, "open_sandbox", opens)
+    (new_workspace / "tasks" / "programs.py").write_text(RUNNING)
+    model = get_model("mockllm/model", custom_outputs=programmed, memoize=False)
+    tasks = [
+        as_inspect(Eval(task="programs", graph="./tasks/programs.py@coder", name=name, split="all"))
+        for name in ("programs_a", "programs_b")
+    ]
+    assert not opened, "a task that is only looked at opens none"
+    logs = inspect_ai.eval(tasks, model=model, log_dir="logs", display="none", max_tasks=2)
+    for log in logs:
+        assert log.status == "success", log.error
+        assert log.samples is not None
+        scores = [sample.scores["score"] for sample in log.samples if sample.scores]
+        assert [score.value for score in scores] == [1.0] * 6, scores[0].explanation
+    assert len(opened) == 2
+    for sandbox in opened:
+        with pytest.raises(UsageError, match="closed"):
+            sandbox.run_sync(Job(source="1"))
+    for _ in range(2):  # each time in an event loop of its own
+        again = inspect_ai.score(logs[0], tasks[0].scorer, action="overwrite", display="none")
+        assert again.samples is not None
+        assert [s.scores["score"].value for s in again.samples if s.scores] == [1.0] * 6
+    assert len(opened) == 3
+    opened[-1].close()
 
 
 @needs_inspect

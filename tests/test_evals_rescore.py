@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,11 @@ import pytest
 
 import agentopt
 from agentopt import Example, Task, graph, llm
-from agentopt.errors import UsageError
+from agentopt.core.values import Feedback
+from agentopt.errors import LLMError, UsageError
 from agentopt.evaluate import exact
 from agentopt.evaluate.extremal import closed_form
+from agentopt.evaluate.scoring import ScorerError, normalise
 from agentopt.llm.toolrun import arun_tools
 from agentopt.llm.types import Response, ToolCall
 from agentopt.run.evaluation import evaluation_of
@@ -130,6 +134,48 @@ def test_a_scorer_that_failed_is_given_another_chance_and_failures_stay(tmp_path
         rescore("first", runs_dir=tmp_path, progress=False)
     with pytest.raises(UsageError, match="asks nothing now that run first has an answer to"):
         rescore("first", task=Task("words", [("x", "y")], exact()), runs_dir=tmp_path, progress=False)
+
+
+@pytest.mark.parametrize("beginning", ["told as the scorer's", "in its own words"])
+def test_a_scorer_that_could_not_run_scores_later(
+    beginning: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of a run that kept such a failure in the scorer's own words alone, as runs once did."""
+    if beginning == "in its own words":
+        monkeypatch.setattr(
+            sys.modules[Task.__module__],
+            "normalise",
+            lambda said, *of, **more: said if isinstance(said, ScorerError) else normalise(said, *of, **more),
+        )
+
+    @graph
+    def answers(question: str) -> str:
+        if question == "hides":
+            with contextlib.suppress(LLMError):
+                llm("{{question}}", question=question)
+            return "hides"
+        return llm("{{question}}", question=question)
+
+    def reply(request: Any) -> Any:
+        text = str(request.messages[-1].content)
+        return LLMError("the server is gone") if text in ("lost", "hides") else text
+
+    def without(example: Example, output: str) -> Feedback:
+        return ScorerError(text="the program could not be run: the sandbox cannot import pyscipopt")
+
+    examples = [Example(id=w, input=w, target=w) for w in ("a", "b", "lost", "hides")]
+    done = agentopt.evaluate(
+        answers, task=Task("words", examples, without), split="all", progress=False, runs_dir=tmp_path, name="first",
+        model=ScriptedLLM(reply), cache=False,
+    )  # fmt: skip
+    kept = {o.example: o for o in done.outcomes}
+    assert {o.status for o in kept.values()} == {"infra_error"}
+    told = "scorer 'without' gave no score: " if beginning == "told as the scorer's" else ""
+    assert kept["a"].error == f"{told}the program could not be run: the sandbox cannot import pyscipopt"
+    still = rescore("first", task=Task("words", examples, without), runs_dir=tmp_path, progress=False)
+    assert still.summary.n_infra == 4
+    again = rescore("first-rescored", task=Task("words", examples, exact()), runs_dir=tmp_path, progress=False)
+    assert {o.example: o.score for o in again.outcomes} == {"a": 1.0, "b": 1.0, "lost": None, "hides": None}
 
 
 def test_a_scorer_that_asks_a_model_is_refused(tmp_path: Path) -> None:

@@ -105,13 +105,43 @@ def test_a_file_that_was_made_anew_is_not_fetched(tmp_path: Path, monkeypatch: p
 
 def test_problems_that_were_searched_on_under_another_name(tmp_path: Path) -> None:
     ledger = SplitLedger(tmp_path / "splits.sqlite")
-    assert used_elsewhere(["a", "b"], ledger) == ()
-    ledger.touch("claimed", "run-0", "claim", examples=[digest({"problem": "a"})])
-    assert used_elsewhere(["a", "b"], ledger) == ()
-    ledger.touch("scored", "run-0", "evaluate", examples=[digest({"problem": "a"})])
-    assert used_elsewhere(["a", "b"], ledger) == ()
-    ledger.touch("searched", "run-1", "search", examples=[digest({"problem": "a"}), digest({"problem": "c"})])
-    assert "up to 1 of these" in used_elsewhere(["a", "b"], ledger)[0] and "run-1" in used_elsewhere(["a"], ledger)[0]
+    a, b, c = ({"problem": text} for text in "abc")
+    assert used_elsewhere([a, b], ledger) == () and not ledger.path.exists()
+    for what in ("claim", "evaluate", "compare"):
+        ledger.touch(what, "run-0", what, examples=[digest(a)])
+        assert used_elsewhere([a, b], ledger) == ()
+    ledger.touch("searched", "run-1", "search", examples=[digest(a), digest(c)])
+    ledger.touch("chosen", "run-2", "validation", examples=[digest(a)])
+    (said,) = used_elsewhere([a, b], ledger)
+    assert said.startswith("1 of these problems were") and "another task or protocol (by run-1, run-2)" in said
+    assert used_elsewhere([{**a, "names": ["x"]}], ledger) == ()
+
+
+def test_each_protocol_knows_what_was_tuned_on_in_the_shape_of_the_other(
+    optibench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "agentopt.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    ledger = SplitLedger(tmp_path / ".agentopt" / "splits.sqlite")
+    task = {"json": optibench, "official": load_task("optibench", protocol="official")}
+
+    def said(protocol: str) -> list[str]:
+        return [note for note in load_task("optibench", protocol=protocol).notes if "not fresh" in note]
+
+    for own, other, n in (("json", "official", 7), ("official", "json", 5)):
+        before = said(own)
+        ledger.touch(own, f"tuned on {own}", "search", examples=[digest(e.input) for e in task[own].examples[:n]])
+        assert said(own) == before, "its own shape is for the run to tell"
+        (note,) = said(other)
+        assert note.startswith(f"{n} of these problems") and f"(by tuned on {own})" in note
+
+
+def test_an_official_number_is_told_that_nl4opt_was_tuned_on(optibench: Any, tmp_path: Path) -> None:
+    nl4opt, official = load_task("nl4opt"), load_task("optibench", protocol="official")
+    ledger = SplitLedger(tmp_path / "splits.sqlite")
+    ledger.touch("nl4opt", "tuned", "search", examples=[digest(e.input) for e in nl4opt.examples])
+    shared, runs = ledger.tuned(digest(e.input) for e in official.examples)
+    assert shared > 100 and runs == ["tuned"]
 
 
 RIGHT = """```python

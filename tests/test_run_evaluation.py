@@ -306,3 +306,32 @@ def test_it_goes_on_with_fewer_at_once() -> None:
     assert llm.most_in_flight == 2
     with pytest.raises(UsageError, match="at least 1"):
         agentopt.resume("run", max_connections=0, **options)
+
+
+def test_it_is_told_that_examples_were_tuned_on(tmp_path: Path) -> None:
+    style = agentopt.Parameter("Say {{word}}", name="style")
+
+    @agentopt.graph
+    async def answer(word: str) -> Any:
+        return await agentopt.allm(style, word=word)
+
+    task = Task("words", [Example(input={"word": f"w{i}"}, target=f"w{i}") for i in range(30)], exact())
+    renamed = Task("others", [Example(input={"word": f"w{i}"}, target="") for i in range(25, 40)], exact())
+    model = ScriptedLLM(lambda request: str(request.messages[-1].content).removeprefix("Say "))
+    options: dict[str, Any] = {"model": model, "cache": False, "progress": False}
+
+    def warned(of: Any, split: Any) -> list[str]:
+        done = agentopt.evaluate(answer, task=of, split=split, **options)
+        with open_run(done.dir) as run:
+            return [e.data["text"] for e in run.events("warning") if "not fresh" in e.data["text"]]
+
+    assert warned(task, "all") == []
+    assert warned(task, "all") == [], "a score that was looked at makes no program better"
+    agentopt.optimize(answer, task=task, optimizer="random", budget="evaluations=100", name="tuned", **options)
+    splits = task.splits(seed=0)
+    used = {str(e.input["word"]) for e in (*splits.search, *splits.validation)}  # type: ignore[index,call-overload]
+    (said,) = warned(task, "all")
+    assert said.startswith(f"{len(used)} of these 30 examples were already searched or chosen on (by tuned (")
+    assert warned(task, "test") == [], "only a claim was made there"
+    (said,) = warned(renamed, "all")
+    assert said.startswith(f"{len(used & {f'w{i}' for i in range(25, 40)})} of these 15 examples")

@@ -25,6 +25,11 @@ CREATE TABLE IF NOT EXISTS members (
 CREATE INDEX IF NOT EXISTS members_by_example ON members (example);
 """
 
+_TUNING = ("search", "validation")
+"""What is done with examples to make a program better."""
+_NAMED = 3
+"""So many runs a note names."""
+
 
 class Touch(Frozen):
     """One use of a split."""
@@ -79,27 +84,49 @@ class SplitLedger:
         with self._open() as db:
             return self._earlier(db, split_hash, "")
 
-    def used(self, examples: Iterable[str]) -> list[Touch]:
-        """All uses of any of these examples, in whatever split, oldest first; ``shared`` says of how many.
+    def tuned(self, examples: Iterable[str]) -> tuple[int, list[str]]:
+        """Of how many of these examples runs have searched or chosen on, in whatever split, and which runs did.
+
+        A score that was looked at, or a claim, makes no program better: such uses are not told.
 
         >>> import tempfile
         >>> ledger = SplitLedger(Path(tempfile.mkdtemp()) / "splits.sqlite")
         >>> _ = ledger.touch("one", "run-1", "search", examples=["a", "b"])
-        >>> [(t.run, t.shared) for t in ledger.used(["b", "c"])]
-        [('run-1', 1)]
+        >>> _ = ledger.touch("two", "run-2", "evaluate", examples=["b", "c"])
+        >>> ledger.tuned(["b", "c"])
+        (1, ['run-1'])
+
+        Raises:
+            StoreError: the file is there and cannot be read.
         """
+        if not self.path.is_file():
+            return 0, []
+        shared = "asked JOIN members m USING (example) JOIN touches t USING (split) WHERE t.what IN (?, ?)"
         with self._open() as db:
             db.execute("CREATE TEMP TABLE asked (example TEXT PRIMARY KEY)")
             db.executemany("INSERT OR IGNORE INTO asked VALUES (?)", [(e,) for e in examples])
-            rows = db.execute(
-                """
-                SELECT t.split, t.run, t.what, t.time, s.shared FROM touches t JOIN (
-                    SELECT m.split AS split, count(*) AS shared FROM members m JOIN asked USING (example)
-                    GROUP BY m.split
-                ) s ON s.split = t.split ORDER BY t.time, t.run, t.what
-                """
-            ).fetchall()
-        return [Touch(split=a, run=b, what=c, time=d, shared=e) for a, b, c, d, e in rows]
+            ((count,),) = db.execute(f"SELECT count(DISTINCT example) FROM {shared}", _TUNING)
+            rows = db.execute(f"SELECT t.run FROM {shared} GROUP BY t.run ORDER BY min(t.time), t.run", _TUNING)
+            return count, [run for (run,) in rows]
+
+    def not_fresh(self, examples: Iterable[str], them: str, under: str = "") -> tuple[str, ...]:
+        """A note that examples were tuned on, where they were: it belongs to every number on them.
+
+        Args:
+            examples: their hashes, as ``touch`` has them.
+            them: how the note calls them all.
+            under: as what they were used.
+
+        Raises:
+            StoreError: as ``tuned``.
+        """
+        count, runs = self.tuned(examples)
+        if not count:
+            return ()
+        named = ", ".join(runs[:_NAMED]) + (f" and {len(runs) - _NAMED} more" if len(runs) > _NAMED else "")
+        return (
+            f"{count} of {them} were already searched or chosen on{under} (by {named}): a number on them is not fresh",
+        )
 
     def _earlier(self, db: sqlite3.Connection, split: str, run: str) -> list[Touch]:
         rows = db.execute(

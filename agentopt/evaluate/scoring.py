@@ -20,11 +20,13 @@ from agentopt.core.values import Feedback, real, scalar
 from agentopt.errors import BudgetExhausted, LLMError, StoreError, UsageError
 from agentopt.llm.types import whole
 
-__all__ = ["Scorer", "ScorerError", "call_scorer", "failed", "normalise", "scorer_name", "takes_trace"]
+__all__ = ["FAILED", "Scorer", "ScorerError", "call_scorer", "failed", "normalise", "scorer_name", "takes_trace"]
 
 Scorer = Callable[..., Any]
 """``scorer(example, output)`` or ``scorer(example, output, trace)``, sync or async; see ``normalise``."""
 
+FAILED = "scorer "
+"""How the text of every failure of a scorer begins."""
 _PASS_THROUGH = (BudgetExhausted, LLMError, StoreError, UsageError)
 
 
@@ -101,7 +103,7 @@ def failed(scorer: Any, error: BaseException) -> ScorerError:
     frames = traceback.extract_tb(error.__traceback__)
     last = frames[-1] if frames else None
     at = f" at {last.filename.rsplit('/', 1)[-1]}:{last.lineno} `{last.line}`" if last else ""
-    return ScorerError(text=whole(f"scorer {scorer_name(scorer)!r} raised {type(error).__name__}: {_told(error)}{at}"))
+    return ScorerError(text=whole(f"{FAILED}{scorer_name(scorer)!r} raised {type(error).__name__}: {_told(error)}{at}"))
 
 
 def _told(error: BaseException) -> str:
@@ -116,7 +118,8 @@ def normalise(returned: Any, score_range: tuple[float, float] = (0.0, 1.0), *, s
     Accepted are a finite number within the range; a bool where the range is 0 to 1; ``(score, text)``; a dict with
     ``score``, ``text`` (or ``feedback``) and named numbers as parts (without ``score`` it is the mean of the parts); an
     object with ``score`` and ``feedback`` or ``text``; a ``Feedback``; a text alone, which is feedback without a score.
-    Numbers may be of any library; parts are finite. Anything else gives a ``ScorerError``, never a score.
+    Numbers may be of any library; parts are finite. Anything else gives a ``ScorerError``, never a score; one that the
+    scorer returns itself is told as the scorer's, as every other failure of it.
 
     >>> normalise((0.5, "half right")).score
     0.5
@@ -125,6 +128,8 @@ def normalise(returned: Any, score_range: tuple[float, float] = (0.0, 1.0), *, s
     """
     try:
         made = _read(returned, score_range)
+        if isinstance(made, ScorerError) and not made.text.startswith(FAILED):
+            made = made.model_copy(update={"text": f"{FAILED}{scorer!r} gave no score: {made.text}"})
         parts = {whole(name): value for name, value in made.parts.items()}
         return made.model_copy(update={"text": whole(made.text), "parts": parts})
     except _Unusable as error:
@@ -132,7 +137,7 @@ def normalise(returned: Any, score_range: tuple[float, float] = (0.0, 1.0), *, s
     except Exception as error:
         reason = f"a {type(returned).__name__}, which cannot be read ({type(error).__name__}: {error})"
     low, high = score_range
-    text = f"scorer {scorer!r} returned {reason}; return a finite number between {low:g} and {high:g}"
+    text = f"{FAILED}{scorer!r} returned {reason}; return a finite number between {low:g} and {high:g}"
     return ScorerError(text=whole(text))
 
 

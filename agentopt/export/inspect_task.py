@@ -27,9 +27,9 @@ from agentopt.errors import LLMError
 from agentopt.evaluate import Eval, Example
 from agentopt.evaluate.scoring import ScorerError, takes_trace
 from agentopt.export.inspect_log import KEY, SCORE, library, text_of
+from agentopt.export.inspect_place import TaskPlace
 from agentopt.llm.context import Session, use_session
 from agentopt.llm.types import Request, Response, Text, ToolCall, Usage
-from agentopt.run.codeplace import program_place
 from agentopt.run.config import RunConfig
 from agentopt.run.evaluation import examples_of
 from agentopt.run.past import PastTrace
@@ -74,10 +74,11 @@ def as_inspect(pinned: Eval | str, *, graph: str | None = None) -> Any:
     if chosen.by is not None:
         metrics.append(scorer.grouped(scorer.mean(), "type", all=False))
     held: dict[str, Trace] | None = {} if takes_trace(task.scorer) else None
+    place = TaskPlace(chosen.name, config, task.scorer)
     return inspect.Task(
         dataset=dataset.MemoryDataset(samples, name=task.name),
-        solver=_solver(chosen, Target(load_graph(named), named), held),
-        scorer=_scorer(config, task, chosen, metrics, held),
+        solver=_solver(chosen, Target(load_graph(named), named), held, place),
+        scorer=_scorer(task, chosen, metrics, held, place),
         name=chosen.name, version=chosen.version, epochs=chosen.repeats,
         config=model.GenerateConfig(max_tokens=chosen.max_tokens, temperature=chosen.temperature),
     )  # fmt: skip
@@ -128,7 +129,7 @@ def _call(call: Any) -> ToolCall:
     return ToolCall(id=call.id, name=call.function, arguments=json.dumps(call.arguments))
 
 
-def _solver(pinned: Eval, target: Target, held: dict[str, Trace] | None) -> Any:
+def _solver(pinned: Eval, target: Target, held: dict[str, Trace] | None, place: TaskPlace) -> Any:
     """Our graph on the example of a sample; its output goes into the state, as text and, whole, as metadata.
 
     Where the scorer reads traces, the live one goes into ``held``, and its graph into the metadata: a log that inspect
@@ -139,10 +140,11 @@ def _solver(pinned: Eval, target: Target, held: dict[str, Trace] | None) -> Any:
     async def solve(state: Any, generate: Any) -> Any:
         example = Example.model_validate(state.metadata[KEY]["example"])
         session = _session(pinned, state)
-        with open_run(), Override(dict(pinned.values)), Trace() as trace, use_session(session):
-            given = await target.call(example.input)
-            trace.output = given if isinstance(given, Node) else None
-            output = value_of(given)
+        async with place.entered():
+            with open_run(), Override(dict(pinned.values)), Trace() as trace, use_session(session):
+                given = await target.call(example.input)
+                trace.output = given if isinstance(given, Node) else None
+                output = value_of(given)
         shown = jsonable(output)
         state.metadata[KEY]["output"] = shown
         if held is not None:
@@ -168,7 +170,7 @@ def _session(pinned: Eval, state: Any) -> Session:
     return Session(InspectClient(), models, defaults, loop=asyncio.get_running_loop(), prompt=prompt_text)
 
 
-def _scorer(config: RunConfig, task: Any, pinned: Eval, metrics: list[Any], held: dict[str, Trace] | None) -> Any:
+def _scorer(task: Any, pinned: Eval, metrics: list[Any], held: dict[str, Trace] | None, place: TaskPlace) -> Any:
     """Our scorer on what the graph gave."""
     scorer = library("scorer")
 
@@ -178,9 +180,10 @@ def _scorer(config: RunConfig, task: Any, pinned: Eval, metrics: list[Any], held
         if trace is None and "trace" in kept:
             trace = PastTrace(Graph.from_json(kept["trace"]))
         judge = replace(_session(pinned, state), role="judge")
-        with open_run(), Block(), use_session(judge), program_place(config, task.scorer):
-            example = Example.model_validate(kept["example"])
-            said = await task.ascore(example, kept.get("output"), trace, aside=in_thread)
+        async with place.entered():
+            with open_run(), Block(), use_session(judge):
+                example = Example.model_validate(kept["example"])
+                said = await task.ascore(example, kept.get("output"), trace, aside=in_thread)
         if isinstance(said, ScorerError):
             raise RuntimeError(said.text)
         if said.score is None:

@@ -34,6 +34,8 @@ __all__ = ["Cell", "Cells", "scope_of"]
 
 LATE_SCORER = "the scorer said nothing within"
 """How the error of an evaluation begins whose scorer was cut off by the clock."""
+CAUGHT = "an error was caught, and what came after it is not scored"
+"""How the error of an evaluation begins whose answer came after a failure of the world that the program hid."""
 TRIES = 2
 """How often a cell is run when the world fails (model server gone, scorer broken), before that is recorded."""
 
@@ -207,6 +209,8 @@ class Cells:
         feedback = None
         played = await self.play(cell, meter)
         status, error, trace, session = played.status, played.error, played.trace, played.session
+        if status == "ok" and (caught := _caught(meter, cell)):  # the program went on as if all were well
+            status, error = "infra_error", caught
         if status == "ok":
             judge = replace(session, role="judge", scope=f"{session.scope}/judge")
             try:
@@ -222,12 +226,8 @@ class Cells:
             if isinstance(feedback, ScorerError):
                 status, error, feedback = "infra_error", redact(feedback.text), None
         await meter.close()
-        hidden = meter.hidden()
-        if (
-            hidden is not None and blame(hidden, cell.candidate)[0] != "agent_error" and status != "infra_error"
-        ):  # the program or the scorer went on as if all were well
-            status, feedback = "infra_error", None
-            error = f"an error was caught, and what came after it is not scored: {blame(hidden, cell.candidate)[1]}"
+        if status != "infra_error" and (caught := _caught(meter, cell)):  # so did the scorer, or what was left behind
+            status, error, feedback = "infra_error", caught, None
         graph = json.dumps(trace.graph.to_json(), ensure_ascii=False, default=repr).encode("utf-8", "backslashreplace")
         metrics = {"seconds": time.monotonic() - begin, **meter.metrics()}
         outcome = Outcome(
@@ -256,6 +256,15 @@ class Played:
     shown: JsonValue = None
     """The output as JSON."""
     error: str | None = None
+
+
+def _caught(meter: CellClient, cell: Cell) -> str | None:
+    """What is said of a cell in which a failure of the world was hidden; raises what is nobody's fault."""
+    hidden = meter.hidden()
+    if hidden is None:
+        return None
+    status, text = blame(hidden, cell.candidate)
+    return None if status == "agent_error" else f"{CAUGHT}: {text}"
 
 
 class _Stopped(Exception):

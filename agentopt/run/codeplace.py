@@ -20,7 +20,7 @@ from agentopt.store import Store
 if TYPE_CHECKING:
     from agentopt.run.setup import Plan
 
-__all__ = ["code_place", "code_sandbox", "note_isolation", "program_place"]
+__all__ = ["code_place", "code_sandbox", "note_isolation", "program_place", "program_sandbox", "runner_over"]
 
 
 def code_sandbox(trained: Iterable[Parameter[Any]], config: RunConfig | None = None) -> ServedSandbox:
@@ -61,15 +61,23 @@ def program_place(config: RunConfig, scorer: Scorer, store: Store | None = None)
     """A sandbox for programs that are answers, where a scorer executes them. Raises as ``code_place`` does."""
     with ExitStack() as stack:
         if needs_runner(scorer):
-            sandbox = stack.enter_context(
-                open_sandbox(
-                    config.sandbox, require=runner_modules(scorer), preload=preloads(scorer),
-                    limits=PROGRAM_LIMITS, weak=config.allow_weak_sandbox,
-                )
-            )  # fmt: skip
+            sandbox = stack.enter_context(program_sandbox(config, scorer))
             note_isolation(sandbox, store)
-            stack.enter_context(use_runner(SandboxRunner(sandbox, seconds=program_seconds(scorer))))
+            stack.enter_context(use_runner(runner_over(sandbox, scorer)))
         yield
+
+
+def program_sandbox(config: RunConfig, scorer: Scorer) -> ServedSandbox:
+    """A sandbox with what the programs of a scorer need. Raises as ``code_place`` does."""
+    return open_sandbox(
+        config.sandbox, require=runner_modules(scorer), preload=preloads(scorer),
+        limits=PROGRAM_LIMITS, weak=config.allow_weak_sandbox,
+    )  # fmt: skip
+
+
+def runner_over(sandbox: ServedSandbox, scorer: Scorer) -> SandboxRunner:
+    """What runs programs there, with the seconds of the scorer."""
+    return SandboxRunner(sandbox, seconds=program_seconds(scorer))
 
 
 def note_isolation(sandbox: ServedSandbox, store: Store | None) -> None:

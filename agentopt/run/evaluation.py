@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack, cast
 
-from agentopt.core.values import Budget, Candidate
+from agentopt.core.values import Budget, Candidate, digest
 from agentopt.errors import BudgetExhausted, UsageError
-from agentopt.evaluate import Eval, Example, Splits
+from agentopt.evaluate import Eval, Example, Splits, Task
 from agentopt.evaluate.breakdown import agreement, breakdown
 from agentopt.evaluate.measured import measured
 from agentopt.evaluate.splits import SplitChoice, SplitName
@@ -64,6 +65,7 @@ async def evaluate_async(
     plan = setup.plan(config, given.get("graph"), given.get("task"), metric, given["clients"], limit_of=split)
     check_gate(gate, plan.task.score_range)
     setup.check_inputs(plan)
+    plan.task = _noted(plan, split)
     candidate = Candidate(values={n: s.value for n, s in plan.target.specs.items()}, origin="baseline")
     if values:
         candidate = candidate.change(dict(values), "given")
@@ -111,6 +113,7 @@ async def go_on(
     limit_of = cast("SplitChoice | None", earlier.first.get("limit_of"))  # older runs: of all splits
     plan = setup.plan(earlier.config, graph, task, metric, clients, limit_of=limit_of)
     evaluator = earlier.check(plan)
+    plan.task = _noted(plan, earlier.first["split"])
     parts, stack = setup.connect(plan, store, optimizer=None, elapsed=earlier.elapsed)
     try:
         earlier.check_models(setup.check_models(plan, stack))
@@ -122,6 +125,14 @@ async def go_on(
             return await _drive(parts, candidate, earlier.first["split"])
     finally:
         await stack.aclose()
+
+
+def _noted(plan: setup.Plan, split: str) -> Task:
+    """The task, with a note where runs of this place have searched or chosen on what is evaluated."""
+    examples = examples_of(plan.splits, split)
+    inputs = [digest(e.input) for e in examples]  # as the ledger knows them
+    found = setup.split_ledger(plan.config).not_fresh(inputs, f"these {counted(len(examples), 'example')}")
+    return replace(plan.task, notes=(*plan.task.notes, *found)) if found else plan.task
 
 
 async def _drive(parts: Parts, candidate: Candidate, split: str) -> Evaluation:

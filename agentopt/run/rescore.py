@@ -15,13 +15,13 @@ from agentopt.core import Block, open_run
 from agentopt.core.values import Outcome, canonical, digest
 from agentopt.errors import UnknownName, UsageError
 from agentopt.evaluate import Eval, Example, Task, evaluator_hash
-from agentopt.evaluate.scoring import ScorerError
+from agentopt.evaluate.scoring import FAILED, ScorerError
 from agentopt.evaluate.summary import counted
 from agentopt.llm.context import Session, use_session
 from agentopt.llm.failures import redact
 from agentopt.llm.types import Request, Response
 from agentopt.run import setup
-from agentopt.run.cells import LATE_SCORER
+from agentopt.run.cells import CAUGHT, LATE_SCORER
 from agentopt.run.codeplace import program_place
 from agentopt.run.config import RunConfig
 from agentopt.run.evaluation import KIND, evaluation_of
@@ -238,11 +238,17 @@ class _Nobody:
 
 
 def _answered(outcome: Outcome) -> bool:
-    """Whether there is an answer to score: the scorer may have failed on it before."""
+    """Whether there is an answer to score: the scorer may have failed on it before.
+
+    A failure of the scorer that was recorded in its own words is known by what stands beside it: a trace, since the
+    program was run here, and an output, which there is only once the program has come to its end.
+    """
+    if outcome.status != "infra_error":
+        return outcome.status == "ok"
     error = outcome.error or ""
-    return outcome.status == "ok" or (
-        outcome.status == "infra_error" and outcome.output is not None and error.startswith(("scorer ", LATE_SCORER))
-    )
+    if error.startswith((FAILED, LATE_SCORER)):
+        return True
+    return outcome.output is not None and outcome.trace is not None and not error.startswith(CAUGHT)
 
 
 def _matched(old: RunFile, task: Task) -> dict[str, Example]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+
+from pydantic import JsonValue
 
 from agentopt.core.values import digest
 from agentopt.errors import StoreError
@@ -12,13 +14,15 @@ from agentopt.workspace.roots import find_root
 __all__ = ["used_elsewhere"]
 
 
-def used_elsewhere(problems: Sequence[str], ledger: SplitLedger | None = None) -> tuple[str, ...]:
-    """Notes on the problems of a task that runs have searched or chosen on as ``{"problem": text}`` of another task.
+def used_elsewhere(inputs: Iterable[JsonValue], ledger: SplitLedger | None = None) -> tuple[str, ...]:
+    """Notes on the problems of a task that runs have searched or chosen on in the shape of another task or protocol.
 
-    Sets of this field share their texts: of OptiBench's 605 problems 190 are test problems of NL4OPT, word for word.
+    Sets of this field share their texts: of OptiBench's 605 problems 190 are test problems of NL4OPT, word for word. A
+    ledger knows an example by its input, so it takes ``{"problem": ...}`` and the same with ``names`` for two; uses in
+    the task's own shape it tells every evaluation by itself.
 
     Args:
-        problems: texts.
+        inputs: the problems as inputs of the other tasks.
         ledger: default that of the workspace; without one there is nothing to tell.
 
     >>> used_elsewhere([])
@@ -26,25 +30,10 @@ def used_elsewhere(problems: Sequence[str], ledger: SplitLedger | None = None) -
     """
     if ledger is None:
         root = find_root()
-        path = root / ".agentopt" / "splits.sqlite" if root else None
-        if path is None or not path.is_file():
+        if root is None:
             return ()
-        ledger = SplitLedger(path)
+        ledger = SplitLedger(root / ".agentopt" / "splits.sqlite")
     try:
-        uses = ledger.used(_inputs(problems))
+        return ledger.not_fresh(map(digest, inputs), "these problems", " under another task or protocol")
     except StoreError:
         return ()  # the run itself says so where it matters
-    tuned = [use for use in uses if use.what in ("search", "validation")]  # looking at a score changes no agent
-    if not tuned:
-        return ()
-    most = max(use.shared or 0 for use in tuned)
-    runs = ", ".join(dict.fromkeys(use.run for use in tuned))
-    return (
-        f"up to {most} of these problems were already searched on under another task or protocol (by {runs}): a number"
-        " on them is not fresh",
-    )
-
-
-def _inputs(problems: Iterable[str]) -> list[str]:
-    """What the ledger knows an example by, where its input is the problem alone."""
-    return [digest({"problem": problem}) for problem in problems]
