@@ -308,6 +308,27 @@ def test_every_reference_of_the_task_has_points_and_is_its_own_equal() -> None:
     assert {e.group for e in task.examples} == {"workshop", "diet", "transport", "savings"}
 
 
+async def test_the_task_takes_the_level_and_whether_a_model_is_asked() -> None:
+    default = load_task("formulations", n=4)
+    assert default.scorer == equivalent_to()
+    at_two = load_task("formulations", n=4, level="2", ask="true")
+    assert at_two.scorer == equivalent_to(level=2, ask=True)
+    assert (at_two.hash, at_two.objective) == (default.hash, default.objective)
+    example = default.examples[0]
+    loose = re.sub(r"(?m)^int .*$", "", str(example.target))
+    values = [load_task("formulations", n=4, level=level).score(example, loose).parts["value"] for level in (1, 3)]
+    assert values[0] == values[1]
+    for options, why in (
+        ({"level": "high"}, "level='high': "),
+        ({"level": 7}, "there is no level 7"),
+        ({"level": 1, "ask": True}, "has no maps to ask for"),
+        ({"ask": "perhaps"}, "ask='perhaps': "),
+        ({"levels": 2}, "did you mean 'level'? (it takes: n, seed, level, ask)"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(why)):
+            load_task("formulations", **options)
+
+
 async def test_the_agent_of_the_task_is_scored_end_to_end() -> None:
     task = load_task("formulations", n=4)
     answers = {str(e.input): f"Let us see.\n\n```\n{e.target}\n```" for e in task.examples}
