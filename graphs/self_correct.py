@@ -4,19 +4,24 @@ After the self-correction of LLMOPT (Jiang et al. 2024, https://arxiv.org/abs/24
 and code by what came of a run, and writes anew what it finds wrong. Nothing here knows the right answer. What may
 change: how the first program is come by (``base``), who criticises (``critic``), how often a program is mended at most
 (``rounds``), the words of every request, and what may change in ``program_of_thought`` and ``five_element``.
+
+A critic is an async function ``(problem, formulation, program, solved)``: the problem, the formulation ("" where there
+is none), the program, and what came of its run, a ``Solved`` as a dict. It gives None when it has nothing to add to
+what the run says, a text, which says what is wrong, or a dict in the fields of ``Judgement``. ``CRITICS`` has those
+that the parameter chooses among; a graph of one's own hands another one over, as the argument ``critic``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from agentopt import Node, Parameter, allm, graph, node, prompt, render
 from agentopt.core.effects import effect
-from agentopt.errors import UnusableAnswer
+from agentopt.errors import UnusableAnswer, UsageError
 from agentopt.evaluate.modelling import find_program, solve_reply
 from agentopt.workspace import prompt_text
 
@@ -96,16 +101,19 @@ def report(solved: Any) -> Any:
 
 
 @node
-def by_execution(solved: dict[str, Any]) -> dict[str, Any]:
-    """The verdict of a run alone."""
-    return {"formulation": solved["status"] not in RESTATE, "code": solved["status"] == "ok", "analysis": ""}
-
-
-@node
-def by_judge(judgement: Judgement, solved: dict[str, Any]) -> dict[str, Any]:
-    """The verdict of a model; a program without an answer is never right."""
-    code = judgement.code and solved["status"] == "ok"
-    return {"formulation": judgement.formulation, "code": code, "analysis": judgement.analysis}
+def verdict(said: Any, solved: dict[str, Any]) -> dict[str, Any]:
+    """What a critic says, and the run where it says nothing; a program without an answer is never right."""
+    ran = {"formulation": solved["status"] not in RESTATE, "code": solved["status"] == "ok", "analysis": ""}
+    if said is None or isinstance(said, str):
+        return {**ran, "code": ran["code"] and not said, "analysis": said or ""}
+    try:
+        judgement = Judgement.model_validate(said)
+    except ValidationError as error:
+        raise UsageError(
+            f"a critic gave {said!r:.80}; it gives None, a text, or a dict with analysis (a text), formulation and "
+            f"code (whether they are right): {error.errors()[0]['msg']}"
+        ) from None
+    return {**judgement.model_dump(), "code": judgement.code and ran["code"]}
 
 
 @node
@@ -158,31 +166,57 @@ def request(problem: Any, formulation: Any, names: Any) -> Any:
     return render(PROGRAM, problem=problem, names=listed(names))
 
 
-async def judged(problem: Any, formulation: Any, solved: Any, reply: Any) -> Any:
-    """The verdict of the critic."""
-    if CRITIC.value == "execution":
-        return by_execution(solved)
-    shown = {"problem": problem, "formulation": formulation or NO_FORMULATION, "program": program(solved, reply)}
+async def execution(problem: Any, formulation: Any, program: Any, solved: Any) -> Any:
+    """Has nothing to add to what the run says."""
+    return None
+
+
+async def self_judge(problem: Any, formulation: Any, program: Any, solved: Any) -> Any:
+    """The model, which is shown everything; without a verdict of its, what the run says stands."""
+    shown = {"problem": problem, "formulation": formulation or NO_FORMULATION, "program": program}
     try:
-        judgement = await allm(JUDGE, **shown, report=report(solved), schema=Judgement, name="judgement")
-    except UnusableAnswer:  # a judge without a verdict; what the run says stands
-        return by_execution(solved)
-    return by_judge(judgement, solved)
+        return await allm(JUDGE, **shown, report=report(solved), schema=Judgement, name="judgement")
+    except UnusableAnswer:
+        return None
+
+
+Critic = Callable[[Any, Any, Any, Any], Awaitable[Any]]
+CRITICS: dict[str, Critic] = {"execution": execution, "self_judge": self_judge}
+
+
+def asked_critic(given: Critic | None) -> Critic:
+    """The critic that was given, or the one that the parameter names."""
+    given = given.value if isinstance(given, Node) else given
+    if given is None:
+        name = CRITIC.value
+        return CRITICS[name]
+    if not callable(given):
+        raise UsageError(
+            f"self_correct: critic is {given!r:.60}; give an async function (problem, formulation, program, solved), "
+            f"or set the parameter critic to one of {', '.join(CRITIC.choices)}"
+        )
+    return given
 
 
 @graph
-async def self_correct(problem: str, names: Sequence[str] = ("objective",)) -> dict[str, Any]:
-    """Write a program, run it, and mend it or its formulation until it is judged right or the rounds are over."""
+async def self_correct(
+    problem: str, names: Sequence[str] = ("objective",), critic: Critic | None = None
+) -> dict[str, Any]:
+    """Write a program, run it, and mend it or its formulation until it is judged right or the rounds are over.
+
+    ``critic`` takes the place of the one that the parameter names; it is never shown what the right answer is.
+    """
     formulation: Any = await formulate(problem) if BASE.value == "five_element" else ""
     asked = request(problem, formulation, names)
     replies = [await allm(asked, name="program")]
     runs = [await execute(replies[0], names, was_cut(replies[0]))]
     while len(runs) <= ROUNDS.value:
-        verdict = await judged(problem, formulation, runs[-1], replies[-1])
-        if right(verdict):
+        said = await asked_critic(critic)(problem, formulation, program(runs[-1], replies[-1]), runs[-1])
+        judged = verdict(said, runs[-1])
+        if right(judged):
             break
-        told = criticism(report(runs[-1]), verdict)
-        if restate(verdict, BASE):
+        told = criticism(report(runs[-1]), judged)
+        if restate(judged, BASE):
             formulation = await formulate(problem, REFORMULATE, (formulation, told))
             asked = request(problem, formulation, names)
             reply = await allm(asked, name="program")

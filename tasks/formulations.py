@@ -81,11 +81,14 @@ KINDS: dict[str, Callable[[random.Random], Drawn]] = {f.__name__: f for f in (wo
 
 
 @task(version=1, split=SplitSpec(search=0.25, validation=0.25, test=0.5))
-def formulations(n: int = 120, seed: int = 0) -> object:
+def formulations(n: int = 120, seed: int = 0, level: int = 3, ask: bool = False) -> object:
     """Write a word problem as a linear program with two variables: objective, constraints, signs, whole numbers.
 
     The score is 1 when the program is shown to be the same problem as the reference, whatever the names and the order,
     else 0 and a point that tells them apart. The target is the reference; four kinds are groups of the splits.
+
+    ``level`` and ``ask`` are those of ``equivalent_to``: 1 compares optimal values, 2 optima under maps, 3 feasible
+    sets and objectives; with ``ask`` the judge's model is asked for maps where none is found without it.
     """
     draw, kinds = random.Random(f"formulations/{seed}"), list(KINDS)
     examples: dict[str, Example] = {}
@@ -93,4 +96,4 @@ def formulations(n: int = 120, seed: int = 0) -> object:
         kind = kinds[len(examples) % len(kinds)]
         words, reference = KINDS[kind](draw)
         examples.setdefault(words, Example(input=words, target=reference, group=kind))
-    return list(examples.values()), equivalent_to()
+    return list(examples.values()), equivalent_to(level=level, ask=ask)

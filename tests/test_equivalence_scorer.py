@@ -14,6 +14,8 @@ from agentopt import Example, load_graph, load_task
 from agentopt.errors import UsageError
 from agentopt.evaluate.equivalence import (
     Limits,
+    Range,
+    Template,
     VariableMap,
     ask_equivalence,
     equivalence,
@@ -91,6 +93,60 @@ async def test_a_map_back_of_no_use_is_left_out() -> None:
     answer = said(down={"a": [(0.5, "h")], "b": [(1, "b")]}, up={"h": [(2, "a")]})
     found, _ = await asked([answer], SHELF, UNITS)
     assert found.result.verdict == "equivalent"
+
+
+# -- several draws of the parameters -----------------------------------------------------------------------------------
+
+BOX = Template(
+    text="max 3 x + 2 y\nx + y <= Room\n0 <= x <= 9\n0 <= y <= 9\nint x, y",
+    parameters={"Room": 6},
+    ranges={"Room": Range(low=4, high=12)},
+)
+LEFT = "max {0} + 2 y\n{1} + y <= {2}\n0 <= {1} <= 9\n0 <= y <= 9\nint u, y"  # u is what x leaves of the room
+ROOMY = Template(text=LEFT.format("3 (Room - u)", "(Room - u)", "Room"), parameters={"Room": 6})
+ROOMS = [{"Room": 6}, {"Room": 8}]
+PLAIN = Template(text="max 1.5 h + 2 y\n0.5 h + y <= Room\n0 <= h <= 18\n0 <= y <= 9\nint y, k\nh == 2 k",
+                 parameters={"Room": 6})  # fmt: skip
+
+
+async def asked_on_draws(replies: list[Any], candidate: Any, **options: Any) -> tuple[Any, ScriptedLLM]:
+    """Ask a scripted model for a map that holds with all rooms."""
+    model = ScriptedLLM(replies)
+    with use_session(Session(model, models={"agent": "any"})):
+        return await ask_equivalence(BOX.at, candidate, **{"draws": ROOMS, **options}), model
+
+
+def of_room(room: int) -> str:
+    """The map with the room of one draw written into it."""
+    both = json.loads(said(down={"x": [(-1, "u")], "y": [(1, "y")]}, up={"u": [(-1, "x")], "y": [(1, "y")]}))
+    both["to_reference"][0]["constant"] = both["to_candidate"][0]["constant"] = room
+    return json.dumps(both)
+
+
+async def test_a_models_map_has_to_hold_on_every_draw_and_is_repaired_with_the_first_that_refutes_it() -> None:
+    found, model = await asked_on_draws([of_room(6), of_room(6)], ROOMY.at)
+    assert found.result.verdict == "not equivalent" and found.result.draw == {"Room": 8}
+    assert recheck(found.result) is True and found.rounds[0].startswith("not equivalent with Room = 8: ")
+    first, told = (str(r.messages[-1].content) for r in model.requests)
+    assert "shown with one of them: Room = 6." in first and "x + y <= 6" in first
+    assert "With Room = 8 the two formulations" in told and "x + y <= 8" in told
+    assert found.result.witness.text in told and "{{" not in first + told
+    alone, model = await asked_on_draws([of_room(6)], ROOMY.at, draws=ROOMS[:1])
+    assert alone.result.verdict == "equivalent" and "several sets" not in str(model.requests[0].messages[0].content)
+
+
+async def test_a_map_that_holds_on_every_draw_is_found_in_the_repair_round() -> None:
+    wrong, right = said(down={"x": [(1, "h")], "y": [(1, "y")]}), said(down={"x": [(0.5, "h")], "y": [(1, "y")]})
+    found, _ = await asked_on_draws([wrong, right], PLAIN.at)
+    assert found.result.verdict == "equivalent" and found.result.draws == 2 and len(found.rounds) == 2
+    assert found.result.draw is None and "(on 2 draws)" in found.result.reason
+
+
+async def test_draws_and_functions_of_them_go_together() -> None:
+    with pytest.raises(UsageError, match="the reference is a function of a draw, and there are no draws"):
+        await ask_equivalence(BOX.at, ROOMY.at())
+    with pytest.raises(UsageError, match="neither formulation depends on them"):
+        await ask_equivalence(BOX.at(), ROOMY.at(), draws=ROOMS)
 
 
 # -- the scorer ------------------------------------------------------------------------------------------------------
@@ -200,6 +256,41 @@ async def test_the_judge_is_asked_where_no_map_is_found() -> None:
     assert [r.role for r in model.requests] == ["judge"]
 
 
+def test_an_output_may_name_the_parameters_and_is_judged_on_their_draws() -> None:
+    target = BOX.model_dump(mode="json")
+    named = BOX.text.replace("+ y", "+ p").replace(" y ", " p ").replace("x, y", "x, p").replace("2 y", "2 p")
+    fixed = named.replace("Room", "6")
+    assert equivalent_to(BOX, draws=3)(Example(input="q"), f"```\n{named}\n```").score == 1.0
+    told = score(fixed, target, draws=3)
+    assert told.score == 0.0 and re.search(r"not the same problem with Room = \d+: ", told.text)
+    assert score(fixed, target).score == 1.0, "the one instance is the same problem"
+
+
+async def test_the_judge_is_asked_about_all_draws() -> None:
+    replies = [said(down={"x": [(1, "h")], "y": [(1, "y")]}), said(down={"x": [(0.5, "h")], "y": [(1, "y")]})]
+    model = ScriptedLLM(replies)
+    with use_session(Session(model, models={"agent": "any"}, role="judge")):
+        feedback = await score(PLAIN.text, BOX.model_dump(mode="json"), ask=True, draws=2)
+    assert feedback.score == 1.0 and "(on 2 draws)" in feedback.text and len(model.requests) == 2
+    assert "several sets of numbers" in str(model.requests[0].messages[0].content)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"level": 4}, "there is no level 4; 1 compares optimal values"),
+        ({"level": 1, "ask": True}, "has no maps to ask for; use level 2 or 3"),
+        ({"draws": 0}, "0 draws compare nothing"),
+        ({"draws": 2}, "of a formulation without parameters; give a Template"),
+        ({"draws": 2, "reference": Template(text="max x\nx <= A", parameters={"A": 2})}, "a template without ranges"),
+        ({"reference": {"text": "max x", "parameters": {"A": "two"}}}, "this is not a template: parameters.A: "),
+    ],
+)
+def test_what_the_scorer_cannot_do_is_refused_with_what_to_do(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(why)):
+        equivalent_to(**{"reference": SHELF, **options})(Example(input="q"), SHELF)
+
+
 # -- the task --------------------------------------------------------------------------------------------------------
 
 
@@ -215,6 +306,27 @@ def test_every_reference_of_the_task_has_points_and_is_its_own_equal() -> None:
         turned = str(example.target).translate(str.maketrans({"<": ">", ">": "<"}))
         assert task.score(example, turned).score == 0.0, turned
     assert {e.group for e in task.examples} == {"workshop", "diet", "transport", "savings"}
+
+
+async def test_the_task_takes_the_level_and_whether_a_model_is_asked() -> None:
+    default = load_task("formulations", n=4)
+    assert default.scorer == equivalent_to()
+    at_two = load_task("formulations", n=4, level="2", ask="true")
+    assert at_two.scorer == equivalent_to(level=2, ask=True)
+    assert (at_two.hash, at_two.objective) == (default.hash, default.objective)
+    example = default.examples[0]
+    loose = re.sub(r"(?m)^int .*$", "", str(example.target))
+    values = [load_task("formulations", n=4, level=level).score(example, loose).parts["value"] for level in (1, 3)]
+    assert values[0] == values[1]
+    for options, why in (
+        ({"level": "high"}, "level='high': "),
+        ({"level": 7}, "there is no level 7"),
+        ({"level": 1, "ask": True}, "has no maps to ask for"),
+        ({"ask": "perhaps"}, "ask='perhaps': "),
+        ({"levels": 2}, "did you mean 'level'? (it takes: n, seed, level, ask)"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(why)):
+            load_task("formulations", **options)
 
 
 async def test_the_agent_of_the_task_is_scored_end_to_end() -> None:

@@ -16,9 +16,10 @@ sys.path.insert(0, str(Path(__file__).parent / "data"))
 
 from carpenter import CARPENTER, CRASHES, FORMULATION, NAMES, RIGHT, asks, program, said, source
 
-from agentopt import Override, Trace, load_graph
+from agentopt import Override, Trace, load_graph, node, parameters
+from agentopt.errors import UsageError
 from agentopt.evaluate import Example
-from agentopt.evaluate.modelling import all_figures
+from agentopt.evaluate.modelling import Solved, all_figures
 from agentopt.evaluate.modelling import solve as run_program
 from agentopt.llm.context import Session, use_session
 from agentopt.llm.types import Request, Response
@@ -314,3 +315,82 @@ async def test_a_part_of_an_answer_is_better_than_none() -> None:
     with model(script(program=program(CARPENTER, *part), mend=crashes)):
         found = await solve("self_correct", CARPENTER, rounds=2)
     assert found == {"program": source(CARPENTER, *part), "rounds": 2}
+
+
+# -- self-correction: what a critic of one's own says ------------------------------------------------------------------
+
+
+async def corrected(replies: Any, by: Any, problem: str = CARPENTER, **settings: Any) -> tuple[Any, ScriptedLLM]:
+    """Run ``self_correct`` with a critic."""
+    with model(replies) as scripted, Override(settings):
+        return await load_graph("self_correct")(problem=problem, names=NAMES[problem], critic=by), scripted
+
+
+async def test_a_critic_of_ones_own_says_what_is_mended_and_is_not_told_the_answer() -> None:
+    seen: list[dict[str, Any]] = []
+
+    @node
+    async def too_low(problem: str, formulation: str, program: str, solved: dict[str, Any]) -> str | None:
+        """Whether there is more to be had."""
+        seen.append({"problem": problem, "formulation": formulation, "program": program, "solved": solved})
+        return "A table brings 80, not 60." if solved["values"]["profit"] < 2100 else None
+
+    with Trace():
+        found, scripted = await corrected(
+            script(program=program(CARPENTER, WRONG), mend=program(CARPENTER)), too_low, critic="self_judge"
+        )
+    assert found.value == {"program": source(CARPENTER), "rounds": 1}
+    assert [asks(r) for r in scripted.requests] == ["program", "mend"], "the parameter's critic is not asked"
+    assert "A table brings 80, not 60." in said(scripted.requests[1])
+    assert [type(s["solved"]) for s in seen] == [dict, dict]
+    assert seen[0] | {"solved": 0} == {
+        "problem": CARPENTER, "formulation": "", "program": source(CARPENTER, WRONG).strip(), "solved": 0,
+    }  # fmt: skip
+    assert set(seen[0]["solved"]) == set(Solved.model_fields)
+    assert "2200" not in repr(seen[0]), "the right profit"
+
+
+@pytest.mark.parametrize(
+    ("says", "kinds"),
+    [
+        (None, ["formulate", "program"]),
+        ("A table brings 80.", ["formulate", "program", "mend"]),
+        (BAD_MODEL, ["formulate", "program", "reformulate", "program"]),
+        (BAD_CODE, ["formulate", "program", "mend"]),
+        (CONTENT, ["formulate", "program"]),
+    ],
+)
+async def test_a_critic_says_nothing_or_a_text_or_a_judgement(says: Any, kinds: list[str]) -> None:
+    async def critic(problem: Any, formulation: Any, program: Any, solved: Any) -> Any:
+        return says
+
+    replies = {"formulate": FORMULATION, "reformulate": FORMULATION, "mend": program(CARPENTER)}
+    programs = [program(CARPENTER, WRONG), program(CARPENTER)]
+    _, scripted = await corrected(script(**replies, program=programs), critic, base="five_element", rounds=1)
+    assert [asks(r) for r in scripted.requests] == kinds
+
+
+async def test_a_critic_who_says_nothing_of_a_crash_leaves_it_to_the_run() -> None:
+    async def silent(problem: Any, formulation: Any, program: Any, solved: Any) -> None:
+        return None
+
+    found, _ = await corrected(script(program=program(CARPENTER, CRASHES), mend=program(CARPENTER)), silent)
+    assert found == {"program": source(CARPENTER), "rounds": 1}
+
+
+async def test_what_is_no_critic_is_told_and_so_is_what_is_no_criticism() -> None:
+    with pytest.raises(UsageError, match=r"critic is 'self_judge'; give an async function .* one of execution, self_"):
+        await corrected([program(CARPENTER)], "self_judge")
+
+    async def number(problem: Any, formulation: Any, program: Any, solved: Any) -> int:
+        return 7
+
+    with pytest.raises(UsageError, match="a critic gave 7; it gives None, a text, or a dict"):
+        await corrected([program(CARPENTER)], number)
+
+
+def test_the_critics_that_come_with_the_graph_are_of_the_same_kind() -> None:
+    graph = load_graph("self_correct")
+    parameter = parameters(graph)["critic"]
+    assert tuple(graph.__wrapped__.__globals__["CRITICS"]) == parameter.choices == ("execution", "self_judge")
+    assert parameter.default == "execution"

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent / "data"))
 
 from carpenter import CARPENTER, CRASHES, FENCE, FORMULATION, NAMES, PIT, RIGHT, asks, program, said
 
-from agentopt import load_graph
+from agentopt import load_graph, parameters
 from agentopt.cli.app import execute
 from agentopt.evaluate import Example, Task
 from agentopt.evaluate.data import missing_files
@@ -207,6 +207,44 @@ def test_five_element_is_tuned_until_done_and_replays(workspace: Path, capsys: p
     best = (workspace / "runs" / "one" / "best").rglob("*")
     assert any("Check your numbers." in file.read_text() for file in best if file.is_file())
     replayed = called(["replay", "one"], capsys)
+    assert replayed["clean"], replayed
+
+
+CHECKED = '''
+"""Programs whose profit is checked by a function of the workspace's own."""
+
+from agentopt import graph, load_graph, node, prompt
+
+self_correct = load_graph("self_correct")
+HINT = prompt("hint")
+
+
+@node
+async def possible(problem, formulation, program, solved):
+    """Whether a shop that works can earn nothing."""
+    return str(HINT) if solved["values"].get("profit") == 0 else None
+
+
+@graph
+async def checked(problem, names=("objective",)):
+    """`self_correct` with the critic of this file."""
+    return await self_correct(problem, names, possible)
+'''
+
+
+def test_a_critic_of_the_workspace_is_asked_and_its_words_are_parameters(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workspace / "graphs").mkdir()
+    (workspace / "graphs" / "checked.py").write_text(CHECKED)
+    (workspace / "prompts").mkdir()
+    (workspace / "prompts" / "hint.md").write_text("Check your numbers.")
+    words = ["--task", "shop", "--limit", "4", "--model", "scripted/anyone"]
+    alone = called(["eval", "self_correct", *words, "--name", "alone"], capsys)
+    mended = called(["eval", "checked", *words, "--name", "mended"], capsys)
+    assert (alone["summary"]["mean"], mended["summary"]["mean"]) == (0.0, 1.0)
+    assert {"hint", "critic", "self_correct_judge"} <= set(parameters(load_graph("checked")))
+    replayed = called(["replay", "mended"], capsys)
     assert replayed["clean"], replayed
 
 

@@ -1,12 +1,14 @@
 """Maps by a language model: it proposes which variable is which, the check verifies, and a witness repairs once.
 
-A model's word is never taken: a map that it names is checked like any other, and "not equivalent" then holds for that
-map. The request is ``prompts/judges/equivalence.md``; the answer is JSON.
+A model's word is never taken: a map that it names is checked like any other, on every draw of the parameters that is
+given, and "not equivalent" then holds for that map. The request is ``prompts/judges/equivalence.md``; the answer is
+JSON.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from functools import partial
 from typing import Literal
@@ -18,12 +20,12 @@ from agentopt.core import render
 from agentopt.core.values import Frozen
 from agentopt.errors import UnusableAnswer, UsageError
 from agentopt.evaluate.equivalence.affine import Affine, rational
-from agentopt.evaluate.equivalence.check import equivalence
+from agentopt.evaluate.equivalence.draws import Draw, equivalence_on_draws, said_draw
 from agentopt.evaluate.equivalence.formulation import Formulation
 from agentopt.evaluate.equivalence.maps import VariableMap
 from agentopt.evaluate.equivalence.verdict import Equivalence, Limits
 from agentopt.llm.call import prepare
-from agentopt.llm.context import current_session
+from agentopt.llm.context import Session, current_session
 from agentopt.llm.types import Message
 
 __all__ = ["Asked", "ask_equivalence", "read_proposal"]
@@ -88,9 +90,10 @@ def _number(value: float) -> Fraction:
 
 
 async def ask_equivalence(
-    reference: Formulation,
-    candidate: Formulation,
+    reference: Formulation | Callable[[Draw], Formulation],
+    candidate: Formulation | Callable[[Draw], Formulation],
     *,
+    draws: Sequence[Draw] = (),
     level: Literal[2, 3] = 3,
     repairs: int = 1,
     limits: Limits | None = None,
@@ -100,23 +103,30 @@ async def ask_equivalence(
     """Ask the session's model for maps, and check them.
 
     Args:
-        reference, candidate: as in ``equivalence``.
+        reference, candidate: as in ``equivalence``; with ``draws``, functions from a draw (``Template.at`` is one), or
+            a formulation that is the same on all draws.
+        draws: numbers for the parameters of both. The model is shown the formulations of the first, and one map of its
+            has to hold on all of them.
         level: of the check.
-        repairs: how often the model is told the witness and asked again.
+        repairs: how often the model is told the witness and asked again; on several draws, that of the first one on
+            which its map fails, with the numbers and the formulations of this draw.
         limits: of the checks, which share ``total``.
         model: in place of the session's; in a run, a scorer's session is that of the judge.
         max_tokens: cap of an answer.
 
     Returns:
-        The verdict and the rounds. A model that brings nothing usable leaves it undecided.
+        The verdict and the rounds; on draws, as in ``equivalence_on_draws``. A model that brings nothing usable leaves
+        it undecided.
 
     Raises:
+        UsageError: functions without draws to call them with, or draws on which nothing depends.
         LLMError, BudgetExhausted: the model could not be asked.
     """
+    at = _Instances(reference, candidate, draws)
     session, limits = current_session(), limits or Limits()
-    names = {v.name for v in reference.variables}, {v.name for v in candidate.variables}
-    text = str(render(session.prompt("judges/equivalence"), reference=str(reference), candidate=str(candidate)))
-    turns: list[Message] = [Message(role="user", content=text)]
+    first = at.reference(at.draws[0]), at.candidate(at.draws[0])
+    names = {v.name for v in first[0].variables}, {v.name for v in first[1].variables}
+    turns: list[Message] = [Message(role="user", content=at.request(session, *first))]
     rounds: list[str] = []
     result = Equivalence(verdict="undecided", level=level, reason="no model was asked")
     for _ in range(1 + repairs):
@@ -130,31 +140,74 @@ async def ask_equivalence(
         try:
             down = read_proposal(proposal.to_reference, *names)
             up = read_proposal(proposal.to_candidate, names[1], names[0])
-            result = await in_thread(partial(_checked, reference, candidate, down, up, level, limits))
+            result = await in_thread(partial(at.checked, down, up, level, limits))
             limits = limits.after(result)
         except UsageError as error:
             result = Equivalence(verdict="undecided", level=level, reason=f"the model's map cannot be used: {error}")
-        rounds.append(f"{result.verdict}: {result.reason}")
+        where = f" with {said_draw(result.draw)}" if result.draw else ""
+        rounds.append(f"{result.verdict}{where}: {result.reason}")
         if result.verdict == "equivalent" or result.scope == "any maps":
             break
-        told = str(render(session.prompt("judges/equivalence_repair"), problem=result.reason.rstrip(".")))
         answer = Message(role="assistant", content=proposal.model_dump_json())
-        turns = [*turns, answer, Message(role="user", content=told)]
+        turns = [*turns, answer, Message(role="user", content=at.repair(session, result))]
     return Asked(result=result, rounds=tuple(rounds))
 
 
-def _checked(
-    reference: Formulation,
-    candidate: Formulation,
-    down: VariableMap,
-    up: VariableMap,
-    level: Literal[2, 3],
-    limits: Limits,
-) -> Equivalence:
-    """The check under both maps; the map back is optional, and one that cannot be used is left out."""
-    if up.terms:
-        try:
-            return equivalence(reference, candidate, level=level, to_reference=down, to_candidate=up, limits=limits)
-        except UsageError:
-            pass
-    return equivalence(reference, candidate, level=level, to_reference=down, limits=limits)
+class _Instances:
+    """The two formulations on all draws, and how a model is told of them; without draws there is the one instance."""
+
+    def __init__(
+        self,
+        reference: Formulation | Callable[[Draw], Formulation],
+        candidate: Formulation | Callable[[Draw], Formulation],
+        draws: Sequence[Draw],
+    ) -> None:
+        fixed = [isinstance(one, Formulation) for one in (reference, candidate)]
+        if not draws and not all(fixed):
+            side = "candidate" if fixed[0] else "reference"
+            raise UsageError(
+                f"ask_equivalence: the {side} is a function of a draw, and there are no draws; give draws=..."
+            )
+        if draws and all(fixed):
+            raise UsageError(
+                f"ask_equivalence: there are {len(draws)} draws, and neither formulation depends on them; give "
+                "functions from a draw, such as Template.at"
+            )
+        self.reference, self.candidate = _function(reference), _function(candidate)
+        self.draws: Sequence[Draw] = draws or ({},)
+
+    def request(self, session: Session, reference: Formulation, candidate: Formulation) -> str:
+        """What the model is asked at first."""
+        asked = render(session.prompt("judges/equivalence"), reference=str(reference), candidate=str(candidate))
+        if len(self.draws) < 2:
+            return str(asked)
+        told = render(session.prompt("judges/equivalence_draws"), draw=said_draw(self.draws[0]))
+        return f"{told}\n\n{asked}"
+
+    def repair(self, session: Session, result: Equivalence) -> str:
+        """What the model is told of a map that fails."""
+        problem = result.reason.rstrip(".")
+        if not result.draw or len(self.draws) < 2:
+            return str(render(session.prompt("judges/equivalence_repair"), problem=problem))
+        a, b = str(self.reference(result.draw)), str(self.candidate(result.draw))
+        words = session.prompt("judges/equivalence_repair_draw")
+        return str(render(words, draw=said_draw(result.draw), reference=a, candidate=b, problem=problem))
+
+    def checked(self, down: VariableMap, up: VariableMap, level: Literal[2, 3], limits: Limits) -> Equivalence:
+        """The check under both maps; the map back is optional, and one that cannot be used is left out."""
+        check = partial(
+            equivalence_on_draws, self.reference, self.candidate, self.draws, level=level, to_reference=down
+        )
+        result: Equivalence | None = None
+        if up.terms:
+            with suppress(UsageError):
+                result = check(to_candidate=up, limits=limits)
+        result = result or check(limits=limits)
+        return result if result.draw else result.model_copy(update={"draw": None})
+
+
+def _function(given: Formulation | Callable[[Draw], Formulation]) -> Callable[[Draw], Formulation]:
+    if not isinstance(given, Formulation):
+        return given
+    fixed = given
+    return lambda draw: fixed

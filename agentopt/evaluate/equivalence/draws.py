@@ -12,17 +12,26 @@ from pydantic import Field, model_validator
 
 from agentopt.core.values import Frozen
 from agentopt.errors import UsageError
-from agentopt.evaluate.equivalence.affine import Number
+from agentopt.evaluate.equivalence.affine import Number, rational, shown
 from agentopt.evaluate.equivalence.check import equivalence
 from agentopt.evaluate.equivalence.formulation import Formulation
 from agentopt.evaluate.equivalence.maps import VariableMap
 from agentopt.evaluate.equivalence.notation import read_text
 from agentopt.evaluate.equivalence.verdict import Equivalence, Limits
 
-__all__ = ["Draw", "Range", "Template", "equivalence_on_draws"]
+__all__ = ["Draw", "Range", "Template", "equivalence_on_draws", "said_draw"]
 
 Draw = Mapping[str, Any]
 """A number for each parameter."""
+
+
+def said_draw(draw: Draw) -> str:
+    """A draw in words.
+
+    >>> said_draw({"Room": Fraction(9), "Price": "0.5"})
+    'Room = 9, Price = 0.5'
+    """
+    return ", ".join(f"{name} = {shown(rational(value))}" for name, value in draw.items())
 
 
 class Range(Frozen):
@@ -101,7 +110,8 @@ def equivalence_on_draws(
     Args:
         reference, candidate: from a draw to the formulation; ``Template.at`` is such a function.
         draws: numbers for the parameters of both.
-        level, limits: as in ``equivalence``.
+        level: as in ``equivalence``.
+        limits: as in ``equivalence``; all draws share ``total``.
         to_reference, to_candidate: as in ``equivalence``, or such a map for each draw.
 
     Returns:
@@ -123,15 +133,14 @@ def equivalence_on_draws(
         raise UsageError("equivalence_on_draws: there are no draws of the parameters")
     began = time.perf_counter()
     said: list[Equivalence] = []
-    down, up = to_reference, to_candidate
-    passed = 0
+    down, up, limits = to_reference, to_candidate, limits or Limits()
     for draw in draws:
         result = equivalence(
             reference(draw), candidate(draw), level=level, limits=limits,
             to_reference=down(draw) if callable(down) else down, to_candidate=up(draw) if callable(up) else up,
         )  # fmt: skip
+        limits = limits.after(result)
         if result.verdict == "undecided" and "neither has a feasible point" in result.reason:
-            passed += 1
             continue
         result = result.model_copy(update={"draw": dict(draw)})
         if down is None and up is None and result.verdict == "equivalent" and level > 1:

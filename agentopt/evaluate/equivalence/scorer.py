@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from agentopt._aio import in_thread
 from agentopt.core.values import Feedback
 from agentopt.errors import MalformedAnswer, UsageError
 from agentopt.evaluate.equivalence.asking import ask_equivalence
-from agentopt.evaluate.equivalence.check import equivalence
+from agentopt.evaluate.equivalence.draws import Draw, Template, equivalence_on_draws, said_draw
 from agentopt.evaluate.equivalence.formulation import Formulation, read_formulation
 from agentopt.evaluate.equivalence.notation import read_text
 from agentopt.evaluate.equivalence.verdict import Equivalence, Limits
@@ -23,13 +25,14 @@ __all__ = ["equivalent_to", "stated_formulation"]
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
 _GOAL = re.compile(r"(?im)^\s*(?:min|max)(?:imi[sz]e)?\b")
 _LARGEST = 60
+_LEVELS = (1, 2, 3)
 
 
-def stated_formulation(output: Any) -> Formulation:
+def stated_formulation(output: Any, parameters: Mapping[str, Any] | None = None) -> Formulation:
     """The formulation in an answer: JSON in the fields of ``Formulation``, or lines as ``read_text`` takes them.
 
     Of a text with code blocks the last block that holds an objective is read; of one without, what follows from the
-    last line that begins with ``min`` or ``max``.
+    last line that begins with ``min`` or ``max``. In lines, the names of ``parameters`` stand for their numbers.
 
     Raises:
         UsageError: there is none, or it cannot be read; the message says why.
@@ -53,11 +56,11 @@ def stated_formulation(output: Any) -> Formulation:
         if isinstance(found, Mapping):
             return read_formulation(found)
     if blocks:
-        return read_text(blocks[-1])
+        return read_text(blocks[-1], parameters)
     goals = list(_GOAL.finditer(output))
     if not goals:
         raise UsageError("there is no formulation: no line begins with 'min' or 'max'")
-    return read_text(output[goals[-1].start() :])
+    return read_text(output[goals[-1].start() :], parameters)
 
 
 @dataclass(frozen=True)
@@ -65,14 +68,21 @@ class equivalent_to:
     """Whether the output is a formulation of the reference's problem, whatever its variables are called.
 
     Args:
-        reference: the formulation, its text, or its JSON; None takes each example's target.
+        reference: the formulation, its text, its JSON, or a ``Template`` (also as JSON); None takes each example's
+            target.
         level: 1 compares optimal values, 2 optima under maps, 3 feasible sets and objectives.
         ask: whether the judge's model is asked for maps where none is found without one.
         limits: tolerance, seconds for each solve, and ``total`` seconds for all checks of one output together; what
             is not decided by then is undecided, long before a scorer is cut off.
+        draws: on how many draws of a template's parameters the two are compared: its own numbers, and others of its
+            ranges. An output may use the parameters by name, and one map has to hold on all of them.
 
     What is not shown to be equivalent scores 0, undecided cases too (``parts`` tells them apart): a candidate gains
     nothing by being hard to judge. The text names the witness. ``parts["value"]`` is whether the optimal values agree.
+
+    Raises:
+        UsageError: a level that there is none of, ``ask`` at level 1, which has no maps, less than one draw; and, when
+            an output is scored, a reference that cannot be read, or one without ranges to draw from.
 
     >>> score = equivalent_to("max 3 a + 2 b\\n a + b <= 4\\n a, b >= 0")
     >>> score(Example(input=""), "max 3 x + 2 y\\n x + y <= 4\\n x >= 0\\n y >= 0").score
@@ -81,10 +91,24 @@ class equivalent_to:
     not the same problem: the candidate's point x=5, y=0 is feasible, but (a=5, b=0 in the reference) breaks c1: ...
     """
 
-    reference: Formulation | Mapping[str, Any] | str | None = None
+    reference: Formulation | Template | Mapping[str, Any] | str | None = None
     level: Literal[1, 2, 3] = 3
     ask: bool = False
     limits: Limits = field(default_factory=lambda: Limits(seconds=2.0))
+    draws: int = 1
+
+    def __post_init__(self) -> None:
+        if self.level not in _LEVELS:
+            raise UsageError(
+                f"equivalent_to: there is no level {self.level}; 1 compares optimal values, 2 optima under maps, 3 "
+                "feasible sets and objectives"
+            )
+        if self.ask and self.level == 1:
+            raise UsageError(
+                "equivalent_to: level 1 compares optimal values and has no maps to ask for; use level 2 or 3"
+            )
+        if self.draws < 1:
+            raise UsageError(f"equivalent_to: {self.draws} draws compare nothing; give 1 or more")
 
     def __call__(self, example: Example, output: Any) -> Any:
         """The feedback; with ``ask`` a coroutine of it."""
@@ -92,35 +116,80 @@ class equivalent_to:
         if given is None:
             raise UsageError(f"equivalent_to: example {example.id} has no target; give the scorer a reference")
         try:
-            reference = stated_formulation(given)
+            pair = _Pair(_reference(given, self.draws), output, self)
         except UsageError as error:
             raise UsageError(f"equivalent_to: the reference of example {example.id}: {error}") from None
-        return self._asked(reference, output) if self.ask else self._scored(reference, output)[0]
+        return pair.asked() if self.ask else pair.scored()[0]
 
-    def _scored(self, reference: Formulation, output: Any) -> tuple[Feedback, Formulation | None, Equivalence | None]:
+
+class _Pair:
+    """An output beside the reference, on all draws."""
+
+    def __init__(self, instances: list[tuple[Draw, Formulation]], output: Any, by: equivalent_to) -> None:
+        self.draws = [draw for draw, _ in instances]
+        self.references = {_key(draw): formulation for draw, formulation in instances}
+        self.output, self.by = output, by
+
+    def reference(self, draw: Draw) -> Formulation:
+        return self.references[_key(draw)]
+
+    def candidate(self, draw: Draw) -> Formulation:
+        return stated_formulation(self.output, draw)
+
+    def check(self, level: Literal[1, 2, 3], limits: Limits) -> Equivalence:
         try:
-            candidate = stated_formulation(output)
+            found = equivalence_on_draws(self.reference, self.candidate, self.draws, level=level, limits=limits)
+        except UsageError as error:  # the variables of one draw are not those of another
+            return Equivalence(verdict="undecided", level=level, reason=f"the draws cannot be compared: {error}")
+        return found
+
+    def scored(self) -> tuple[Feedback, Equivalence | None]:
+        """Without a model."""
+        try:
+            candidate, *_ = [self.candidate(draw) for draw in self.draws]
         except UsageError as error:
-            return _wrong(f"the formulation cannot be read: {error}", {"read": 0.0}), None, None
+            return _wrong(f"the formulation cannot be read: {error}", {"read": 0.0}), None
         if max(len(candidate.variables), len(candidate.constraints) / 3) > _LARGEST:
             told = f"a formulation of {len(candidate.variables)} variables and {len(candidate.constraints)} constraints"
-            return _wrong(f"{told} is too large to be judged", {"read": 0.0}), None, None
-        value = equivalence(reference, candidate, level=1, limits=self.limits)
-        if self.level == 1:
-            return _said(value, value), candidate, value
-        left = self.limits.after(value)
-        found = equivalence(reference, candidate, level=self.level, limits=left)
-        return _said(found, value), candidate, found.model_copy(update={"seconds": value.seconds + found.seconds})
+            return _wrong(f"{told} is too large to be judged", {"read": 0.0}), None
+        value = self.check(1, self.by.limits)
+        if self.by.level == 1:
+            return _said(value, value), value
+        found = self.check(self.by.level, self.by.limits.after(value))
+        return _said(found, value), found.model_copy(update={"seconds": value.seconds + found.seconds})
 
-    async def _asked(self, reference: Formulation, output: Any) -> Feedback:
-        feedback, candidate, found = await in_thread(lambda: self._scored(reference, output))
-        if candidate is None or found is None or found.verdict == "equivalent" or found.scope == "any maps":
+    async def asked(self) -> Feedback:
+        """With a model, where no map is found without one."""
+        feedback, found = await in_thread(self.scored)
+        if found is None or found.verdict == "equivalent" or found.scope == "any maps" or self.by.level == 1:
             return feedback
-        if self.level == 1:
-            return feedback
-        asked = await ask_equivalence(reference, candidate, level=self.level, limits=self.limits.after(found))
+        asked = await ask_equivalence(
+            self.reference, self.candidate, draws=self.draws, level=self.by.level, limits=self.by.limits.after(found)
+        )
         told = _said(asked.result, None)
         return told.model_copy(update={"parts": {**feedback.parts, **told.parts}})
+
+
+def _reference(given: Any, draws: int) -> list[tuple[Draw, Formulation]]:
+    """The reference on each draw."""
+    if isinstance(given, Mapping) and "text" in given:
+        try:
+            given = Template.model_validate(dict(given))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "template"
+            raise UsageError(f"this is not a template: {where}: {first['msg']}") from None
+    if isinstance(given, Template):
+        if draws > 1 and not given.ranges:
+            raise UsageError(f"there are no {draws} draws of a template without ranges; give it ranges, or draws=1")
+        return [(draw, given.at(draw)) for draw in given.draws(draws)]
+    if draws > 1:
+        raise UsageError(f"there are no {draws} draws of a formulation without parameters; give a Template, or draws=1")
+    return [({}, stated_formulation(given))]
+
+
+def _key(draw: Draw) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(draw.items()))
 
 
 def _said(found: Equivalence, value: Equivalence | None) -> Feedback:
@@ -129,14 +198,15 @@ def _said(found: Equivalence, value: Equivalence | None) -> Feedback:
         parts["value"] = float(value.verdict == "equivalent")
     if found.verdict == "equivalent":
         return Feedback(score=1.0, text=f"the same problem: {found.reason}", parts=parts)
+    where = f" with {said_draw(found.draw)}" if found.draw else ""
     if found.verdict == "undecided":
-        return _wrong(f"not shown to be the same problem: {found.reason}", parts)
+        return _wrong(f"not shown to be the same problem{where}: {found.reason}", parts)
     shown = found.witness.text if found.witness is not None else ""
     more = f" ({shown})" if shown and shown not in found.reason else ""
     hint = ""
     if value is not None and value.verdict == "equivalent":
         hint = "; the optimal values agree, so something that the optimum does not show is wrong"
-    return _wrong(f"not the same problem: {found.reason}{more}{hint}", parts)
+    return _wrong(f"not the same problem{where}: {found.reason}{more}{hint}", parts)
 
 
 def _wrong(text: str, parts: dict[str, float]) -> Feedback:
