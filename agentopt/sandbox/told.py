@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from agentopt.sandbox.base import STATUSES, Failure, Result, Status
 from agentopt.sandbox.guest.codec import Uncarriable, decode
+from agentopt.sandbox.guest.program import FILENAME
 
 __all__ = ["failure", "lost", "result"]
 
 _AROUND = 20
+_FRAME = re.compile(rf'^ +File "{FILENAME}", line (\d{{1,9}}) in (.{{1,200}})$', re.MULTILINE)
 _LIMITED = {
     "timeout": "it ran longer than {wall:g} s",
     "cpu": "it used more than {cpu:g} s of processor time",
@@ -20,7 +25,7 @@ _LIMITED = {
     "file_size": "it wrote more than {file_size:,} bytes into a file",
     "disk": "it filled the {disk:,} bytes of its /tmp",
     "calls": "it called host functions more than {calls} times",
-    "killed": "it ended without a result (exit code {exit})",
+    "killed": "it ended without a result ({exit})",
     "forbidden": "the sandbox does not allow what it did",
     "garbled": "what it sent as its result is no message",
 }
@@ -42,13 +47,14 @@ def result(message: Mapping[str, Any], source: str, limits: Mapping[str, Any], t
             known, error = "uncarriable", failure("", f"the result cannot be read: {exc}", (), source)
     else:
         said = _part(message, "error")
-        because = _LIMITED.get(str(status), "").format(**limits, exit=message.get("exit"))
+        because = _LIMITED.get(str(status), "").format(**limits, exit=_exit(message.get("exit")))
         kind, text = _text(said, "type"), _text(said, "message")
         if not kind:
             text = text or because
         elif because:
             text = f"{text} ({because})" if text else because
-        error = failure(kind, text, said.get("frames"), source)
+        frames = _crashed(_text(message, "stderr")) if status == "killed" else said.get("frames")
+        error = failure(kind, text, frames, source)
     return Result(
         status=known, value=value, error=error, stdout=_text(message, "stdout"), stderr=_text(message, "stderr"),
         wall=_number(message, "wall"), cpu=_number(message, "cpu"), memory=int(_number(message, "memory")),
@@ -59,6 +65,24 @@ def result(message: Mapping[str, Any], source: str, limits: Mapping[str, Any], t
 def lost(why: str) -> Result:
     """The result of a job that the sandbox broke down under."""
     return Result("lost", error=Failure("", why, 0, f"the sandbox broke down: {why}"))
+
+
+def _exit(code: Any) -> str:
+    """How a process ended.
+
+    >>> _exit(-11), _exit(3)
+    ('SIGSEGV: Segmentation fault', 'exit code 3')
+    """
+    if isinstance(code, int) and code < 0:
+        with suppress(ValueError):
+            return f"{signal.Signals(-code).name}: {signal.strsignal(-code)}"
+    return f"exit code {code}"
+
+
+def _crashed(stderr: str) -> list[list[Any]]:
+    """The candidate's frames, outermost first, that Python wrote as it crashed (``faulthandler``)."""
+    _, crashed, told = stderr.rpartition("Fatal Python error: ")
+    return [[int(line), name] for line, name in reversed(_FRAME.findall(told))] if crashed else []
 
 
 def _part(message: Mapping[str, Any], key: str) -> Mapping[str, Any]:

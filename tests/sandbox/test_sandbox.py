@@ -106,6 +106,17 @@ def test_errors_mark_the_failing_line(box: ServedSandbox) -> None:
     assert ">>>    2 |     return 1 / x" in result.error.text
 
 
+def test_a_crash_in_a_library_is_told_with_its_line(box: ServedSandbox) -> None:
+    source = "import ctypes\ndef g():\n    ctypes.string_at(0)\ndef f():\n    return g()"
+    result = box.run_sync(Job(source=source, entry="f"))
+    assert result.status == "killed" and result.error is not None
+    assert result.error.text.startswith("it ended without a result (SIGSEGV: Segmentation fault)\ncalled from line 5")
+    assert ">>>    3 |     ctypes.string_at(0)" in result.error.text
+    told = "import os\ndef f():\n    os.write(2, b'Fatal Python error: x\\n  File \"<candidate>\", line 999 in f\\n')\n"
+    lied = box.run_sync(Job(source=told + "    os._exit(3)", entry="f"))
+    assert lied.error is not None and lied.error.text == "it ended without a result (exit code 3)"
+
+
 @pytest.mark.parametrize(
     ("source", "words"),
     [

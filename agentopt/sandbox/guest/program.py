@@ -9,6 +9,7 @@ import __future__
 import asyncio
 import builtins
 import errno
+import faulthandler
 import linecache
 import random
 import signal
@@ -126,6 +127,7 @@ def run(job: Any) -> None:
     """Do a job in a process that is confined already, send what came out, and end."""
     frame: dict[str, Any]
     try:
+        faulthandler.enable(2, all_threads=False)  # of a crash in a library the host is told the candidate's line
         frame = _outcome(job)
     except BaseException as exc:
         frame = {"status": "error", "error": {"type": type(exc).__name__, "message": _said(exc), "frames": []}}
