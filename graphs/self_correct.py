@@ -153,10 +153,13 @@ def was_cut(reply: Any) -> bool:
 
 @node
 def settle(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """The last program that answered, or that answered in part, or the last of all; and how often one was mended."""
-    answered = next((of for status in ("ok", "partial") if (of := [r for r in runs if r["status"] == status])), runs)
-    cut = {"cut_off": True} if answered[-1]["status"] == "cut_off" else {}
-    return {"program": answered[-1]["program"], "rounds": len(runs) - 1, **cut}
+    """The last program that answered, or that answered in part, or the last that is one; and how often it was mended."""
+    none = ("no_code", "cut_off")
+    tiers = ([r for r in runs if r["status"] == "ok"], [r for r in runs if r["status"] == "partial"],
+             [r for r in runs if r["status"] not in none], runs)  # fmt: skip
+    taken = next(filter(None, tiers))[-1]
+    cut = {"cut_off": True} if taken["status"] == "cut_off" else {}
+    return {"program": taken["program"], "rounds": len(runs) - 1, **cut}
 
 
 def request(problem: Any, formulation: Any, names: Any) -> Any:

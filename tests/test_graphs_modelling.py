@@ -242,6 +242,12 @@ async def test_a_program_that_the_cap_cut_off_is_scored_as_that() -> None:
     assert "was cut off" in said(scripted.requests[1])
 
 
+async def test_a_reply_without_a_program_takes_none_away() -> None:
+    first = program(CARPENTER, CRASHES)
+    with model(script(program=first, mend="It is right as it is, I am sure.")):
+        assert await solve("self_correct", CARPENTER, rounds=1) == {"program": source(CARPENTER, CRASHES), "rounds": 1}
+
+
 # -- self-correction: what the model says ------------------------------------------------------------------------------
 
 WRONG = ("45 * c + 80 * t", "45 * c + 60 * t")
