@@ -19,7 +19,7 @@ from carpenter import CARPENTER, CRASHES, FORMULATION, NAMES, RIGHT, asks, progr
 from agentopt import Override, Trace, load_graph, node, parameters
 from agentopt.errors import UsageError
 from agentopt.evaluate import Example
-from agentopt.evaluate.modelling import Solved, all_figures
+from agentopt.evaluate.modelling import Solved, all_figures, find_program
 from agentopt.evaluate.modelling import solve as run_program
 from agentopt.llm.context import Session, use_session
 from agentopt.llm.types import Request, Response
@@ -142,6 +142,12 @@ async def test_the_code_that_explains_a_solver_runs_in_the_sandbox(solver: str, 
     x, value = (float(figure) for figure in found.stdout.split()[:2])
     assert value == pytest.approx({"scipy": 15.0}.get(solver, 20.0))
     assert x == pytest.approx({"scipy": 5.0}.get(solver, 10.0))
+
+
+async def test_the_worked_example_of_the_prompt_is_right() -> None:
+    shown = find_program(prompt_text("agents/program_of_thought")).code
+    solved = await run_program(shown, ["The number of stools", "The number of lamps", "The total earnings"])
+    assert solved.ok and list(solved.values.values()) == pytest.approx([2, 6, 66])
 
 
 # -- self-correction: what the run says --------------------------------------------------------------------------------
