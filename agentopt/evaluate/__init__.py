@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from agentopt.evaluate.protect import evaluator_hash
     from agentopt.evaluate.protocol import Eval, Guess, Measure, Published, always, commonest, evaluation
     from agentopt.evaluate.racing import Race
+    from agentopt.evaluate.ran import how_it_ran
     from agentopt.evaluate.scorers import boolean, choice, exact, numeric
     from agentopt.evaluate.scoring import ScorerError, normalise
     from agentopt.evaluate.sequences import brackets, word_list
@@ -53,6 +54,7 @@ _WHERE = {
     "protect": ("evaluator_hash",),
     "protocol": ("Eval", "Guess", "Measure", "Published", "always", "commonest", "evaluation"),
     "racing": ("Race",),
+    "ran": ("how_it_ran",),
     "patterns": ("contains", "regex"),
     "scorers": ("boolean", "choice", "exact", "numeric"),
     "scoring": ("ScorerError", "normalise"),
@@ -103,6 +105,7 @@ __all__ = [
     "example_scores",
     "from_metric",
     "holm",
+    "how_it_ran",
     "interval",
     "iterations_to_solve",
     "json_fields",
