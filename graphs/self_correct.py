@@ -153,7 +153,7 @@ def was_cut(reply: Any) -> bool:
 
 @node
 def settle(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """The last program that answered, or that answered in part, or the last that is one; and how often it was mended."""
+    """The last program that answered, or answered in part, or the last that is one; and how often it was mended."""
     none = ("no_code", "cut_off")
     tiers = ([r for r in runs if r["status"] == "ok"], [r for r in runs if r["status"] == "partial"],
              [r for r in runs if r["status"] not in none], runs)  # fmt: skip
