@@ -86,6 +86,7 @@ def asks(request: Request) -> str:
         "The formulation has to be mended": "reformulate",
         "It has to be mended": "mend",
         "Write a Python program": "program",
+        "Write Python programs": "program",
         "in five elements": "formulate",
     }
     head = text.partition("The problem:")[0]
