@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 import time
 from pathlib import Path
@@ -146,6 +147,15 @@ def test_a_changed_file_is_loaded_anew(root: Path) -> None:
     assert load_file(Workspace(root), file) is load_file(Workspace(root), file)
     write(file, "VALUE = 'two'\n")
     assert load_file(Workspace(root), file).VALUE == "two"
+
+
+def test_a_file_that_is_written_twice_in_a_second_is_read_as_it_is(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    for value in (1, 2):
+        file = write(root / "graphs" / "g.py", f"VALUE = {value}\n")
+        os.utime(file, ns=(10**18 + value, 10**18 + value))
+        assert load_file(Workspace(root), file).VALUE == value
+    assert sys.dont_write_bytecode is False
 
 
 @pytest.mark.parametrize(

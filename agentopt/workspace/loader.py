@@ -54,6 +54,8 @@ def load_file(workspace: Workspace, path: Path) -> ModuleType:
         del sys.modules[name]
     importlib.invalidate_caches()
     token = _IMPORTING.set(workspace.relative(path))
+    # Bytecode is told apart by second and size: a file that is written twice in a second would be read as it was first.
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         module = importlib.import_module(name)
     except AgentOptError:
@@ -63,6 +65,7 @@ def load_file(workspace: Workspace, path: Path) -> ModuleType:
     except Exception as problem:
         raise UsageError(f"{_where(workspace, path, problem)}: {type(problem).__name__}: {problem}") from problem
     finally:
+        sys.dont_write_bytecode = writes
         _IMPORTING.reset(token)
     setattr(module, _STAMP, stamp)
     return module
