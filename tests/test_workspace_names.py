@@ -154,7 +154,8 @@ def test_a_file_that_is_written_twice_in_a_second_is_read_as_it_is(root: Path, m
     for value in (1, 2):
         file = write(root / "graphs" / "g.py", f"VALUE = {value}\n")
         os.utime(file, ns=(10**18 + value, 10**18 + value))
-        assert load_file(Workspace(root), file).VALUE == value
+        found = load_file(Workspace(root), file).VALUE
+        assert found == value
     assert sys.dont_write_bytecode is False
 
 
