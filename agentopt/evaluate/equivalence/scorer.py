@@ -128,27 +128,28 @@ class _Pair:
     def __init__(self, instances: list[tuple[Draw, Formulation]], output: Any, by: equivalent_to) -> None:
         self.draws = [draw for draw, _ in instances]
         self.references = {_key(draw): formulation for draw, formulation in instances}
+        self.candidates: dict[tuple[tuple[str, Any], ...], Formulation] = {}
         self.output, self.by = output, by
 
     def reference(self, draw: Draw) -> Formulation:
         return self.references[_key(draw)]
 
     def candidate(self, draw: Draw) -> Formulation:
-        return stated_formulation(self.output, draw)
+        return self.candidates[_key(draw)]
 
     def check(self, level: Literal[1, 2, 3], limits: Limits) -> Equivalence:
         try:
-            found = equivalence_on_draws(self.reference, self.candidate, self.draws, level=level, limits=limits)
+            return equivalence_on_draws(self.reference, self.candidate, self.draws, level=level, limits=limits)
         except UsageError as error:  # the variables of one draw are not those of another
             return Equivalence(verdict="undecided", level=level, reason=f"the draws cannot be compared: {error}")
-        return found
 
     def scored(self) -> tuple[Feedback, Equivalence | None]:
         """Without a model."""
         try:
-            candidate, *_ = [self.candidate(draw) for draw in self.draws]
+            self.candidates = {_key(draw): stated_formulation(self.output, draw) for draw in self.draws}
         except UsageError as error:
             return _wrong(f"the formulation cannot be read: {error}", {"read": 0.0}), None
+        candidate = self.candidate(self.draws[0])
         if max(len(candidate.variables), len(candidate.constraints) / 3) > _LARGEST:
             told = f"a formulation of {len(candidate.variables)} variables and {len(candidate.constraints)} constraints"
             return _wrong(f"{told} is too large to be judged", {"read": 0.0}), None
