@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -10,7 +9,7 @@ from typing import Any, Literal
 from agentopt.core.values import Frozen
 from agentopt.errors import UsageError
 from agentopt.evaluate.claims import Claim, claim, needed_pairs, told_p
-from agentopt.evaluate.stats import is_binary, paired_permutation
+from agentopt.evaluate.stats import _numpy, _special, is_binary, paired_permutation
 from agentopt.evaluate.summary import counted, pair
 
 __all__ = ["NonInferiority", "margin_test", "not_worse"]
@@ -138,8 +137,7 @@ def margin_test(gained: int, lost: int, n: int, margin: float) -> float:
     """
     if margin >= 1:
         return 0.0
-    np: Any = importlib.import_module("numpy")
-    special: Any = importlib.import_module("scipy.special")
+    np, special = _numpy(), _special()
 
     def statistic(g: Any, k: Any) -> Any:
         spread = np.maximum((g + k) / n, margin) - margin**2

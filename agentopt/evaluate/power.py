@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from functools import lru_cache
 from typing import Any
 
 from agentopt.errors import UsageError
-from agentopt.evaluate.stats import t_quantile
+from agentopt.evaluate.stats import _numpy, _special, t_quantile
 
 __all__ = ["mcnemar_power", "minimum_detectable"]
 
-
 _CLOSE = 1e-5
-
-
-def _special() -> Any:
-    return importlib.import_module("scipy.special")
+"""How near to the smallest difference the one that is told is."""
 
 
 @lru_cache(maxsize=64)
-def _fewest(n: int, alpha: float) -> list[int]:
+def _fewest(n: int, alpha: float) -> Any:
     """For 0 to ``n`` pairs that differ, the fewest gains that McNemar's exact two-sided test calls significant; one
     more than the pairs where none are."""
     above, found, needed = _special().bdtrc, [], 0
@@ -29,7 +24,7 @@ def _fewest(n: int, alpha: float) -> list[int]:
         while needed <= pairs and above(needed - 1, pairs, 0.5) > alpha / 2:
             needed += 1
         found.append(needed)
-    return found
+    return _numpy().array(found)
 
 
 def mcnemar_power(n: int, gained: float, lost: float, *, alpha: float = 0.05) -> float:
@@ -48,9 +43,9 @@ def mcnemar_power(n: int, gained: float, lost: float, *, alpha: float = 0.05) ->
     differ = min(1.0, gained + lost)
     if not differ:
         return 0.0
-    np, special = importlib.import_module("numpy"), _special()
+    np, special = _numpy(), _special()
     pairs = np.arange(n + 1)
-    shown = special.bdtrc(np.asarray(_fewest(n, alpha)) - 1, pairs, min(1.0, gained / differ))
+    shown = special.bdtrc(_fewest(n, alpha) - 1, pairs, min(1.0, gained / differ))
     ways = special.gammaln(n + 1) - special.gammaln(pairs + 1) - special.gammaln(n - pairs + 1)
     chances = np.exp(ways + special.xlogy(pairs, differ) + special.xlog1py(n - pairs, -differ))
     return float((chances * shown).sum())

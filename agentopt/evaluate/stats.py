@@ -32,8 +32,6 @@ __all__ = [
 
 _CELLS = 100_000
 """Resolution of the exact permutation distribution."""
-
-
 _NORMAL = NormalDist()
 
 
