@@ -57,6 +57,8 @@ ROUNDS = Parameter(
 )
 RESTATE = ("infeasible", "unbounded")
 """Endings of a run that speak against the formulation, where there is one, rather than against the code."""
+WORTH = {"ok": 3, "partial": 2, "no_code": 0, "cut_off": 0}
+"""What a run's ending makes of its program, where one of several is taken; any other ending: 1."""
 SHOWN = 1500
 """Characters of what a run printed, and of why it failed, that the model is shown."""
 NUMBERED = re.compile(r"(?:>>>)?\s+\d+ \| ")
@@ -154,10 +156,7 @@ def was_cut(reply: Any) -> bool:
 @node
 def settle(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """The last program that answered, or answered in part, or the last that is one; and how often it was mended."""
-    none = ("no_code", "cut_off")
-    tiers = ([r for r in runs if r["status"] == "ok"], [r for r in runs if r["status"] == "partial"],
-             [r for r in runs if r["status"] not in none], runs)  # fmt: skip
-    taken = next(filter(None, tiers))[-1]
+    taken = max(reversed(runs), key=lambda run: WORTH.get(run["status"], 1))
     cut = {"cut_off": True} if taken["status"] == "cut_off" else {}
     return {"program": taken["program"], "rounds": len(runs) - 1, **cut}
 
@@ -191,8 +190,7 @@ def asked_critic(given: Critic | None) -> Critic:
     """The critic that was given, or the one that the parameter names."""
     given = given.value if isinstance(given, Node) else given
     if given is None:
-        name = CRITIC.value
-        return CRITICS[name]
+        return CRITICS[CRITIC.value]
     if not callable(given):
         raise UsageError(
             f"self_correct: critic is {given!r:.60}; give an async function (problem, formulation, program, solved), "

@@ -130,7 +130,7 @@ async def go_on(
 def _noted(plan: setup.Plan, split: str) -> Task:
     """The task, with a note where runs of this place have searched or chosen on what is evaluated."""
     examples = examples_of(plan.splits, split)
-    inputs = [digest(e.input) for e in examples]  # as the ledger knows them
+    inputs = (digest(e.input) for e in examples)  # as the ledger knows them, where there is one
     found = setup.split_ledger(plan.config).not_fresh(inputs, f"these {counted(len(examples), 'example')}")
     return replace(plan.task, notes=(*plan.task.notes, *found)) if found else plan.task
 

@@ -44,6 +44,8 @@ RATES = (
 )  # fmt: skip
 
 
+SMALL = re.compile(r"\b[1-9](?:\.\d)?[Bb]\b")
+"""Names of models with fewer than ten billion weights."""
 VERSION = 2
 """One more whenever the same reply may get another score, so that no table mixes the two."""
 
@@ -149,12 +151,12 @@ def reason(row: Row) -> str:
     return " ".join(row["text"].split("\n")[0].split())[:90] or row["status"]
 
 
-def published(size: str = r"\b[1-9](?:\.\d)?[Bb]\b") -> list[Row]:
+def published() -> list[Row]:
     """What the benchmark's makers published of small models, under their own protocol."""
     found: dict[tuple[str, str], Row] = {}
     for eval_name in ("optibench_zero_shot", "optibench_few_shot"):
         for row in load_eval(eval_name).published:
-            if re.search(size, row.model):
+            if SMALL.search(row.model):
                 line = found.setdefault((row.model, row.protocol), {"model": row.model, "protocol": row.protocol})
                 line[row.measure] = row.score
     return list(found.values())
