@@ -174,8 +174,15 @@ def test_a_limit_of_a_split_takes_a_part_of_it_alone(name: SplitName, limit: int
 def test_a_limit_of_all_may_leave_a_split_empty() -> None:
     splits = Task("t", examples(50), exact()).splits(limit=2, of="all")
     assert sorted(map(len, (splits.search, splits.validation, splits.test))) == [0, 1, 1]
-    with pytest.raises(UsageError, match="none is left for validation"):
-        Task("t", examples(2), exact()).splits(limit=1, of="all")
+
+
+def test_only_the_split_that_is_wanted_has_to_have_examples() -> None:
+    two = Task("t", examples(2), exact())
+    everything = two.splits(of="all")
+    assert [len(everything[name]) for name in ("search", "validation", "test")] == [1, 0, 1]
+    assert len(two.splits(of="test").test) == 1
+    with pytest.raises(UsageError, match="none is left for validation; give more examples, or take the split 'all'"):
+        two.splits(of="validation")
 
 
 def test_another_seed_gives_other_splits_and_hashes_follow_content() -> None:

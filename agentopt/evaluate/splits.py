@@ -101,14 +101,15 @@ def make_splits(
         limit: at most so many examples, from the start of a split, so that every split of a smaller limit is a part of
             the same split without one.
         of: what ``limit`` counts. None: all three splits, which keep their shares, and none of them is left empty, as a
-            search needs all. ``all``: the same, but a split may become empty. A split: that one; the others are whole.
+            search needs all. ``all``: the same, but a split may be empty. A split: that one; the others are whole, and
+            may be empty where there are few examples.
         task: the name in error messages.
         test_only: ids of the examples that are published as test set. When there are any, the test split is drawn from
             them, search and validation from the others that are neither near-identical to one of them nor in a cluster
             with one, and a fraction is a share of its own part.
 
     Raises:
-        UsageError: a split that is wanted would be empty.
+        UsageError: a split that is wanted and needed would be empty.
     """
     if test_only:
         held = [e for e in examples if e.id in test_only]
@@ -122,13 +123,14 @@ def make_splits(
     if limit is not None and limit < 1:
         raise UsageError(f"limit is {limit}; it must be at least 1")
     cut = parts if limit is None else _limited(parts, limit, of)
-    needed = cut if of is None else parts
-    empty = [name for name in NAMES if getattr(spec, name) and not needed[name]]
+    needed = NAMES if of is None else () if of == "all" else (of,)
+    empty = [name for name in needed if getattr(spec, name) and not cut[name]]
     if empty:
         left = "" if limit is None else f" with limit={limit}"
+        instead = "set that split to 0 in SplitSpec" if of is None else "take the split 'all'"
         raise UsageError(
             f"task {task!r} has {len(examples)} examples ({units} after grouping near-identical ones){left}:"
-            f" none is left for {' and '.join(empty)}; give more examples, or set that split to 0 in SplitSpec"
+            f" none is left for {' and '.join(empty)}; give more examples, or {instead}"
         )
     return Splits(**{name: tuple(part) for name, part in cut.items()})
 
