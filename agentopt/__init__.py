@@ -45,9 +45,10 @@ if TYPE_CHECKING:
     from agentopt.llm.call import allm, llm
     from agentopt.llm.gateway import gateway
     from agentopt.optim.frontdoor import OptoPrime
-    from agentopt.run.api import Result, evaluate, optimize, resume
+    from agentopt.run.api import Result, evaluate, optimize, optimize_async, resume, resume_async
     from agentopt.run.config import RunConfig
     from agentopt.run.deploy import load
+    from agentopt.run.evaluation import evaluate_async
     from agentopt.run.replay import replay
     from agentopt.workspace import load_graph, load_task, prompt
 
@@ -63,9 +64,10 @@ _HOMES = {
     "agentopt.llm.call": "allm llm",
     "agentopt.llm.gateway": "gateway",
     "agentopt.optim.frontdoor": "OptoPrime",
-    "agentopt.run.api": "Result evaluate optimize resume",
+    "agentopt.run.api": "Result evaluate optimize optimize_async resume resume_async",
     "agentopt.run.config": "RunConfig",
     "agentopt.run.deploy": "load",
+    "agentopt.run.evaluation": "evaluate_async",
     "agentopt.run.replay": "replay",
     "agentopt.workspace": "load_graph load_task prompt",
 }
@@ -96,6 +98,7 @@ __all__ = [
     "copy_context",
     "eq",
     "evaluate",
+    "evaluate_async",
     "exact",
     "from_metric",
     "gateway",
@@ -107,11 +110,13 @@ __all__ = [
     "node",
     "numeric",
     "optimize",
+    "optimize_async",
     "parameters",
     "prompt",
     "render",
     "replay",
     "resume",
+    "resume_async",
     "task",
     "trainable",
 ]

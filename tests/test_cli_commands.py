@@ -358,6 +358,21 @@ def test_apply_shows_the_diff_then_writes(cli: Cli, done: Path) -> None:
     assert "edited by hand" not in (done / "prompts" / "solver.md").read_text()
 
 
+def test_apply_writes_what_was_not_shown_to_be_better_only_when_told(cli: Cli, done: Path) -> None:
+    before = (done / "prompts" / "solver.md").read_text()
+    code, out, err = cli("optimize", "-q", "--name", "small", "--optimizer", "optoprime", "--limit", "10")
+    assert code == 0, err
+    assert "test: cannot be shown" in out
+    code, out, _ = cli("apply", "small", "--dry-run", "--json")
+    assert (code, json.loads(out)["improved"]) == (0, False)
+    code, out, err = cli("apply", "small")
+    assert code == 2
+    assert "cannot be shown" in out and "no test has shown" in err and "--unproven" in err
+    assert (done / "prompts" / "solver.md").read_text() == before
+    assert cli("apply", "small", "--unproven")[0] == 0
+    assert (done / "prompts" / "solver.md").read_text() != before
+
+
 def test_the_best_values_can_be_run_and_scored(cli: Cli, done: Path) -> None:
     assert cli("run", "solve", "17 + 25", "--run", "first")[1] == "42\n"
     code, out, _ = cli("eval", "-q", "--values", "first", "--split", "validation", "--gate", "0.9")

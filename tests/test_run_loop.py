@@ -435,6 +435,23 @@ async def test_loading_the_best_gives_a_plain_function(tmp_path: Path) -> None:
     assert STYLE.value == "Answer {{question}}"
 
 
+async def test_what_is_loaded_calls_the_model_as_it_was_tested(tmp_path: Path) -> None:
+    tested, deployed = ScriptedLLM(says), ScriptedLLM(says)
+    await go(tmp_path, llm=tested, temperature=0.3, max_tokens=77, timeout=41)
+    await load(tmp_path / "run", graph=answer, model=deployed)("q1")
+    (call,) = deployed.requests
+    assert (call.temperature, call.max_tokens, call.timeout) == (0.3, 77, 41)
+    of_its_place = {"messages", "address", "model", "repeat"}
+    assert call.model_dump(exclude=of_its_place) == tested.requests[-1].model_dump(exclude=of_its_place)
+
+
+async def test_loading_what_no_test_has_shown_to_be_better_warns(tmp_path: Path) -> None:
+    result = await go(tmp_path, task=task(10))
+    assert not result.improved and result.best.values != result.baseline.values
+    with pytest.warns(UserWarning, match="was not shown to be better: cannot be shown"):
+        load(tmp_path / "run", graph=answer, model=ScriptedLLM(says))
+
+
 async def test_noise_is_measured_before_anything_is_compared(tmp_path: Path) -> None:
     count = {"n": 0}
 

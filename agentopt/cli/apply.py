@@ -56,22 +56,30 @@ def apply(
     ] = "last",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the diff; write nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Also overwrite prompts that changed since the run.")] = False,
+    unshown: Annotated[
+        bool, typer.Option("--unproven", help="Also write what no test has shown to be better than the baseline.")
+    ] = False,
     runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of the runs.")] = "runs",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write the best prompts and functions of a run back into their files, after showing the diff.
 
-    A prompt of the built-in workspace or of a package is written into yours, where it shadows the original.
+    A prompt of the built-in workspace or of a package is written into yours, where it shadows the original. Numbers,
+    choices and demonstrations are in no file of their own: they are told, to be set by hand.
     """
-    from agentopt.run.best import read_best
+    from agentopt.run.best import read_best, said, unproven
     from agentopt.run.files import find_run
 
     folder = find_run(run, runs_dir, kind="optimize")
     record = read_best(folder)
     found = list(changes(record))
-    drifted = [c for c in found if c.drifted]
-    refused = bool(drifted) and not force and not dry_run
-    written = [] if dry_run or refused else [c for c in found if c.write is not None and not c.done]
+    to_write = [c for c in found if c.write is not None and not c.done]
+    refused, drifted = "", [c for c in found if c.drifted]
+    if to_write and unproven(record) and not unshown:
+        refused = "no test has shown that this candidate is better; nothing was written (--unproven writes it)"
+    elif drifted and not force:
+        refused = f"{_shown(drifted[0].read)} has changed since the run; nothing was written (--force overwrites it)"
+    written = [] if dry_run or refused else to_write
     if as_json:
         listed = [
             {
@@ -85,14 +93,19 @@ def apply(
             for c in found
         ]
         print_json(
-            {"run": str(folder), "claim": record.get("claim"), "changes": listed, "written": [c.name for c in written]}
+            {
+                "run": str(folder),
+                "claim": record.get("claim"),
+                "improved": not unproven(record),
+                "changes": listed,
+                "written": [c.name for c in written],
+            }
         )
     else:
-        _tell(folder, record, found)
-    if refused:
-        raise UsageError(
-            f"{_shown(drifted[0].read)} has changed since the run began; nothing was written (--force overwrites it)"
-        )
+        typer.echo(f"run: {folder}\n{said(record)}")
+        _tell(found)
+    if refused and not dry_run:
+        raise UsageError(refused)
     for change in written:
         _write(change)
         if not as_json:
@@ -165,9 +178,7 @@ def _write(change: Change) -> None:
     os.replace(beside, change.write)
 
 
-def _tell(folder: Path, record: dict[str, Any], found: list[Change]) -> None:
-    claim = record.get("claim") or "no test was made: no improvement is claimed"
-    typer.echo(f"run: {folder}\n{claim}")
+def _tell(found: list[Change]) -> None:
     if not found:
         typer.echo("nothing to apply: the best candidate is the baseline")
     for change in found:

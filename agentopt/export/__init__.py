@@ -1,1 +1,1 @@
-"""Ways out of agentopt: pictures of graphs, and subscribers for other tools."""
+"""Ways out of agentopt: pictures of graphs, and evaluations and tasks in the form of inspect-ai."""

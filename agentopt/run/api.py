@@ -274,7 +274,7 @@ async def _drive(parts: Parts, state: State, folder: Path) -> Result:
             try:
                 write_best(
                     folder, state.archive[id_].candidate, state.baseline, parts.target.parameters,
-                    graph=parts.config.graph, model=parts.config.model, claim=_sentence(state),
+                    config=parts.config, claim=state.claim,
                 )  # fmt: skip
             except OSError as error:
                 raise StoreError(
@@ -285,17 +285,14 @@ async def _drive(parts: Parts, state: State, folder: Path) -> Result:
     return result_of(folder, status)
 
 
-def _sentence(state: State) -> str | None:
-    return state.claim.sentence if state.claim else None
-
-
 def _written(folder: Path, state: State) -> bool:
     """Whether ``best/`` tells the end of the run."""
     try:
         record = read_best(folder)
     except (UsageError, OSError, ValueError):
         return False
-    return (record.get("id"), record.get("claim")) == (state.chosen or state.incumbent, _sentence(state))
+    said = state.claim and state.claim.sentence
+    return (record.get("id"), record.get("claim")) == (state.chosen or state.incumbent, said)
 
 
 def _refuse_for_synthesis(**given: Any) -> None:

@@ -23,17 +23,15 @@ if TYPE_CHECKING:
 __all__ = ["code_place", "code_sandbox", "note_isolation", "program_place", "program_sandbox", "runner_over"]
 
 
-def code_sandbox(trained: Iterable[Parameter[Any]], config: RunConfig | None = None) -> ServedSandbox:
-    """A sandbox that has imported what these parameters' functions need.
+def code_sandbox(
+    trained: Iterable[Parameter[Any]], seconds: float, *, backend: str = "auto", weak: bool = False
+) -> ServedSandbox:
+    """A sandbox that has imported what these parameters' functions need, and ends a call after so many seconds.
 
     Raises:
         UsageError: the isolation is not to be had, or a function needs what cannot come along.
     """
-    modules = modules_of(trained)
-    if config is None:
-        return open_sandbox(preload=modules)
-    limits = Limits(wall=config.code_timeout, cpu=config.code_timeout)
-    return open_sandbox(config.sandbox, preload=modules, limits=limits, weak=config.allow_weak_sandbox)
+    return open_sandbox(backend, preload=modules_of(trained), limits=Limits(wall=seconds, cpu=seconds), weak=weak)
 
 
 @contextmanager
@@ -49,7 +47,10 @@ def code_place(plan: Plan, store: Store | None = None) -> Iterator[None]:
     config, trained = plan.config, [p for p in plan.target.parameters.values() if p.kind == "code"]
     with ExitStack() as stack:
         if trained:
-            sandbox = stack.enter_context(code_sandbox(trained, config))
+            opened = code_sandbox(
+                trained, config.code_timeout, backend=config.sandbox, weak=config.allow_weak_sandbox
+            )  # fmt: skip
+            sandbox = stack.enter_context(opened)
             note_isolation(sandbox, store)
             stack.enter_context(SandboxExec(sandbox, [p.name for p in trained]))
         stack.enter_context(program_place(config, plan.task.scorer, store))
