@@ -6,10 +6,10 @@ import ast
 import re
 import warnings
 
+from agentopt._blocks import code_blocks
+
 __all__ = ["broken", "defines", "find_code", "parsed"]
 
-_FENCE = re.compile(r"```[ \t]*([\w+-]*)[ \t]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
-_PYTHON = ("", "python", "py", "python3")
 _BEGINS = re.compile(r"^(?:from\s+\S+\s+import\b|import\s|def\s|async\s+def\s|class\s|@)", re.MULTILINE)
 
 
@@ -21,7 +21,7 @@ def find_code(text: str) -> str | None:
     >>> find_code("I cannot.") is None
     True
     """
-    blocks = [body for language, body in _FENCE.findall(text) if language.lower() in _PYTHON]
+    blocks = [block.code for block in code_blocks(text) if block.python or not block.language]
     found = max(blocks, key=len, default=None)
     if found is None:
         start = _BEGINS.search(text)

@@ -106,6 +106,40 @@ def test_claims(output: str, claim: str | None) -> None:
     assert read_json(output, ["profit", "tables"]).claim == claim
 
 
+@pytest.mark.parametrize(
+    ("told", "claim"),
+    [
+        ({"message": "Optimal. No infeasible constraints."}, None),
+        ({"message": "The model is neither infeasible nor unbounded."}, None),
+        ({"message": "It isn't infeasible or unbounded"}, None),
+        ({"message": "Not found infeasible."}, None),
+        ({"message": "Optimal solution found; the first point was infeasible."}, None),
+        ({"message": "The first point was infeasible", "status": "optimal"}, None),
+        ({"message": "Iteration limit 100 was not reached, terminated successfully."}, None),
+        ({"message": "TerminationCondition.optimal; primal infeasibility 1e-9"}, None),
+        ({"status": "infeasible"}, "infeasible"),
+        ({"status": "TerminationCondition.infeasible"}, "infeasible"),
+        ({"status": "Not optimal: infeasible"}, "infeasible"),
+        ({"status": "Optimal solution not found: infeasible"}, "infeasible"),
+        ({"message": "Optimization was not successful. The problem is unbounded."}, "unbounded"),
+        ({"message": "Not infeasible, but unbounded."}, "unbounded"),
+        ({"status": "infeasible or unbounded"}, "not_optimal"),
+        ({"status": "sub-optimal"}, "not_optimal"),
+        ({"status": "time limit"}, "not_optimal"),
+    ],
+)
+def test_a_claim_beside_figures_has_to_be_one(told: dict[str, str], claim: str | None) -> None:
+    read = read_json(json.dumps({"profit": 3, "tables": 1, **told}), ["profit", "tables"])
+    assert (read.claim, read.values) == (claim, {"profit": 3.0, "tables": 1.0})
+
+
+def test_a_claim_in_place_of_figures_stands_whatever_is_beside_it() -> None:
+    read = read_json('{"profit": null, "message": "Optimal status not known: infeasible. Success: 0"}', ["profit"])
+    assert read.claim == "infeasible"
+    read = read_json('{"profit": 3, "status": "optimal"}\n{"status": "infeasible"}', ["profit"])
+    assert read.claim == "infeasible"
+
+
 def test_a_log_that_speaks_of_infeasible_points_does_not_unmake_an_answer() -> None:
     log = "trying an infeasible start\npresolve: 0 unbounded rays\n"
     assert read_json(log + '{"profit": 3}', ["profit"]).claim is None

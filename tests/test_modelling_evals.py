@@ -32,6 +32,7 @@ def test_the_papers_rows_are_marked_with_their_protocol() -> None:
     assert {r.measure for r in load_eval("optibench").published} == {"objective_1e-6"}
     ast = [r for r in load_eval("nl4opt").published if r.measure == "rounds"]
     assert [r.score for r in ast] == [1.38]
+    assert "AST, whose count may begin at 1" in ast[0].protocol
 
 
 @pytest.mark.timeout(600)  # a busy machine takes its time to import the solvers

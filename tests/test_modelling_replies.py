@@ -12,6 +12,8 @@ from agentopt.evaluate.modelling.replies import find_program, imports_of
 
 WHOLE = "from pyscipopt import Model\n\nm = Model()\nx = m.addVar('x', ub=3)\nprint({'x': 3})\n"
 OTHER = "import json\n\nprint(json.dumps({'x': 4}))\n"
+IN_A_FUNCTION = "import json\n\ndef solve():\n    res = 3\n    return res\n\nprint(json.dumps({'x': solve()}))\n"
+MODEL = "import json\n\ndef solve():\n    return {'x': 3}\n"
 
 
 def fence(code: str, language: str = "python") -> str:
@@ -43,6 +45,101 @@ def fence(code: str, language: str = "python") -> str:
 def test_the_program_is_found(reply: str, form: str, code: str) -> None:
     found = find_program(reply)
     assert (found.form, found.code) == (form, code)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "form", "code"),
+    [
+        ((WHOLE, "y = model.addVar(vtype='I')\n"), "several", WHOLE),  # of a name that is not there
+        ((WHOLE, "y = m.addVar(vtype='I')\n"), "several", WHOLE),  # nothing that could answer
+        ((IN_A_FUNCTION, "print(res)\n"), "several", IN_A_FUNCTION),  # of a name that lives in a function
+        ((WHOLE, "print(m.getObjVal())\n", "print(model.getStatus())\n"), "joined", WHOLE + "\nprint(m.getObjVal())\n"),
+        (("import json\nx = 2\n", "print(json.dumps(x))\n", "print(res.status)\n"), "joined",
+         "import json\nx = 2\n\nprint(json.dumps(x))\n"),
+        ((MODEL, "print(json.dumps(solve()))\n"), "joined", MODEL + "\nprint(json.dumps(solve()))\n"),
+        ((MODEL + "def main():\n    print(solve())\n", "main()\n"), "joined",
+         MODEL + "def main():\n    print(solve())\n\nmain()\n"),
+        (("model.addVar()\n", WHOLE), "several", WHOLE),
+        (("x = [n for n in a]\n", "print(x, lost)\n"), "joined", "x = [n for n in a]\n\nprint(x, lost)\n"),
+    ],
+)  # fmt: skip
+def test_a_remark_below_a_program_is_no_part_of_it(blocks: tuple[str, ...], form: str, code: str) -> None:
+    found = find_program("Or:\n".join(map(fence, blocks)))
+    assert (found.form, found.code, found.blocks) == (form, code, len(blocks))
+
+
+@pytest.mark.parametrize(
+    "used",
+    [
+        "[print(a, b) for a, b in []]", "f = lambda n: n + m", "print((x := 3), x)", "for __file__ in []: pass",
+        "def f(*a, **b):\n    global z\n    z = 1\nprint(z)",
+        "class C:\n    t = 1\n    def f(self): return __class__, m",
+        "try:\n    import q\nexcept ImportError as w:\n    print(w)\n    q = None\nprint(q)",
+        "import a.b as c, d.e\nc, d",
+        "match m:\n    case [p, *q]:\n        print(p, q)",
+    ],
+)  # fmt: skip
+def test_names_are_looked_up_as_python_does(used: str) -> None:
+    whole = f"import sys\nm = 1\n{used}\nprint(sys)\n"
+    assert find_program(fence(WHOLE) + fence(whole)).code == whole
+    assert find_program(fence(WHOLE) + fence(f"{whole}print(k)\ndef g():\n    k = 1\n")).code == WHOLE
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        f"~~~python\n{WHOLE}~~~\nDone.",
+        f"~~~\n{WHOLE}~~~",
+        f"````python\n{WHOLE}````",
+        f"```python\n{WHOLE}````",
+        f'```python title="a.py"\n{WHOLE}```',
+        f"```{{python}}\n{WHOLE}```",
+        f"```{{.python .numberLines}}\n{WHOLE}```",
+        f"```py\n{WHOLE}```",
+        f"``` Python3 \n{WHOLE}``` \n",
+        f"```python:solve.py\n{WHOLE}```",
+        f"Here: ```python\n{WHOLE}```",
+        "- Solve it:\n\n" + textwrap.indent(fence(WHOLE), "      ") + "\n- Done.",
+        "1. " + textwrap.indent(fence(WHOLE), "   ").lstrip(),
+        f"It prints with ```print```\n{fence(WHOLE)}",
+        f"```python\n{WHOLE}```output\n{{'x': 3}}\n```",
+        f"```python\nimport math\n```python\n{WHOLE}```",
+        f"~~~~python\n{WHOLE}~~~~\nIn short ~~~ and ``` are fences.",
+    ],
+)
+def test_fences_are_read_as_in_markdown(reply: str) -> None:
+    assert find_program(reply).code == WHOLE
+
+
+def test_a_longer_fence_holds_shorter_ones() -> None:
+    code = f"text = '''\n```\nx\n```\n'''\n{WHOLE}"
+    assert find_program(f"````python\n{code}````").code == code
+    assert find_program(f"~~~python\n{code}~~~").code == code
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        f"<code>\n{WHOLE}</code>\nDone.",
+        f"<code>{WHOLE}</code>",
+        f'<pre><code class="language-python">\n{WHOLE}</code></pre>',
+        f"<python>\n{WHOLE}</python>",
+        f"It is <code>m</code>:\n<answer>\n{WHOLE}\n</answer>",
+        f"<answer>\n```python\n{WHOLE}```\n</answer>",
+        f"<code>\nimport math\nprint(1)\n</code>\nBetter:\n<code>\n{WHOLE}</code>",
+        f"<code>\n{WHOLE}",
+        f"{WHOLE}\nHere <code>m</code> is the model.",
+    ],
+)
+def test_a_program_in_a_tag_ends_with_it(reply: str) -> None:
+    assert find_program(reply).code == WHOLE
+
+
+def test_a_tag_that_was_closed_was_not_cut() -> None:
+    assert find_program(f"<code>\n{WHOLE}</code>", truncated=True).form == "bare"
+    assert find_program(f"<code>\n{WHOLE}", truncated=True).form == "cut_off"
+    assert find_program("<code>\nimport math\nprint(math.sqrt(").form == "cut_off"
+    assert find_program("~~~python\nimport math\nprint(math.sqrt(").form == "cut_off"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +188,7 @@ def test_imports() -> None:
     assert imports_of("import (") == ()
 
 
-@given(st.text(alphabet="`python\n x=1(){}'\"#:<think>/", max_size=80))
+@given(st.text(alphabet="`~python\n x=1(){}'\"#:<think>/", max_size=80))
 def test_no_reply_raises(reply: str) -> None:
     find_program(reply)
 
@@ -101,6 +198,9 @@ def test_no_reply_raises(reply: str) -> None:
     [
         (fence("\n" * 6000 + "x\n"), "one"),
         ("import os\n\n" + "x = 1\n\n" * 2500 + "print((\n", "cut_off"),
+        (fence("print(x)\n") * 3000, "joined"),
+        ("<code>\nimport x " * 3000, "none"),
+        ("`" * 50_000 + "x`\n" + "- " * 50_000 + "~", "none"),
     ],
 )
 def test_a_reply_that_is_made_to_take_long_does_not(reply: str, form: str) -> None:

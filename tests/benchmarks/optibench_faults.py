@@ -1,18 +1,21 @@
-"""Replies with planted faults: what each must come to. Most are a right program, changed in one place."""
+"""Replies with planted faults, and right ones in unusual form: what each must come to.
+
+Most are a right program, changed in one place.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["FAULTS", "Fault"]
+__all__ = ["FAULTS", "UNUSUAL", "Fault"]
 
 
 class Fault(NamedTuple):
-    """A planted fault."""
+    """A planted fault, or what a hasty reader would take for one."""
 
     name: str
     ends: str
-    """``wrong`` (it runs and its figures are wrong), or the status that it must get."""
+    """``wrong`` (it runs and its figures are wrong), or the status that it must get; ``ok`` where it must score 1."""
     base: str = ""
     """A program of ``optibench_programs`` (of row 415 where there is none) ..."""
     old: str = ""
@@ -29,6 +32,8 @@ _B = "239_pyscipopt"
 _C = "452_pyomo"
 _D = "415_scipy"
 _E = "445_pyscipopt"  # lines below dashes
+_PRINT = "print(dict(zip(NAMES, values)))"
+_INTEGERS = 'If counts are whole:\n```python\nx = model.addVar(vtype="I")\n```'
 
 FAULTS: tuple[Fault, ...] = (
     # Wrong models.
@@ -65,6 +70,11 @@ FAULTS: tuple[Fault, ...] = (
           '"The maximum value of x1 + x2": 2})'),
     Fault("a later object overrules the right one", "wrong", _D, "print(dict(zip(NAMES, values)))",
           "print(dict(zip(NAMES, values)))\nprint(dict(zip(NAMES, [0, 0, 0])))"),
+    Fault("the second of two programs is wrong, in tildes", "wrong", _D,
+          reply="~~~python\n{program}~~~\nBetter:\n~~~python\nimport json\nprint(json.dumps({\"The value of x1\": 1, "
+                "\"The value of x2\": 2, \"The maximum value of x1 + x2\": 3}))\n~~~"),
+    Fault("the end of a program overrules the right answer", "wrong", _D,
+          reply="```python\n{program}```\nand\n```python\nprint(dict(zip(NAMES, [0, 0, 0])))\n```"),
     # Answers that are not all there or cannot be read.
     Fault("a figure is missing", "partial", _D, "dict(zip(NAMES, values))", "dict(list(zip(NAMES, values))[:2])"),
     Fault("other names", "no_answer", _D, "dict(zip(NAMES, values))", 'dict(zip("abc", values))'),
@@ -88,12 +98,18 @@ FAULTS: tuple[Fault, ...] = (
           "model.no = pyo.Constraint(expr=model.full_time <= 20)\npyo.SolverFactory"),
     Fault("an unbounded model, told", "unbounded", _D, "",
           "from scipy.optimize import linprog\nprint({'status': linprog([-1], bounds=[(0, None)]).message})"),
+    Fault("an infeasible model, told beside figures", "infeasible", _D, _PRINT,
+          'print({**dict(zip(NAMES, values)), "status": "infeasible"})'),
+    Fault("an unbounded model, told beside figures", "unbounded", _D, _PRINT,
+          'print({**dict(zip(NAMES, values)), "message": "Optimal value not found: the problem is unbounded."})'),
     Fault("the skeleton's sentence", "not_optimal", _E, "model.optimize()",
           "model.addCons(tacos >= 90)\nmodel.optimize()", protocol="official"),
     # Programs that do not end.
     Fault("an exception", "crashed", _D, "values = [", "values = undefined + ["),
     Fault("a figure of a solution that is not there", "crashed", _D, "b_ub=[1, 15, 10]", "b_ub=[-9, -9, -9]"),
     Fault("a syntax error", "crashed", _D, "values = [", "values = = ["),
+    Fault("a syntax error above a remark", "crashed", _D, "values = [", "values = = [",
+          reply=FENCED + f"\n{_INTEGERS}"),
     Fault("an exit code", "crashed", _D, "print(dict(zip(NAMES, values)))",
           "print(dict(zip(NAMES, values)))\nraise SystemExit(3)"),
     Fault("a crash of the interpreter", "crashed", _D, "values = [", "import ctypes\nctypes.string_at(0)\nvalues = ["),
@@ -110,8 +126,35 @@ FAULTS: tuple[Fault, ...] = (
     Fault("no code", "no_code", reply="I would model this as a linear program: maximize 8x + 10y. The answer is 310."),
     Fault("an empty reply", "no_code", reply=" "),
     Fault("a formula in a fence", "no_code", reply="```\nmax 8x + 10y\n3x + 4y <= 120\n```"),
+    Fault("a formula in tildes", "no_code", reply="~~~\nmax 8x + 10y\n3x + 4y <= 120\n~~~"),
     Fault("cut off in a line", "cut_off", reply="```python\nfrom pyscipopt import Model\nm = Model()\nm.addCons(x +"),
     Fault("cut off in a block", "cut_off", reply="```python\nfrom pyscipopt import Model\nfor i in range(3):"),
     Fault("cut off in thought", "cut_off", reply="<think>Let x be the number of trains. Then the wood"),
     Fault("cut off without a fence", "cut_off", reply="import highspy\nh = highspy.Highs()\nx = h.addVariable("),
+    Fault("cut off in tildes", "cut_off", reply="~~~python\nfrom pyscipopt import Model\nm = Model()\nm.addCons(x +"),
+    Fault("cut off in a tag", "cut_off", reply="<code>\nfrom pyscipopt import Model\nm = Model()\nm.addCons(x +"),
+)  # fmt: skip
+
+UNUSUAL: tuple[Fault, ...] = (
+    Fault("a remark with names of its own follows", "ok", _D, reply=FENCED + f"\n{_INTEGERS}"),
+    Fault("a remark that changes the model follows", "ok", _B, reply=FENCED + f"\n{_INTEGERS}"),
+    Fault("a remark on a name within a function follows", "ok", _D, "found = linprog(",
+          "def run(**given):\n    res = linprog(**given)\n    return res\n\nfound = run(c=",
+          reply=FENCED + "\nSee also:\n```python\nprint(res.status)\n```"),
+    Fault("two blocks, and a remark", "ok", _D, "\nNAMES", "\n```\nand\n```python\nNAMES",
+          reply=FENCED + f"\n{_INTEGERS}"),
+    Fault("tildes", "ok", _D, reply="~~~python\n{program}~~~"),
+    Fault("four backticks", "ok", _D, reply="````python\n{program}````"),
+    Fault("a title in the info string", "ok", _D, reply='```python title="a.py"\n{program}```'),
+    Fault("braces in the info string", "ok", _D, reply="```{python}\n{program}```"),
+    Fault("a short name of the language", "ok", _D, reply="```py\n{program}```"),
+    Fault("the output follows at once", "ok", _D, reply="```python\n{program}```output\n{'x': 3}\n```"),
+    Fault("a tag", "ok", _D, reply="<code>\n{program}</code>\nThis prints the answer."),
+    Fault("two tags", "ok", _D, reply='<pre><code class="language-python">\n{program}</code></pre>'),
+    Fault("no infeasible constraints", "ok", _D, _PRINT,
+          'print({**dict(zip(NAMES, values)), "message": "Optimal. No infeasible constraints."})'),
+    Fault("neither infeasible nor unbounded", "ok", _D, _PRINT,
+          'print({**dict(zip(NAMES, values)), "message": "The model is neither infeasible nor unbounded."})'),
+    Fault("an infeasible start, then optimal", "ok", _D, _PRINT,
+          'print({"message": "The first point was infeasible.", "status": "optimal", **dict(zip(NAMES, values))})'),
 )  # fmt: skip

@@ -5,7 +5,7 @@
 
 ``optibench_programs/`` holds programs for problems of all four types, each for one solver, named by row and solver;
 those whose solver is not installed are told and left out. ``optibench_faults.py`` holds replies that are wrong in one
-place.
+place, and right ones in unusual form.
 Reading alone is measured on the labels of all 605 problems, printed in several forms. Results go to
 ``docs/results/optibench_reader.json`` and ``optibench_reader.md``.
 """
@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from optibench_faults import FAULTS, FENCED, Fault
+from optibench_faults import FAULTS, FENCED, UNUSUAL, Fault
 
 from agentopt import Example, load_task
 from agentopt.evaluate import interval, use_runner
@@ -104,11 +104,11 @@ async def right_programs(options: argparse.Namespace) -> dict[str, Any]:
     return {"rows": rows, "left_out": left}
 
 
-async def planted_faults(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """The planted faults, and what each came to."""
+async def judged(faults: Sequence[Fault], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Replies, and what each came to."""
     tasks = {p: {e.id: e for e in load_task("optibench", protocol=p).examples} for p in ("json", "official")}
     rows = []
-    for fault in FAULTS[: options.limit]:
+    for fault in faults[: options.limit]:
         row = int(fault.base[:3]) if fault.base else 415
         example = tasks[fault.protocol][f"optibench-{row}"]
         seconds = 2.0 if fault.ends == "timeout" else options.seconds
@@ -181,6 +181,8 @@ def markdown(found: Mapping[str, Any]) -> str:
     right = sum(row["score"] == 1 for row in clear)
     faults = found["faults"]
     caught = sum(row["wanted"] == row["ended"] and row["score"] == 0 for row in faults)
+    unusual = found["unusual"]
+    taken = sum(row["wanted"] == row["ended"] and row["score"] == 1 for row in unusual)
     out = [
         "# The judge of OptiBench",
         "",
@@ -190,6 +192,7 @@ def markdown(found: Mapping[str, Any]) -> str:
         "",
         f"- Right programs that score 1: {_share(right, len(clear))}.",
         f"- Planted faults that score 0 with the status that they must get: {_share(caught, len(faults))}.",
+        f"- Right replies in unusual form that score 1: {_share(taken, len(unusual))}.",
         f"- Left out, as the solver is not installed: {', '.join(found['programs']['left_out']) or 'none'}.",
         "",
         "| programs | " + " | ".join(types := sorted({row["type"] for row in clear})) + " | all |",
@@ -215,6 +218,8 @@ def markdown(found: Mapping[str, Any]) -> str:
     out += [f"| {r['fault']} | {r['wanted']} | {r['ended']} | {_cell(r['score'])} |" for r in faults]
     out += ["", "What is the world's fault has no score:", ""]
     out += [f"- {r['fault']}: score {_cell(r['score'])} ({r['text']})" for r in found["ours"]]
+    out += ["", "## Right replies in unusual form", "", "| reply | ended as | score |", "| --- | --- | --- |"]
+    out += [f"| {r['fault']} | {r['ended']} | {_cell(r['score'])} |" for r in unusual]
     out += [
         "",
         "## Reading one figure",
@@ -279,7 +284,8 @@ def main() -> None:
             "isolation": sandbox.isolation.backend,
             "seconds": options.seconds,
             "programs": asyncio.run(right_programs(options)),
-            "faults": asyncio.run(planted_faults(options)),
+            "faults": asyncio.run(judged(FAULTS, options)),
+            "unusual": asyncio.run(judged(UNUSUAL, options)),
             "ours": asyncio.run(our_faults()),
             "numbers": numbers(),
             "forms": forms(),

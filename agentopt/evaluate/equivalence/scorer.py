@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from agentopt._aio import in_thread
+from agentopt._blocks import code_blocks
 from agentopt.core.values import Feedback
 from agentopt.errors import MalformedAnswer, UsageError
 from agentopt.evaluate.equivalence.asking import ask_equivalence
@@ -22,7 +23,6 @@ from agentopt.llm.structured import parse_json
 
 __all__ = ["equivalent_to", "stated_formulation"]
 
-_FENCE = re.compile(r"```[\w-]*[ \t]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
 _GOAL = re.compile(r"(?im)^\s*(?:min|max)(?:imi[sz]e)?\b")
 _LARGEST = 60
 _LEVELS = (1, 2, 3)
@@ -47,7 +47,7 @@ def stated_formulation(output: Any, parameters: Mapping[str, Any] | None = None)
         return read_formulation(output)
     if not isinstance(output, str):
         raise UsageError(f"a formulation is a text or a JSON object, not {type(output).__name__}")
-    blocks = [block for block in _FENCE.findall(output) if _GOAL.search(block)]
+    blocks = [block.code for block in code_blocks(output) if _GOAL.search(block.code)]
     if not blocks and '"objective"' in output:
         try:
             found = parse_json(output)

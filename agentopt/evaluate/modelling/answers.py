@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentopt.evaluate.answers import Unreadable
-from agentopt.evaluate.modelling.claims import Claim, claimed
+from agentopt.evaluate.modelling.claims import Claim, claimed, succeeded
 from agentopt.evaluate.modelling.figures import read_figure
 
 __all__ = ["Reading", "read_json"]
@@ -47,7 +47,8 @@ def read_json(output: str, names: Sequence[str]) -> Reading:
 
     Case, spaces and punctuation of keys do not count where that leaves no doubt; an object within the object is looked
     into. A Python dictionary as ``print`` shows it is read as well. An object that says of itself that there is no
-    optimum (``{"status": "infeasible"}``) is a claim, and so is such a sentence where no object answers.
+    optimum (``{"status": "infeasible"}``) is a claim, and so is such a sentence where no object answers; not so one
+    that has a figure for every name and speaks of an optimum or of success too.
 
     Args:
         output: what the program printed.
@@ -60,12 +61,15 @@ def read_json(output: str, names: Sequence[str]) -> Reading:
     said: Claim | None = None
     for found in reversed(_objects(output[-_LAST:])):
         leaves = _leaves(found)
-        status = next((v for k, v in leaves.items() if k.casefold() in _STATUS_KEYS and isinstance(v, str)), "")
-        said = said or (claimed(status) if status else None)
+        told = [v for k, v in leaves.items() if k.casefold() in _STATUS_KEYS and isinstance(v, str)]
+        claim = claimed(told[0]) if told else None
         matched = _matched(leaves, names, keys)
         if matched:
             reading = _read(matched, names)
-            return Reading(reading.values, reading.problems, reading.missing, said)
+            if len(reading.values) == len(names) and any(map(succeeded, told)):
+                claim = None
+            return Reading(reading.values, reading.problems, reading.missing, said or claim)
+        said = said or claim
     return Reading(missing=tuple(names), claim=said or claimed(output[-_LAST:]))
 
 

@@ -8,8 +8,10 @@ import re
 import textwrap
 import warnings
 from codeop import compile_command
+from symtable import symtable
 from typing import Literal
 
+from agentopt._blocks import CodeBlock, split_blocks
 from agentopt._code import broken, find_code, parsed
 from agentopt.core.values import Frozen
 from agentopt.evaluate.answers import Unreadable
@@ -19,9 +21,9 @@ __all__ = ["Form", "Found", "find_program", "imports_of"]
 
 Form = Literal["one", "several", "joined", "bare", "none", "cut_off"]
 
-_FENCE = re.compile(r"```[ \t]*([\w+-]*)[ \t]*\n(.*?)((?:\n|(?<=\n))[ \t]*```|\Z)", re.DOTALL)
-_WORK = 60_000  # characters that are parsed to find where code without a block ends
-_PYTHON = ("python", "py", "python3")
+_WORK = 60_000  # characters that are parsed to find where code ends
+_NAMES = r"(?:code|python|program|solution|answer|pre)\b"
+_TAG = re.compile(rf"<({_NAMES})[^<>]*>((?:(?!<{_NAMES}).)*?)(</\1>|\Z)", re.DOTALL | re.IGNORECASE)
 _SHELL = re.compile(r"^[ \t]*[!%$]?[ \t]*(?:pip3?|conda|apt-get|apt|uv)[ \t]+install\b.*$", re.MULTILINE)
 _BUILT_IN = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__"}
 
@@ -33,7 +35,7 @@ class Found(Frozen):
     """Python source; empty for ``none``."""
     form: Form = "none"
     """``one`` block; the last whole program of ``several``; blocks ``joined`` because the last one needs the earlier;
-    ``bare`` code without a block; ``none``; ``cut_off``: the reply ends within its program."""
+    ``bare`` code without a block, also in a tag; ``none``; ``cut_off``: the reply ends within its program."""
     blocks: int = 0
     """How many code blocks were candidates."""
     imports: tuple[str, ...] = ()
@@ -44,9 +46,10 @@ def find_program(reply: str, *, truncated: bool = False) -> Found:
     """The program that a reply gives.
 
     Of several blocks that are each a whole program (it imports, prints, and uses no name that it does not define) the
-    last one counts: models mend what they wrote above. Blocks that need one another are joined in their order. An
-    unclosed block that does not parse is a reply that was cut off; one that parses is taken as it is, unless the reply
-    is known to be cut.
+    last one counts: models mend what they wrote above. Blocks that need one another are joined in their order, where
+    that leaves no name undefined and the last of them adds to what is printed; what follows such a program is a remark.
+    An unclosed block that does not parse is a reply that was cut off; one that parses is taken as it is, unless the
+    reply is known to be cut.
 
     Args:
         reply: the model's whole answer.
@@ -63,18 +66,18 @@ def find_program(reply: str, *, truncated: bool = False) -> Found:
         text = without_thoughts(reply.replace("\r\n", "\n"))
     except Unreadable:
         return Found(form="cut_off")
-    blocks, closed = _blocks(text)
+    fenced, around = split_blocks(text)
+    blocks, closed = _candidates(fenced)
     if blocks:
         return _chosen(blocks, closed=closed, truncated=truncated)
-    return _bare(_FENCE.sub("", text), truncated)  # what is fenced is no Python
+    return _bare_in_tags(around, truncated)  # what is fenced is no Python
 
 
-def _blocks(text: str) -> tuple[list[str], bool]:
+def _candidates(fenced: list[CodeBlock]) -> tuple[list[str], bool]:
     """The Python blocks, and whether the last one was closed."""
-    fences = [(match[1].lower(), match[2], bool(match[3].strip())) for match in _FENCE.finditer(text)]
-    tagged = [(body, closed) for language, body, closed in fences if language in _PYTHON]
-    found = tagged or [(body, closed) for language, body, closed in fences if not language and _code_like(body)]
-    kept = [(body, closed) for raw, closed in found if (body := _SHELL.sub("", raw)).strip() or not closed]
+    python = [block for block in fenced if block.python]
+    found = python or [block for block in fenced if not block.language and _code_like(block.code)]
+    kept = [(body, b.closed) for b in found if (body := _SHELL.sub("", b.code)).strip() or not b.closed]
     return [_tidy(body) for body, _ in kept], not kept or kept[-1][1]
 
 
@@ -93,21 +96,48 @@ def _code_like(body: str) -> bool:
 def _chosen(blocks: list[str], *, closed: bool, truncated: bool) -> Found:
     number, last = len(blocks), blocks[-1]
     cut = not closed and (truncated or bool(broken(last)))
-    whole = [block for block in (blocks[:-1] if cut else blocks) if _whole(block)]
     if number == 1:
         return _found(last, "cut_off" if cut else "one", number)
-    if whole and (cut or _whole(last)):
-        return _found(whole[-1], "several", number)
+    whole = [at for at, block in enumerate(blocks[:-1] if cut else blocks) if _whole(block)]
     joined = "\n".join(blocks)
+    if not cut:
+        first = max(whole[-1] + 1 if whole else 1, number - 1 - _WORK // len(joined))
+        for end in range(number, first, -1):
+            if _goes_on(blocks[end - 1], made := "\n".join(blocks[:end])):
+                return _found(made, "joined", number)
+    if whole:
+        return _found(blocks[whole[-1]], "several", number)
     if cut:
         return _found(joined, "cut_off", number)
     if not broken(joined) and _loose(last):
         return _found(joined, "joined", number)
-    return _found(whole[-1], "several", number) if whole else _found(max(blocks, key=len), "several", number)
+    return _found(max(blocks, key=len), "several", number)
+
+
+def _goes_on(block: str, joined: str) -> bool:
+    """Whether a block, the last of those that were joined, is the end of one program that they are together.
+
+    It uses a name of theirs, and prints or calls a function of theirs: else the answer cannot be of its making.
+    """
+    tree, needed = parsed(block), _loose(block)
+    if tree is None or not needed or broken(joined) or _loose(joined):
+        return False
+    called = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return any(isinstance(function, ast.Name) and function.id in {"print", *needed} for function in called)
 
 
 def _found(code: str, form: Form, blocks: int) -> Found:
     return Found(code=code, form=form, blocks=blocks, imports=imports_of(code))
+
+
+def _bare_in_tags(text: str, truncated: bool) -> Found:
+    """Code without a block: what is in the last tag that holds some, else what is in the text."""
+    for tag in reversed(list(_TAG.finditer(text))):
+        if "\n" in tag[2].strip():
+            found = _bare(tag[2], truncated and not tag[3])
+            if found.form != "none":
+                return found
+    return _bare(text, truncated)
 
 
 def _bare(text: str, truncated: bool) -> Found:
@@ -153,25 +183,27 @@ def _whole(code: str) -> bool:
 
 
 def _loose(code: str) -> set[str]:
-    """Names that a program uses and defines nowhere."""
+    """Names that a program uses where nothing defines them, with the scopes of Python."""
     tree = parsed(code)
-    if tree is None:
+    stars = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)) if tree else ()
+    if tree is None or any(alias.name == "*" for node in stars for alias in node.names):
+        return set()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the program's own making
+            outermost = symtable(code, "<reply>", "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
     used: set[str] = set()
     known = set(_BUILT_IN)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name):
-            (used if isinstance(node.ctx, ast.Load) else known).add(node.id)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            known.add(node.name)
-        elif isinstance(node, ast.arg):
-            known.add(node.arg)
-        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
-            known.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            if any(alias.name == "*" for alias in node.names):
-                return set()
-            known |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+    scopes = [outermost]
+    while scopes:
+        scope = scopes.pop()
+        scopes += scope.get_children()
+        for symbol in scope.get_symbols():
+            if scope is outermost or symbol.is_global():
+                made = symbol.is_assigned() or symbol.is_imported()
+                (known if made else used).add(symbol.get_name())
     return used - known
 
 

@@ -128,7 +128,7 @@ class optimal_value:
 
     The output is as for ``all_figures``; the target is ``{"objective": label}`` with a number, or ``NO_OPTIMUM``.
     Parts: ``solved`` (LLMOPT's SA, within ``tolerance``), ``executed`` (its ER: it ran and printed a result, or that
-    there is none), ``rounds`` (its AST, for outputs that say how often they were mended), ``objective_1e-4`` and
+    there is none), ``rounds`` (for outputs that say how often they were mended), ``objective_1e-4`` and
     ``objective_1e-6`` for comparison, ``solved_raw`` (by the original label, where ``meta["raw"]`` has one),
     ``code_pass``, and how the others ended. The feedback's text ends with the labels' version and the tolerance, which
     no number means anything without.
