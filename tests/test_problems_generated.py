@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agentopt import load_task
 from agentopt.errors import UnknownName, UsageError
 from agentopt.problems import LINEAR, NONLINEAR, SCENARIOS, Formulation, Problem, Variable, find_optimum, generate
 from agentopt.problems.leaks import question_problem
@@ -134,6 +135,20 @@ def test_one_seed_one_list_and_a_longer_one_begins_with_it() -> None:
     some, again, more, other = (generate(n, seed=s) for n, s in ((30, 5), (30, 5), (60, 5), (30, 6)))
     assert some == again == more[:30]
     assert not {p.question for p in some} & {p.question for p in other}
+
+
+def test_a_scenario_that_is_used_up_is_passed_over_and_longer_lists_still_begin_with_shorter_ones() -> None:
+    """There are few fences; boxes go on."""
+    some, more = (generate(n, seed=0, scenarios=["fence", "box"], levels=["easy"]) for n in (680, 720))
+    assert some == more[:680] and len({p.formulation for p in more}) == 720
+    names = [p.scenario for p in more]
+    assert names[:600] == ["fence", "box"] * 300 and "fence" not in names[-20:]
+
+
+def test_more_problems_than_there_are_is_the_callers_mistake() -> None:
+    told = r"there are no 1500 different problems: fence at level easy has no more than 3\d\d; ask for fewer, or name"
+    with pytest.raises(UsageError, match=told):
+        load_task("modelled", n=1500, scenarios="fence", level="easy")
 
 
 def test_all_kinds_levels_and_forms_take_turns(sample: list[Problem]) -> None:

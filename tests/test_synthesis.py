@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,11 @@ import pytest
 
 from agentopt import evaluate, load_task, resume
 from agentopt.cli.synthesized import code_of_synthesis
-from agentopt.errors import LLMError, MissingDependency, UsageError
+from agentopt.core.values import canonical
+from agentopt.errors import LLMError, MissingDependency, UnusableAnswer, UsageError
 from agentopt.evaluate.programs import current_runner, use_runner
 from agentopt.evaluate.sandboxed import SandboxRunner
-from agentopt.llm.types import Request, Response
+from agentopt.llm.types import Message, Request, Response
 from agentopt.problems import generate
 from agentopt.problems.dataset import OBJECTIVE, read_dataset
 from agentopt.problems.programs import program
@@ -25,7 +27,7 @@ from agentopt.run.files import list_runs, open_run
 from agentopt.run.synthesis import Synthesis, SynthesisOptions, synthesize
 from agentopt.sandbox import Failure, Job, Limits, Result, open_sandbox
 from agentopt.store import Store
-from agentopt.testing import ScriptedLLM
+from agentopt.testing import ScriptedLLM, StubReply, StubServer
 
 pytest.importorskip("pyscipopt")
 KNOBS: dict[str, Any] = {"kind": "linear", "singles": 1, "pairs": 0, "draws": 8, "round_size": 3, "threshold": 0.95,
@@ -366,7 +368,7 @@ def test_a_program_lost_to_a_broken_sandbox_leaves_the_synthesis_to_be_resumed(w
         made, llm = make(tmp_path)
         assert (made.status, made.lost, code_of_synthesis(made)) == ("errors", 1, 5)
         assert made.tally.left == 1 and len(made.rows) < len(complete.rows)
-        assert any("1 programs could not be run (the sandbox broke down: gone)" in line for line in made.notes())
+        assert any("1 program could not be run (the sandbox broke down: gone)" in line for line in made.notes())
         before = len(llm.requests)
         breaking.mended = True
         again = resume(made.dir, model=llm, progress=False)
@@ -428,12 +430,93 @@ def test_a_model_that_cannot_be_asked_ends_the_run(tmp_path: Path) -> None:
         make(tmp_path, lambda request: LLMError("no such key"))
 
 
-def test_a_call_that_fails_now_and_then_loses_its_own_draw_only(tmp_path: Path) -> None:
+def test_a_call_that_fails_now_and_then_leaves_its_own_draw_to_be_resumed(whole: Any, tmp_path: Path) -> None:
+    complete, llm = whole
+    hiccup = LLMError("hiccup")
+    made, first = make(tmp_path, lambda r: hiccup if str(r.address).startswith("synthesis/grow/1") else Author()(r))
+    assert (made.status, made.lost, made.tally.left, code_of_synthesis(made)) == ("errors", 1, 1, 5)
+    assert made.rows and not [f for f in made.tally.fell if f.stage == "grow"]
+    (said,) = [line for line in made.notes() if "1 call to the model failed (LLMError: hiccup)" in line]
+    assert "`agentopt resume run` tries again" in said
+    second = ScriptedLLM(Author())
+    done = resume("run", runs_dir=tmp_path, model=second, progress=False)
+    assert isinstance(done, Synthesis) and (done.status, done.lost) == ("finished", 0)
+    assert "synthesis/grow/1||0" in asked(second), "and what had not come of it"
+    assert sorted({*asked(first), *asked(second)}) == asked(llm)
+    assert {*asked(first)} & {*asked(second)} == {"synthesis/grow/1||0"}
+    assert [r.id for r in done.rows] == [r.id for r in complete.rows] and done.tally == complete.tally
+
+
+def test_an_answer_of_no_use_falls_and_is_not_asked_for_again(tmp_path: Path) -> None:
     made, _ = make(
-        tmp_path, lambda r: LLMError("hiccup") if str(r.address).startswith("synthesis/grow/1") else Author()(r)
+        tmp_path, lambda r: UnusableAnswer("refused") if str(r.address).startswith("synthesis/grow/1") else Author()(r)
     )
-    assert [f.where for f in made.tally.fell if f.stage == "grow"] == ["draw 1"]
-    assert made.rows
+    assert [(f.where, f.reason) for f in made.tally.fell if f.stage == "grow"] == [
+        ("draw 1", "no answer of use: UnusableAnswer: refused")
+    ]
+    assert (made.status, made.lost, made.tally.left) == ("finished", 0, 0) and made.rows
+
+
+class Mortal:
+    """The replies of a server that breaks every connection, from a number of answers on until it is back."""
+
+    def __init__(self, answers: float) -> None:
+        self.left, self.author = answers, Author()
+
+    def __call__(self, body: dict[str, Any]) -> Any:
+        if self.left <= 0:
+            return StubReply(break_after=0)
+        self.left -= 1
+        turns = tuple(Message(role=m["role"], content=m["content"]) for m in body["messages"])
+        return self.author(
+            Request(model="stub", messages=turns, temperature=body.get("temperature", 0.0), seed=body.get("seed"))
+        )
+
+
+def served(server: StubServer, folder: Path) -> Synthesis:
+    """A small synthesis with a server."""
+    knobs = SynthesisOptions(**{**KNOBS, "draws": 4, "round_size": 4, "expand": False, "tables": "no"})
+    return synthesize(knobs, model=server.model, runs_dir=folder, name="run", progress=False, cache=False)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(place: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Synthesis, list[str]]:
+    """One to its end, and what was asked."""
+    with StubServer(Mortal(math.inf)) as server:
+        made = served(server, tmp_path_factory.mktemp("served"))
+        return made, sorted(canonical(r.body) for r in server.requests)
+
+
+@pytest.mark.parametrize("answers", [1, 6])
+def test_a_server_that_dies_and_comes_back_is_asked_for_what_is_missing(
+    undisturbed: Any, tmp_path: Path, answers: int
+) -> None:
+    def told(made: Synthesis) -> list[Any]:
+        return [(r.id, r.question, r.answers, r.program) for r in made.rows]
+
+    complete, payloads = undisturbed
+    mortal = Mortal(answers)
+    with StubServer(mortal) as server:
+        cut = served(server, tmp_path)
+        assert (cut.status, code_of_synthesis(cut)) == ("errors", 5)
+        assert cut.lost >= 1 and cut.tally.left >= 1 and not [f for f in cut.tally.fell if "call" in f.reason]
+        died = server.count
+        mortal.left = math.inf
+        done = resume("run", runs_dir=tmp_path, progress=False)
+        first, second = server.requests[:died], server.requests[died:]
+    assert isinstance(done, Synthesis) and (done.status, done.lost) == ("finished", 0)
+    assert told(done) == told(complete) and done.tally == complete.tally and len(done.rows) >= 2
+    assert sorted(canonical(r.body) for r in [*first[:answers], *second]) == payloads, "exactly what was missing"
+
+
+def test_a_model_that_is_gone_ends_the_run_after_a_few_calls(tmp_path: Path) -> None:
+    author = Author()
+    made, llm = make(
+        tmp_path, lambda r: author(r) if str(r.address).startswith("synthesis/grow/0") else LLMError("gone"),
+        draws=40, round_size=20, singles=40, max_connections=1,
+    )  # fmt: skip
+    assert (made.status, made.lost) == ("errors", 5) and llm.calls <= 7
+    assert any("5 calls to the model failed (LLMError: gone)" in line for line in made.notes())
 
 
 # -- options, files, command line ------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import threading
+import traceback
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,7 +15,9 @@ import pytest
 
 from agentopt import Task, load_task
 from agentopt.errors import MissingData, MissingDependency, UsageError
-from agentopt.evaluate.data import without_download
+from agentopt.evaluate.data import data_cache, without_download
+from agentopt.evaluate.data_fetch import CannotFetch
+from agentopt.evaluate.extremal.hub import HubFile, download
 from agentopt.evaluate.extremal.problems import commonest_answer, read_problems
 from agentopt.evaluate.protect import evaluator_hash
 from agentopt.testing import StubServer
@@ -155,16 +158,29 @@ def test_the_tolerance_is_part_of_the_scorer(tmp_path: Path) -> None:
 
 
 class Hub:
-    """A hub on loopback with one data set."""
+    """A hub on loopback with one data set, which may want a token, and may send those who want a file elsewhere."""
 
-    def __init__(self, files: dict[str, bytes], sizes: dict[str, int] | None = None) -> None:
+    def __init__(
+        self, files: dict[str, bytes], sizes: dict[str, int] | None = None, token: str = "", elsewhere: str = ""
+    ) -> None:
         self.asked: list[str] = []
+        self.authorized: list[str | None] = []
         listed = [{"rfilename": n, "size": (sizes or {}).get(n, len(c))} for n, c in files.items()]
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 hub.asked.append(self.path)
+                hub.authorized.append(self.headers.get("Authorization"))
+                if token and self.headers.get("Authorization") != f"Bearer {token}":
+                    self.send_error(403 if self.headers.get("Authorization") else 401)
+                    return
+                if elsewhere and "/resolve/" in self.path and not self.path.startswith("/cache"):
+                    self.send_response(302)
+                    self.send_header("Location", elsewhere + self.path)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
                 if self.path.startswith("/api/datasets/binxingao/extrem-bench"):
                     content = json.dumps({"sha": "c0ffee", "siblings": listed}).encode()
                 else:
@@ -221,6 +237,55 @@ def test_what_the_hub_has_may_be_of_no_use(hub: Any, tmp_path: Path, files: Any,
     with pytest.raises(UsageError, match=why):
         load_task("extrembench")
     assert not list((tmp_path / "cache").rglob("*.jsonl"))
+
+
+GATED = {"data/test.jsonl": lines(rows()).encode()}
+
+
+def test_the_token_is_sent_for_the_listing_and_for_the_file(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret\n")  # as a file has it
+    served = hub(GATED, None, "hf_secret")
+    assert len(load_task("extrembench").examples) == 93
+    assert served.authorized == ["Bearer hf_secret"] * 2
+
+
+def test_the_token_goes_on_within_its_host_and_to_no_other(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    within = hub(GATED, None, "hf_secret", "/cache")
+    assert len(load_task("extrembench").examples) == 93
+    assert len(within.asked) == 3 and set(within.authorized) == {"Bearer hf_secret"}
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_another_host_does_not_see_the_token(hub: Any, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    store = hub(GATED)  # another port
+    served = hub(GATED, None, "hf_secret", store.url.replace("127.0.0.1", name))
+    assert len(load_task("extrembench").examples) == 93
+    assert set(served.authorized) == {"Bearer hf_secret"} and store.authorized == [None]
+
+
+@pytest.mark.parametrize(
+    ("token", "why"),
+    [
+        ("", r"answered 401; set HF_TOKEN to a token that has access to the data set binxingao/extrem-bench"),
+        ("hf_of_another", r"answered 403; HF_TOKEN was sent: see that it is valid and has access to the data set binx"),
+        ("hf_broken\nin_two", "HF_TOKEN is no token: it has a character that a header cannot have"),
+    ],
+)
+def test_a_hub_that_refuses_is_told_with_what_to_do_and_without_the_token(
+    hub: Any, monkeypatch: pytest.MonkeyPatch, token: str, why: str
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", token)
+    hub(GATED, None, "hf_secret")
+    with pytest.raises(MissingData, match=why) as told:
+        load_task("extrembench")
+    listed = HubFile("binxingao/extrem-bench", "c0ffee", "data/test.jsonl")
+    with pytest.raises(CannotFetch, match=why) as file:
+        download(listed, data_cache() / "x.jsonl", lambda path: None)
+    for error in (told.value, file.value):
+        text = "".join(traceback.format_exception(error))
+        assert not [secret for secret in token.split("\n") if secret and secret in text]
 
 
 @pytest.mark.timeout(300)

@@ -38,8 +38,8 @@ def synthesize(
 
     Every answer is checked by running a program in the sandbox. Load it with `--task synthesized --task-arg path=FILE`.
     Exit codes: 0 done; 2 a mistake in the command; 4 the budget ended, and the data set has what was whole by then;
-    5 the sandbox broke down under programs, or no row was made; 130 interrupted. After 4, 130 and a broken sandbox,
-    `agentopt resume` goes on; nothing answered is paid again.
+    5 calls failed, the sandbox broke down under programs, or no row was made; 130 interrupted. After 4, 130, failed
+    calls and a broken sandbox, `agentopt resume` goes on; nothing answered is paid again.
     """
     own = {name: value for name, value in flags.items() if name in SynthesisOptions.model_fields}
     knobs = validated(SynthesisOptions, {n: None if v == "none" else v for n, v in own.items()})

@@ -19,7 +19,7 @@ __all__ = ["code_of_synthesis", "synthesized"]
 
 
 def code_of_synthesis(made: Synthesis) -> int:
-    """0; 4 when the budget ended on the way; 5 where programs could not be run, or no row was made; 130 interrupted."""
+    """0; 4 when the budget ended on the way; 5 where something was lost, or no row was made; 130 interrupted."""
     if made.status == "finished":
         return 0 if made.tally.counts.get("rows", 0) else ERRORS
     return {"budget": BUDGET_ENDED, "errors": ERRORS}.get(made.status, INTERRUPTED)

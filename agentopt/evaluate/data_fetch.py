@@ -12,11 +12,11 @@ import threading
 import time
 import urllib.error
 import urllib.parse
-import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from agentopt.evaluate.data_catalogue import DataFile, DataSet
+from agentopt.evaluate.data_open import open_url
 
 __all__ = ["CannotFetch", "address", "fetch"]
 
@@ -26,7 +26,11 @@ MOST = 64 << 20
 
 
 class CannotFetch(Exception):
-    """Why a file did not come."""
+    """Why a file did not come; ``status`` is that of the answer, where there was one."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def address(found: DataSet, file: str) -> str:
@@ -41,7 +45,14 @@ def address(found: DataSet, file: str) -> str:
 
 
 def fetch(
-    url: str, target: Path, expected: DataFile, check: Callable[[Path], None], *, timeout: float = 20.0, tries: int = 3
+    url: str,
+    target: Path,
+    expected: DataFile,
+    check: Callable[[Path], None],
+    *,
+    private: Mapping[str, str] | None = None,
+    timeout: float = 20.0,
+    tries: int = 3,
 ) -> None:
     """Bring ``url`` to ``target``.
 
@@ -50,6 +61,7 @@ def fetch(
         target: where it shall lie; its folder is made.
         expected: what is known of it.
         check: raises when a downloaded file is not the one that is wanted; the file is then deleted.
+        private: headers that only the host of ``url`` may see, and none that it redirects to.
         timeout: seconds without a byte until a connection counts as dead.
         tries: connections, all together.
 
@@ -64,12 +76,12 @@ def fetch(
     try:
         for attempt in range(tries):
             try:
-                _append(url, part, expected.bytes, timeout)
+                _append(url, part, expected.bytes, private, timeout)
                 break
             except urllib.error.HTTPError as error:
                 error.close()
                 if (error.code < 500 and error.code != 429) or attempt + 1 == tries:
-                    raise CannotFetch(f"{url} answered {error.code}") from None
+                    raise CannotFetch(f"{url} answered {error.code}", error.code) from None
             except (OSError, urllib.error.URLError) as error:
                 if attempt + 1 == tries or not part.exists():
                     raise CannotFetch(f"{url} cannot be reached: {getattr(error, 'reason', error)}") from None
@@ -87,14 +99,14 @@ def fetch(
             os.replace(part, left)
 
 
-def _append(url: str, part: Path, size: int | None, timeout: float) -> None:
+def _append(url: str, part: Path, size: int | None, private: Mapping[str, str] | None, timeout: float) -> None:
     have = part.stat().st_size if part.exists() and size is not None else 0
     if have and size is not None and have >= size:
         return
-    headers = {"User-Agent": "agentopt", "Accept-Encoding": "identity"}
+    headers = {"Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout) as answer:
+    with open_url(url, timeout=timeout, headers=headers, private=private) as answer:
         resumed = answer.status == 206
         announced = answer.headers.get("Content-Length")
         have = have if resumed else 0

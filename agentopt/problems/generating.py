@@ -19,7 +19,7 @@ from agentopt.problems.story import LEVELS, LevelName, Story
 __all__ = ["Problem", "generate"]
 
 _TRIES = 400
-"""Draws for one problem; the scenarios need a few."""
+"""Draws for one problem; the scenarios need a few. Where so many bring nothing new, hardly anything new is left."""
 _NEAR = 1e-7  # by which a solution in closed form may break a constraint, relative to its size
 
 
@@ -83,13 +83,14 @@ def generate(
     Args:
         n: how many.
         seed: the same seed gives the same problems everywhere.
-        scenarios: which kinds (``SCENARIOS``); all when none is named. They take turns, as do levels and tables.
+        scenarios: which kinds (``SCENARIOS``); all when none is named. They take turns, as do levels and tables; a
+            scenario that has no new problem left at a level is passed over there.
         levels: easy, medium, hard.
         tables: False for prose, True for a table.
 
     Raises:
         UnknownName: a scenario or level that there is not.
-        UsageError: a list without anything in it.
+        UsageError: a list without anything in it, or there are not so many different problems.
 
     >>> one = generate(1, seed=1, scenarios=["fence"], levels=["easy"], tables=[False])[0]
     >>> one.method, one.formulation.violations(one.values, 1e-9)
@@ -106,16 +107,31 @@ def generate(
         raise UsageError("give a number of problems from 0 on, at least one level, and tables as False, True or both")
     made: list[Problem] = []
     known: set[str] = set()
+    left = [(name, level) for level in levels for name in chosen]
     while len(made) < n:
         place = len(made)
-        turn, name = divmod(place, len(chosen))[0], chosen[place % len(chosen)]
-        level, table = levels[turn % len(levels)], tables[(turn + place % len(chosen)) % len(tables)]
-        made.append(_one(f"{seed}/{place}", name, level, table, known))
-        known.add(digest(made[-1].formulation.model_dump()))
+        turn, at = divmod(place, len(chosen))
+        pair, table = (chosen[at], levels[turn % len(levels)]), tables[(turn + at) % len(tables)]
+        if pair not in left:  # evenly from the others, and from the place alone, so that lists have equal beginnings
+            pair = random.Random(f"problems/instead/{seed}/{place}").choice(left)
+        problem = _one(f"{seed}/{place}", *pair, table, known)
+        if problem is not None:
+            made.append(problem)
+            known.add(digest(problem.formulation.model_dump()))
+            continue
+        left = [other for other in left if other != pair]
+        if not left:
+            raise UsageError(_too_many(n, len(made), pair, len({*chosen}) * len({*levels})))
     return made
 
 
-def _one(seed: str, name: str, level: LevelName, table: bool, known: set[str]) -> Problem:
+def _too_many(n: int, made: int, last: tuple[str, LevelName], pairs: int) -> str:
+    what = f"{last[0]} at level {last[1]} has" if pairs == 1 else "the scenarios and levels that are named have"
+    return f"there are no {n} different problems: {what} no more than {made}; ask for fewer, or name more of them"
+
+
+def _one(seed: str, name: str, level: LevelName, table: bool, known: set[str]) -> Problem | None:
+    """A problem that is not known; None where no draw brings one."""
     draw = random.Random(f"problems/{name}/{level}/{seed}")
     for _ in range(_TRIES):
         story = SCENARIOS[name](draw, LEVELS[level])
@@ -132,7 +148,7 @@ def _one(seed: str, name: str, level: LevelName, table: bool, known: set[str]) -
             question=story.question(table=table), scenario=name, level=level, table=table, formulation=formulation,
             values={k: float(v) for k, v in values.items()}, method=method, demonstration=demonstrate(story),
         )  # fmt: skip
-    raise AssertionError(f"no problem of the kind {name} with one optimum in {_TRIES} draws (seed {seed})")
+    return None
 
 
 def _optimum(story: Story, formulation: Formulation) -> tuple[Any, Mapping[str, Any]] | None:

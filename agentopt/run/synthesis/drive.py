@@ -8,6 +8,7 @@ from typing import Any, Unpack
 
 from agentopt.core.values import Budget
 from agentopt.errors import StoreError, UsageError
+from agentopt.evaluate.summary import counted
 from agentopt.llm.types import Client
 from agentopt.problems.dataset import Row, written
 from agentopt.run import setup
@@ -137,7 +138,7 @@ async def _drive(
     texts: Mapping[str, str], due: list[Draw], solver: StoredSolver, endpoint: str,
 ) -> Synthesis:  # fmt: skip
     """Take all draws through, round by round, and write the data set, whatever the end is."""
-    caller = Caller(links.client, config.model or "", config.seed, config.timeout)
+    caller = Caller(links.client, config.model or "", config.seed, config.timeout, config.max_connections)
     run = {"run": store.id, "model": endpoint}
     pipeline = Pipeline(caller, solver, knobs, texts, seeds, run)
     logged = {int(str(e.data["number"])): e.data["tally"] for e in store.events("synthesis.round")}
@@ -155,20 +156,28 @@ async def _drive(
                 caller.check()
                 solver.check()
                 await _told(store, logged, number, at + knobs.round_size, len(due), tally, len(rows))
-                if caller.stopping or caller.ended is not None:
+                if caller.over:
                     break
         if caller.ended is not None:
             await store.append("budget.exhausted", {"axis": caller.ended.axis, "message": str(caller.ended)})
         status = "budget" if caller.ended is not None else "interrupted" if caller.stopping else "finished"
-        if solver.lost and status == "finished":
+        lost = _lost(caller, solver)
+        if lost and status == "finished":
             status = "errors"
     finally:
         _write(store.folder, rows)
         await keep_clock(store, links.ledger, since)
     if status != "interrupted":
-        lost = {"lost": len(solver.lost), "reason": solver.why} if solver.lost else {}
         await store.append("run.finished", {"status": status, "spend": links.ledger.by_role(), **lost})
     return synthesis_of(store.folder, status)
+
+
+def _lost(caller: Caller, solver: StoredSolver) -> dict[str, Any]:
+    """What was lost to the world and is tried again by a resumed run: how much, and why."""
+    calls, programs = len(caller.lost), len(solver.lost)
+    told = [f"{counted(calls, 'call')} to the model failed ({caller.why})"] if calls else []
+    told += [f"{counted(programs, 'program')} could not be run ({solver.why})"] if programs else []
+    return {"lost": calls + programs, "reason": ", and ".join(told)} if told else {}
 
 
 async def _told(

@@ -21,7 +21,7 @@ from agentopt.problems.declared import breaches
 from agentopt.problems.leaks import question_problem
 from agentopt.problems.similarity import keep_unlike
 from agentopt.problems.steps import Demonstration, read_demonstration
-from agentopt.run.synthesis.calls import Caller, Left, Lost
+from agentopt.run.synthesis.calls import Caller, Left, Useless
 from agentopt.run.synthesis.options import SynthesisOptions
 from agentopt.run.synthesis.seeds import Draw, Seed
 from agentopt.run.synthesis.tally import Fell, Tally
@@ -101,9 +101,9 @@ class Pipeline:
         except Left:
             tally.left += 1
             return None
-        except Lost as lost:
+        except Useless as useless:
             tally.add("grow")
-            tally.fall(where, "grow", f"the call failed: {lost}")
+            tally.fall(where, "grow", f"no answer of use: {useless}")
             return None
         tally.add("grow")
         read = read_demonstration(response.text, most=options.most_constraints, unfinished=bool(response.unfinished))
@@ -212,8 +212,8 @@ class Pipeline:
                 f"code/{draw.number}/{scenario.constraints}/{sample}", self._prompts["code"], values,
                 temperature=options.grow_temperature if sample else 0.0, max_tokens=options.code_tokens, repeat=sample,
             )  # fmt: skip
-        except Lost as lost:
-            raise _Drop("code", f"the call failed: {lost}") from None
+        except Useless as useless:
+            raise _Drop("code", f"no answer of use: {useless}") from None
         if response.unfinished:
             raise _Drop("code", f"cut off: {response.unfinished}")
         found = find_program(response.text)
@@ -233,9 +233,9 @@ class Pipeline:
         except Left:
             tally.left += 1
             return None
-        except Lost as lost:
+        except Useless as useless:
             tally.add("questions")
-            tally.fall(where, "question", f"the call failed: {lost}")
+            tally.fall(where, "question", f"no answer of use: {useless}")
             return None
         tally.add("questions")
         if response.unfinished:

@@ -40,9 +40,9 @@ class Synthesis:
     budget: Budget
     """What might be spent."""
     lost: int = 0
-    """Programs that could not be run, by the sandbox's fault; the problems that they belong to are ``left``."""
+    """Calls that failed, and programs that the sandbox could not run: what they belong to is ``left``."""
     reason: str = ""
-    """Why they could not."""
+    """How many of each, and why."""
 
     def __repr__(self) -> str:
         return f"<Synthesis {self.dir}: {self.status}, {self.tally.counts.get('rows', 0)} rows>"
@@ -65,10 +65,7 @@ class Synthesis:
         elif self.status == "finished" and not self.tally.counts.get("rows", 0):
             lines.append(f"no row was made: {self._why()}")
         if self.lost:
-            lines.append(
-                f"{self.lost} programs could not be run ({self.reason}): mend that, then `agentopt resume {name}` "
-                "tries them again"
-            )
+            lines.append(f"{self.reason}: mend that, then `agentopt resume {name}` tries again")
         elif self.status not in ("finished", "budget"):
             lines.append(f"{self.status}; `agentopt resume {name}` goes on")
         return [*lines, *spent(dict(self.spend), self.budget)]

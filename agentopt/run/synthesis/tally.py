@@ -43,7 +43,7 @@ class Tally(Frozen):
     cut: tuple[Fell, ...] = ()
     """Demonstrations that lost a bad tail and went on with the rest."""
     left: int = 0
-    """What was begun and not finished, for the budget ended or the run was stopped."""
+    """What was begun and not finished: the budget ended, the run was stopped, or a call or program was lost."""
 
     def plus(self, other: Tally) -> Tally:
         """Both together."""
