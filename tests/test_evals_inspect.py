@@ -167,6 +167,104 @@ def test_an_eval_is_a_task_of_inspect_and_its_log_compares_with_our_run(
     assert registry_lookup("task", "agentopt/sums_by_carry") is not None
 
 
+def pair(example: Example) -> str | None:
+    """Numbers in pairs; those above 15 have no partner."""
+    return f"pair {example.meta['n'] // 2}" if example.meta["n"] < 16 else None  # type: ignore[operator]
+
+
+@graph
+def guesses(n: int) -> Any:
+    return n
+
+
+def lucky(example: Example, output: Any) -> float:
+    return float(output % 4 < 2)
+
+
+def numbers(cluster: Callable[[int], str | None]) -> Task:
+    made = [Example(input={"n": n}, target=n, cluster=cluster(n), meta={"n": n}) for n in range(24)]
+    return Task("numbers", made, lucky)
+
+
+def worse(example: Example, output: Any) -> float:
+    return float(output > 12 and output % 4 < 2)
+
+
+@needs_inspect
+@slow_import
+@pytest.mark.parametrize("named", ["by the eval", "by the examples"])
+def test_logs_are_compared_by_the_clusters_of_their_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    from agentopt.export.inspect_log import write_log
+    from agentopt.export.inspect_read import import_log
+
+    monkeypatch.chdir(tmp_path)
+    pinned = Eval(task="numbers", graph="guesses", name="numbers_all", group=pair) if named == "by the eval" else None
+    folders = []
+    for name, scorer in (("a", worse), ("b", lucky)):
+        task = numbers(lambda n: f"pair {n // 2}" if n < 16 and pinned is None else None)
+        task = Task("numbers", task.examples, scorer)
+        done = run_sync(evaluate_async(guesses, task=task, split="all", pinned=pinned, name=name, progress=False))
+        assert done.summary.n_clusters == 16
+        folders.append(import_log(write_log(done.dir, f"{name}.eval")))
+        assert evaluation_of(folders[-1]).summary.model_dump() == done.summary.model_dump()
+    direct, through = compare_runs("a", "b", split="all").claim, compare_runs(*map(str, folders)).claim
+    assert direct is not None and through is not None
+    assert direct.test == through.test == "permutation by cluster"
+    assert direct.p == through.p == 2 / 2**4  # numbers 0, 1, 4, 5, 8, 9 and 12: in four clusters
+    assert (direct.low, direct.high) == (through.low, through.high)
+
+
+PAIRED = """
+import agentopt
+
+
+@agentopt.graph
+async def asks(problem: str) -> str:
+    return await agentopt.allm(problem)
+
+
+def right(example: agentopt.Example, output: str) -> float:
+    return float(output == example.target)
+
+
+@agentopt.task
+def paired() -> agentopt.Task:
+    made = [
+        agentopt.Example(
+            input={"problem": f"{n} + 1"}, target=str(n + 1), cluster=f"pair {n // 2}" if n < 16 else None
+        )
+        for n in range(24)
+    ]
+    return agentopt.Task("paired", made, right)
+"""
+
+
+@needs_inspect
+@slow_import
+def test_a_task_of_inspect_has_clusters_also_where_some_examples_have_none(new_workspace: Path) -> None:
+    import inspect_ai
+    from inspect_ai.model import get_model
+
+    from agentopt.export.inspect_read import import_log, read_log
+    from agentopt.export.inspect_task import as_inspect
+
+    (new_workspace / "tasks" / "paired.py").write_text(PAIRED)
+    model = get_model("mockllm/model", custom_outputs=answered, memoize=False)
+    task = as_inspect(Eval(task="paired", graph="./tasks/paired.py@asks", name="paired_all", split="all"))
+    (log,) = inspect_ai.eval(task, model=model, log_dir="logs", display="none")
+    assert log.status == "success", log.error
+    assert log.results is not None and log.samples is not None
+    assert {s.metadata["cluster"] for s in log.samples if s.metadata["cluster"] == s.id} == {
+        s.id for s in log.samples if int(str(s.target)) > 16
+    }
+    found = read_log(log.location)
+    assert len({e.cluster for e in found.examples}) == 16
+    assert {type(e.input) for e in found.examples} == {dict}, "as our runs have them, so that they are paired"
+    assert evaluation_of(import_log(log.location)).summary.n_clusters == 16
+
+
 TRACED = """
 from typing import Any
 

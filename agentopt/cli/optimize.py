@@ -55,9 +55,7 @@ def _forecast(config: RunConfig, *, as_json: bool) -> None:
     stack = Stack(Ledger(config.budget), clients=plan.clients, prices=setup.prices(config))
     setup.check_models(plan, stack)  # what a run would refuse is refused here
     baseline = plan.target.baseline()
-    parts = plan.splits
-    sizes = (len(parts.search), len(parts.validation), len(parts.test))
-    lines = forecast(config, sizes, setup.estimate(plan)).lines()
+    lines = forecast(config, plan.splits, setup.estimate(plan)).lines()
     if as_json:
         print_json({"parameters": sorted(baseline.values), "forecast": lines})
         return

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from agentopt.core.values import Frozen, Outcome
 from agentopt.errors import UsageError
-from agentopt.evaluate.clusters import cluster_interval, cluster_sums
+from agentopt.evaluate.clusters import cluster_interval, cluster_labels, cluster_sums
 from agentopt.evaluate.stats import difference_interval, is_binary, mcnemar, newcombe, paired_permutation
 from agentopt.evaluate.summary import Paired, counted, example_scores, pair
 
@@ -140,8 +140,8 @@ def claim(
         score_range: lowest and highest score of the task.
         touches: how often the split has been used before (see ``SplitLedger``).
         seed: of the bootstrap.
-        clusters: example id to its cluster, where examples are not independent: then clusters change their sign in the
-            test as a whole, and the interval is the cluster-robust one.
+        clusters: example id to its cluster, where examples are not independent (see ``clusters_of``): then clusters
+            change their sign in the test as a whole, and the interval is the cluster-robust one.
 
     >>> base = {str(i): float(i % 2) for i in range(40)}
     >>> best = {k: float(int(k) < 32) for k in base}
@@ -160,9 +160,7 @@ def claim(
             if not low <= score <= high:
                 raise UsageError(f"example {example}: the score {score} is outside the range {low:g} to {high:g}")
     excluded = paired.excluded if n_excluded is None else n_excluded
-    labels = [(e in (clusters or ()), (clusters or {}).get(e, e)) for e in paired.examples]
-    if len(set(labels)) == len(labels):  # every example by itself
-        labels = []
+    labels = cluster_labels(paired.examples, clusters)
     return _claimed(paired, excluded, alpha, score_range, touches, seed, labels)
 
 

@@ -3,12 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from agentopt.errors import UsageError
 from agentopt.evaluate.stats import interval, is_binary, t_quantile, wilson
 
-__all__ = ["cluster_interval", "cluster_sums", "mean_interval"]
+if TYPE_CHECKING:
+    from agentopt.evaluate.task import Example
+
+__all__ = ["cluster_interval", "cluster_labels", "cluster_sums", "cluster_variance", "clusters_of", "mean_interval"]
+
+
+def clusters_of(examples: Iterable[Example], group: Callable[[Example], Any] | None = None) -> dict[str, str]:
+    """Example id to cluster, of the examples that have one: as they say themselves, or as an eval's ``group`` says.
+
+    >>> from agentopt.evaluate import Example
+    >>> asked = [Example(id="a", input=12, cluster="twelve"), Example(id="b", input=7)]
+    >>> clusters_of(asked), clusters_of(asked, lambda example: example.input % 5)
+    ({'a': 'twelve'}, {'a': '2', 'b': '2'})
+    """
+    labels = ((e.id, e.cluster if group is None else group(e)) for e in examples)
+    return {id_: str(label) for id_, label in labels if label is not None}
+
+
+def cluster_labels(names: Sequence[str], clusters: Mapping[str, str] | None) -> list[Hashable]:
+    """What is drawn, example by example: its cluster, or itself where ``clusters`` does not name it.
+
+    Empty where no two examples share a cluster, so that each speaks for itself.
+
+    >>> len(set(cluster_labels(["a", "b", "c"], {"a": "c", "b": "c"}))), cluster_labels(["a", "c"], {"a": "c"})
+    (2, [])
+    """
+    known = clusters or {}
+    labels: list[Hashable] = [(name in known, known.get(name, name)) for name in names]
+    return labels if len(set(labels)) < len(labels) else []
 
 
 def cluster_interval(
@@ -56,8 +85,7 @@ def cluster_interval(
     share = min(max((mean - low) / (high - low), 0.0), 1.0)
     if found < 2 or max(scores) == min(scores):
         return _scaled(wilson(share * found, found, confidence=confidence), score_range)
-    sums = cluster_sums([s - mean for s in scores], clusters)
-    variance = found / (found - 1) * math.fsum(d * d for d in sums) / n**2
+    variance = cluster_variance(scores, clusters)
     quantile = t_quantile((1 + confidence) / 2, found - 1)
     if not is_binary(scores, score_range):
         plain = math.fsum((s - mean) ** 2 for s in scores) / (n - 1) / n
@@ -81,6 +109,17 @@ def cluster_sums(values: Sequence[float], clusters: Sequence[Hashable]) -> list[
     return [math.fsum(part) for part in found.values()]
 
 
+def cluster_variance(scores: Sequence[float], clusters: Sequence[Hashable]) -> float:
+    """The cluster-robust variance of the mean; there must be two clusters or more.
+
+    >>> round(cluster_variance([1.0, 0.0, 1.0, 0.0], "abcd"), 4), cluster_variance([1.0, 1.0, 0.0, 0.0], "aabb")
+    (0.0833, 0.25)
+    """
+    mean, found = math.fsum(scores) / len(scores), len(set(clusters))
+    sums = cluster_sums([s - mean for s in scores], clusters)
+    return found / (found - 1) * math.fsum(d * d for d in sums) / len(scores) ** 2
+
+
 def mean_interval(
     values: Mapping[str, float],
     clusters: Mapping[str, str] | None = None,
@@ -94,9 +133,8 @@ def mean_interval(
     """
     names = sorted(values)
     scores = [values[name] for name in names]
-    if clusters is None:
+    if not (labels := cluster_labels(names, clusters)):
         return interval(scores, score_range, confidence=confidence)
-    labels = [(0, clusters[name]) if name in clusters else (1, name) for name in names]
     return cluster_interval(scores, labels, score_range, confidence=confidence)
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from agentopt.core.values import Feedback, Frozen, Outcome
-from agentopt.evaluate.clusters import mean_interval
+from agentopt.evaluate.clusters import clusters_of, mean_interval
 from agentopt.evaluate.protocol import Eval, Published
 from agentopt.evaluate.summary import Summary, cell_score, example_scores, summarize
 from agentopt.evaluate.task import Example
@@ -110,7 +110,7 @@ class EvalRecord(Frozen):
     measures: tuple[MeasureRecord, ...] = ()
     """Numbers beside the score."""
     clusters: dict[str, str] | None = None
-    """Example id to cluster; None where examples are independent."""
+    """Example id to cluster, of those that have one; None in older records of an eval without ``group``."""
     types: dict[str, str] | None = None
     """Example id to type; None without a table by type."""
     guesses: dict[str, tuple[Outcome, ...]] = Field(default_factory=dict)
@@ -191,12 +191,12 @@ def record_of(
         )
         for m in pinned.measures
     ]  # fmt: skip
-    by, group = pinned.by, pinned.group
+    by = pinned.by
     types = None if by is None else {e.id: str(label) for e in examples if (label := by(e)) is not None}
     return EvalRecord(
         name=pinned.name, version=pinned.version, hash=pinned.hash, about=pinned.about, pinned=pinned.pinned,
         departs=tuple(departs), measures=tuple(measures), types=types,
-        clusters=None if group is None else {e.id: str(group(e)) for e in examples},
+        clusters=clusters_of(examples, pinned.group),
         guesses={title: tuple(outcomes) for title, outcomes in (guesses or {}).items()},
         published=tuple(pinned.published), notes=(*pinned.notes, *notes),
     )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from agentopt.core.values import Frozen
 from agentopt.errors import UsageError
 from agentopt.evaluate.claims import Claim, claim, needed_pairs, told_p
+from agentopt.evaluate.clusters import cluster_labels, cluster_sums
 from agentopt.evaluate.stats import _numpy, _special, is_binary, paired_permutation
 from agentopt.evaluate.summary import counted, pair
 
@@ -30,7 +31,7 @@ class NonInferiority(Frozen):
     quality: Claim
     """The comparison of the scores, with its interval."""
     quality_p: float | None = None
-    """One-sided p value of ``margin_test`` for scores of 0 and 1; None for others."""
+    """One-sided p value of ``margin_test`` for scores of 0 and 1 of independent examples; None for others."""
     cost: str
     """What was counted, such as tokens."""
     cost_a: float | None
@@ -70,6 +71,7 @@ def not_worse(
     score_range: tuple[float, float] = (0.0, 1.0),
     n_excluded: int | None = None,
     touches: int = 0,
+    clusters: Mapping[str, str] | None = None,
 ) -> NonInferiority:
     """Is the candidate cheaper, and its mean score not worse by more than ``margin``? Both have to be shown.
 
@@ -81,6 +83,8 @@ def not_worse(
         baseline_scores, candidate_scores: example id to score, repeats averaged.
         baseline_costs, candidate_costs: example id to cost, in any unit of which less is better.
         margin: above 0, in units of the score; to be fixed before the run.
+        clusters: example id to its cluster, where examples are not independent: then the interval and the test of costs
+            are by cluster, and there is no exact test of the scores.
 
     Raises:
         UsageError: the margin is not above 0, or an example that counts has no cost.
@@ -88,8 +92,9 @@ def not_worse(
     if not margin > 0:
         raise UsageError(f"margin is {margin}; say by how much the score may be worse, above 0")
     quality = claim(
-        baseline_scores, candidate_scores, n_excluded=n_excluded, alpha=alpha, score_range=score_range, touches=touches
-    )
+        baseline_scores, candidate_scores, n_excluded=n_excluded, alpha=alpha, score_range=score_range, touches=touches,
+        clusters=clusters,
+    )  # fmt: skip
     paired = pair(dict(baseline_scores), dict(candidate_scores))
     lacking = [e for e in paired.examples if e not in baseline_costs or e not in candidate_costs]
     if lacking:
@@ -102,10 +107,12 @@ def not_worse(
     n = len(paired.examples)
     mean_a = math.fsum(baseline_costs[e] for e in paired.examples) / n
     mean_b = math.fsum(candidate_costs[e] for e in paired.examples) / n
-    p = paired_permutation([candidate_costs[e] - baseline_costs[e] for e in paired.examples])
+    labels = cluster_labels(paired.examples, clusters)
+    saved = [candidate_costs[e] - baseline_costs[e] for e in paired.examples]
+    p = paired_permutation(cluster_sums(saved, labels) if labels else saved)
     cheaper, kept = p <= alpha and mean_b < mean_a, quality.low > -margin
-    possible, quality_p = n >= needed_pairs(alpha), None
-    if is_binary([*paired.baseline, *paired.candidate], score_range):
+    possible, quality_p = (len(set(labels)) or n) >= needed_pairs(alpha), None
+    if not labels and is_binary([*paired.baseline, *paired.candidate], score_range):
         share = margin / (score_range[1] - score_range[0])
         quality_p = margin_test(quality.gained, quality.lost, n, share)
         kept = kept and quality_p <= alpha / 2

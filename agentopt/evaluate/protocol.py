@@ -176,7 +176,7 @@ class Eval:
     """Numbers beside the score."""
     group: Label | None = None
     """Examples with one label count as one cluster: near-duplicates say the same thing again, and an interval that took
-    them for independent would be too narrow."""
+    them for independent would be too narrow. A label of None is none; without a function it is ``Example.cluster``."""
     by: Label | None = None
     """The type of an example, for a table by type; None leaves it out of the table."""
     guesses: Sequence[Guess] = ()

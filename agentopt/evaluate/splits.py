@@ -79,6 +79,11 @@ class Splits:
             raise UsageError(f"no split named {name!r}; there are {', '.join(NAMES)}")
         return getattr(self, name)  # type: ignore[no-any-return]
 
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Examples of search, validation and test."""
+        return len(self.search), len(self.validation), len(self.test)
+
     def hash(self, name: str) -> str:
         """What the split holds, as sha256: the key of the split ledger. Order and ids do not matter, content does."""
         return digest(sorted(e.content for e in self[name]))

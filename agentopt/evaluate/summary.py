@@ -10,7 +10,7 @@ from pydantic import Field
 
 from agentopt.core.values import Frozen, Outcome
 from agentopt.errors import UsageError
-from agentopt.evaluate.clusters import mean_interval
+from agentopt.evaluate.clusters import cluster_labels, mean_interval
 
 __all__ = ["Paired", "Summary", "cell_score", "counted", "example_scores", "pair", "summarize"]
 
@@ -29,7 +29,7 @@ class Summary(Frozen):
     n: int = Field(ge=0)
     """Examples with a score: the unit of all statistics."""
     n_clusters: int | None = None
-    """Clusters that these lie in, where the interval is one by cluster."""
+    """Clusters that these lie in, an example without one counted as its own; None where no two share one."""
     n_cells: int = 0
     """Cells that were looked at, repeats counted."""
     n_agent_error: int = 0
@@ -129,7 +129,7 @@ def summarize(
         high=high,
         confidence=confidence,
         n=len(scores),
-        n_clusters=None if clusters is None else len({clusters.get(e, e) for e in scores}),
+        n_clusters=len(set(cluster_labels(list(scores), clusters))) or None,
         n_cells=len(cells),
         n_agent_error=status.count("agent_error"),
         n_timeout=status.count("timeout"),

@@ -37,7 +37,8 @@ class Example(Frozen):
     group: str | None = None
     """A label by which splits are stratified."""
     cluster: str | None = None
-    """Examples with one cluster ask nearly the same: they are never on two sides of a split."""
+    """Examples with one cluster ask nearly the same: they are never on two sides of a split, and intervals and tests
+    count them once."""
 
     @model_validator(mode="before")
     @classmethod

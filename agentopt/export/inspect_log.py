@@ -44,7 +44,7 @@ def write_log(run: str | Path, file: str | Path) -> Path:
 
     Each cell is a sample: the repeat is inspect's epoch, the score and its parts are inspect's scores, a failure or
     timeout of the program has the lowest score with its reason, and a cell that was lost to the world is an error
-    without a score. ``read_log`` has the outcomes back exactly.
+    without a score. ``read_log`` has the outcomes back exactly, and the examples with the clusters that the run counts.
 
     Raises:
         MissingDependency: inspect-ai is not installed.
@@ -63,10 +63,7 @@ def write_log(run: str | Path, file: str | Path) -> Path:
             plan=log.EvalPlan(steps=[log.EvalPlanStep(solver=done.config.graph)]),
             results=_results(log, done),
             stats=_stats(log, done, opened, times),
-            samples=[
-                _sample(log, done, o, times.get((o.example, o.repeat)), opened.started["score_range"][0])
-                for o in done.outcomes
-            ],
+            samples=[_sample(log, done, o, times.get((o.example, o.repeat)), opened) for o in done.outcomes],
         )
     place.parent.mkdir(parents=True, exist_ok=True)
     log.write_eval_log(made, str(place.resolve()))
@@ -129,8 +126,10 @@ def _usage(outcome: Outcome) -> Any:
     return library("model").ModelUsage(input_tokens=read, output_tokens=written, total_tokens=read + written)
 
 
-def _sample(log: Any, done: Evaluation, outcome: Outcome, ended: float | None, lowest: float) -> Any:
+def _sample(log: Any, done: Evaluation, outcome: Outcome, ended: float | None, run: RunFile) -> Any:
     example = done.examples[outcome.example]
+    # the cluster that the run counts it in, which its eval may have named: a log has no other place for an eval
+    counted = example.model_copy(update={"cluster": run.clusters.get(example.id)})
     model, model_name = library("model"), done.config.model or "none"
     asked, answer = text_of(example.input), text_of(outcome.output)
     output = model.ModelOutput.from_content(model_name, answer)
@@ -145,8 +144,9 @@ def _sample(log: Any, done: Evaluation, outcome: Outcome, ended: float | None, l
     return log.EvalSample(
         id=example.id, epoch=outcome.repeat + 1, input=asked, target=text_of(example.target),
         messages=[model.ChatMessageUser(content=asked), model.ChatMessageAssistant(content=answer, model=model_name)],
-        output=output, scores=_scores(lowest, outcome), error=error, total_time=seconds, working_time=seconds,
-        metadata={**example.meta, KEY: {"example": example.model_dump(mode="json"), "outcome": kept}},
+        output=output, scores=_scores(run.started["score_range"][0], outcome), error=error,
+        total_time=seconds, working_time=seconds,
+        metadata={**example.meta, KEY: {"example": counted.model_dump(mode="json"), "outcome": kept}},
         model_usage={model_name: _usage(outcome)}, uuid=f"{done.candidate.id}-{example.id}-{outcome.repeat}",
         started_at=None if began is None else _moment(began), completed_at=None if ended is None else _moment(ended),
     )  # fmt: skip

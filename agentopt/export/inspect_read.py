@@ -44,7 +44,7 @@ class Log:
     examples: tuple[Example, ...]
     outcomes: tuple[Outcome, ...]
     made_here: bool
-    """Whether agentopt wrote it; then examples and outcomes are those of the run."""
+    """Whether agentopt wrote it; then examples and outcomes are those of the run, by the clusters that it counts."""
     evaluator: str
 
 
@@ -134,13 +134,9 @@ def import_log(file: str | Path, runs_dir: str | Path = "runs") -> Path:
 def _cell(sample: Any) -> tuple[Example, Outcome]:
     """The example and the outcome of a sample."""
     kept = (sample.metadata or {}).get(KEY)
-    if isinstance(kept, Mapping) and "example" in kept and "outcome" in kept:
-        return Example.model_validate(kept["example"]), Outcome.model_validate({**kept["outcome"], "candidate": ""})
-    asked = _asked(sample.input)
-    target: JsonValue = sample.target
-    if isinstance(target, list) and len(target) == 1:
-        target = target[0]
-    example = Example(id=str(sample.id), input=asked, target=target)
+    example = _example(sample)
+    if isinstance(kept, Mapping) and "outcome" in kept:
+        return example, Outcome.model_validate({**kept["outcome"], "candidate": ""})
     usage = sample.model_usage.values()
     metrics = {
         "input_tokens": float(sum(u.input_tokens + (u.input_tokens_cache_read or 0) for u in usage)),
@@ -154,6 +150,23 @@ def _cell(sample: Any) -> tuple[Example, Outcome]:
         output=sample.output.completion, metrics=metrics, error=sample.error.message if lost else None,
         feedback=None if lost else _feedback(sample.scores or {}),
     )  # fmt: skip
+
+
+def _example(sample: Any) -> Example:
+    """The example of a sample; as it was kept, where the sample is of a log or a task of ours.
+
+    Samples of such a task have the cluster, as the eval reads it, in metadata of its own. What samples of others have
+    under that name may be anything.
+    """
+    said = sample.metadata or {}
+    kept = said.get(KEY)
+    if isinstance(kept, Mapping) and "example" in kept:
+        known = {} if "outcome" in kept or "cluster" not in said else {"cluster": said["cluster"]}
+        return Example.model_validate({**kept["example"], **known})
+    target: JsonValue = sample.target
+    if isinstance(target, list) and len(target) == 1:
+        target = target[0]
+    return Example(id=str(sample.id), input=_asked(sample.input), target=target)
 
 
 def _asked(given: Any) -> str:

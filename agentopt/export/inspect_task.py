@@ -25,6 +25,7 @@ from agentopt._aio import in_thread
 from agentopt.core import Block, Graph, Node, Override, Trace, open_run
 from agentopt.errors import LLMError
 from agentopt.evaluate import Eval, Example
+from agentopt.evaluate.clusters import clusters_of
 from agentopt.evaluate.scoring import ScorerError, takes_trace
 from agentopt.export.inspect_log import KEY, SCORE, library, text_of
 from agentopt.export.inspect_place import TaskPlace
@@ -44,7 +45,8 @@ def as_inspect(pinned: Eval | str, *, graph: str | None = None) -> Any:
     """A task of inspect-ai that measures what an eval measures, under its protocol.
 
     Examples, repeats (inspect's epochs), caps and temperature are those of the eval; the standard error is by its
-    clusters, and the table by its types. Parts of the score stand in each score's metadata.
+    clusters (those of the examples where it has no ``group``), and the table by its types. Parts of the score stand in
+    each score's metadata.
 
     Args:
         pinned: an ``Eval``, or its name.
@@ -60,9 +62,13 @@ def as_inspect(pinned: Eval | str, *, graph: str | None = None) -> Any:
     config = RunConfig(graph=named, task=chosen.task, task_args=dict(chosen.task_args), seed=chosen.seed)
     task = task_of(config)
     splits = task.splits(limit=chosen.limit, of=chosen.split, seed=chosen.seed)
+    examples = examples_of(splits, chosen.split)
+    clusters = clusters_of(examples, chosen.group)
     samples = []
-    for example in examples_of(splits, chosen.split):
-        labels = {"type": chosen.by and chosen.by(example), "cluster": chosen.group and chosen.group(example)}
+    for example in examples:
+        labels = {"type": chosen.by and chosen.by(example)}
+        if clusters:  # inspect wants one of every sample
+            labels["cluster"] = clusters.get(example.id, example.id)
         kept = {name: str(label) for name, label in labels.items() if label is not None}
         samples.append(
             dataset.Sample(
@@ -70,7 +76,7 @@ def as_inspect(pinned: Eval | str, *, graph: str | None = None) -> Any:
                 metadata={**kept, KEY: {"example": example.model_dump(mode="json")}},
             )
         )  # fmt: skip
-    metrics = [scorer.mean(), scorer.stderr(cluster="cluster" if chosen.group is not None else None)]
+    metrics = [scorer.mean(), scorer.stderr(cluster="cluster" if clusters else None)]
     if chosen.by is not None:
         metrics.append(scorer.grouped(scorer.mean(), "type", all=False))
     held: dict[str, Trace] | None = {} if takes_trace(task.scorer) else None

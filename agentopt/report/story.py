@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Iterator
@@ -9,12 +10,14 @@ from typing import Any
 
 from agentopt.core.values import Outcome
 from agentopt.evaluate import Claim, minimum_detectable, summarize
+from agentopt.evaluate.clusters import cluster_labels, cluster_variance
 from agentopt.evaluate.summary import pair
 from agentopt.llm.types import model_identity
 from agentopt.report.clean import clean
 from agentopt.report.diff import changes
 from agentopt.run.config import said_with
 from agentopt.run.files import RunFile
+from agentopt.run.stored import stored_examples
 
 __all__ = ["candidates", "claim", "commands", "head", "incumbents", "rejected", "warnings"]
 
@@ -77,7 +80,7 @@ def claim(run: RunFile) -> dict[str, Any]:
 def _evaluation(run: RunFile) -> dict[str, Any]:
     outcomes = run.outcomes()
     low, high = run.started["score_range"]
-    summary = summarize(outcomes, (low, high)) if outcomes else None
+    summary = summarize(outcomes, (low, high), clusters=run.clusters) if outcomes else None
     splits = ", ".join(dict.fromkeys(o.split for o in outcomes))
     if summary is None or summary.mean is None:
         verdict, sentence = "No score yet", "Nothing has been evaluated."
@@ -89,12 +92,34 @@ def _evaluation(run: RunFile) -> dict[str, Any]:
 
 def _least(run: RunFile, n: int) -> tuple[float | None, str]:
     """The smallest difference that the test was likely to show, and what that supposes."""
-    found, baseline, best = run.claim(), run.baseline(), run.best()
-    if found is None or found.test == "McNemar" or baseline is None or best is None or found.n < 2:
-        return (minimum_detectable(n) if n > 1 else None), "scores of 0 and 1, a tenth of the examples lost"
-    scores = pair(run.state.archive.means(baseline.id, "test"), run.state.archive.means(best.id, "test"))
-    spread = statistics.stdev(scores.differences)
-    return minimum_detectable(found.n, sd=spread), f"differences with the standard deviation seen, {spread:.2f}"
+    found = run.claim()
+    if found is not None and found.n > 1 and found.test != "McNemar":
+        return _least_seen(run, found)
+    clusters = 0
+    if found is None:  # the test to come would count them once
+        clusters = len(set(cluster_labels(list(stored_examples(run.store, run.started, "test")), run.clusters)))
+    given = "scores of 0 and 1, a tenth of the examples lost"
+    if clusters:
+        given += f"; each of {clusters} clusters counted as one example"
+    return (minimum_detectable(clusters or n) if n > 1 else None), given
+
+
+def _least_seen(run: RunFile, found: Claim) -> tuple[float | None, str]:
+    """The same, by the spread of the differences that the test was made on."""
+    baseline, best, archive = run.baseline(), run.best(), run.state.archive
+    assert baseline is not None
+    assert best is not None
+    scores = pair(archive.means(baseline.id, "test"), archive.means(best.id, "test"))
+    if found.interval != "cluster":
+        spread = statistics.stdev(scores.differences)
+        return minimum_detectable(found.n, sd=spread), f"differences with the standard deviation seen, {spread:.2f}"
+    labels = cluster_labels(scores.examples, run.clusters)
+    clusters = len(set(labels))
+    if clusters < found.needed:
+        return None, ""
+    error = math.sqrt(cluster_variance(scores.differences, labels))
+    least = minimum_detectable(clusters, sd=error * math.sqrt(clusters))
+    return least, f"differences of {clusters} clusters with the standard error seen, {error:.2f}"
 
 
 def _fresh(found: Claim) -> str:

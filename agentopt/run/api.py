@@ -12,7 +12,6 @@ from agentopt.errors import StoreError, UsageError
 from agentopt.llm.types import Client
 from agentopt.optim.base import Optimizer
 from agentopt.run import evaluation, setup
-from agentopt.run.archive import Archive
 from agentopt.run.best import read_best, write_best
 from agentopt.run.codeplace import code_place
 from agentopt.run.earlier import Earlier
@@ -25,7 +24,7 @@ from agentopt.run.options import Options
 from agentopt.run.parts import Parts
 from agentopt.run.result import Evaluation, Result, result_of
 from agentopt.run.runner import Runner
-from agentopt.run.state import State
+from agentopt.run.state import State, fold
 from agentopt.store import Store
 
 if TYPE_CHECKING:
@@ -112,7 +111,7 @@ async def optimize_async(
             data, blobs = setup.started(plan, endpoints, "optimize")
             await store.append("run.started", data, blobs)
             with code_place(plan, store):
-                return await _drive(parts, State(Archive(plan.task.score_range)), folder)
+                return await _drive(parts, fold(store, data), folder)
         finally:
             await stack.aclose()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from agentopt.core.values import Candidate, Outcome
 from agentopt.evaluate import example_scores, summarize
@@ -29,11 +30,17 @@ class Archive:
 
     Args:
         score_range: lowest and highest score of the task.
+        clusters: gives example id to cluster, for intervals by cluster; asked once, and not before it is needed.
     """
 
-    def __init__(self, score_range: tuple[float, float]) -> None:
+    def __init__(self, score_range: tuple[float, float], clusters: Callable[[], Mapping[str, str]] = dict) -> None:
         self._entries: dict[str, Entry] = {}
-        self._range = score_range
+        self._range, self._clusters = score_range, clusters
+
+    @cached_property
+    def clusters(self) -> Mapping[str, str]:
+        """Example id to cluster, of the examples that have one."""
+        return self._clusters()
 
     def __contains__(self, id: str) -> bool:
         return id in self._entries
@@ -71,7 +78,7 @@ class Archive:
         if split in entry.known:
             return entry.known[split]
         outcomes = tuple(self.outcomes(id, split))
-        s = summarize(outcomes, self._range)
+        s = summarize(outcomes, self._range, clusters=self.clusters)
         made = Scored(entry.candidate, s.mean, s.n, s.low, s.high, outcomes, entry.step, entry.operator)
         entry.known[split] = made
         return made

@@ -13,7 +13,6 @@ from agentopt.errors import UsageError
 from agentopt.evaluate import evaluator_hash
 from agentopt.evaluate.protect import scorer_differs
 from agentopt.run import setup
-from agentopt.run.archive import Archive
 from agentopt.run.config import RunConfig
 from agentopt.run.state import State, fold, whole_budget
 from agentopt.store import Store, blob_id
@@ -50,8 +49,7 @@ class Earlier:
         first: dict[str, Any] = dict(begun.data)
         config = RunConfig.model_validate(first["config"])
         budget = whole_budget(store, config.budget)
-        low, high = first["score_range"]
-        state = fold(store, Archive((low, high)))
+        state = fold(store, first)
         known = store.spend().get("run", {}).get("seconds", 0.0)
         last = store.last("cell")
         elapsed = max(known, cast("float", last.data.get("elapsed", 0.0)) if last else 0.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from agentopt.run.options import Options
 from agentopt.run.parts import Parts
 from agentopt.run.pinned import as_event, eval_of, recorded
 from agentopt.run.result import Evaluation
+from agentopt.run.stored import stored_examples
 from agentopt.store import Event, Store
 
 __all__ = ["SplitChoice", "check_gate", "evaluate_async", "evaluation_of", "go_on", "score", "split_names"]
@@ -285,19 +285,16 @@ def evaluation_of(folder: Path, status: str | None = None) -> Evaluation:
         if candidate is None:
             raise UsageError(f"run {run.dir.name} has evaluated nothing yet: `agentopt resume {run.dir.name}`")
         low, high = run.started["score_range"]
-        examples: dict[str, Example] = {}
-        for name in split_names(run.started["split"]):
-            stored = json.loads(run.store.blob(run.started["splits"][name]["examples"]))
-            examples |= {e.id: e for e in map(Example.model_validate, stored)}
+        examples = stored_examples(run.store, run.started, *split_names(run.started["split"]))
         place = {id_: number for number, id_ in enumerate(examples)}
         outcomes = [o for o in run.outcomes(candidate.id) if o.example in place]
         outcomes.sort(key=lambda o: (place[o.example], o.repeat))
         kept = eval_of(run)
         groups = {e.id: e.group for e in examples.values() if e.group is not None}
         if kept is not None and kept.types is not None:
-            rows = breakdown(outcomes, kept.types, (low, high), word="type", clusters=kept.clusters)
+            rows = breakdown(outcomes, kept.types, (low, high), word="type", clusters=run.clusters)
         else:
-            rows = breakdown(outcomes, groups, (low, high), clusters=None if kept is None else kept.clusters)
+            rows = breakdown(outcomes, groups, (low, high), clusters=run.clusters)
         return Evaluation(
             dir=folder, status=status or run.state.finished or "interrupted", config=run.config,
             split=run.started["split"], candidate=candidate, summary=rows[0].summary,

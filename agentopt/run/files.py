@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +13,6 @@ from agentopt.core.values import Budget, Candidate, Outcome
 from agentopt.errors import StoreError, UnknownName, UsageError
 from agentopt.evaluate import Claim, summarize
 from agentopt.optim.base import Scored
-from agentopt.run.archive import Archive
 from agentopt.run.config import RunConfig
 from agentopt.run.state import State, fold, whole_budget
 from agentopt.store import Event, Store, in_use
@@ -52,8 +51,7 @@ class RunFile:
         self.started: dict[str, Any] = dict(started.data)
         self.time = started.time
         self.config = RunConfig.model_validate(self.started["config"])
-        low, high = self.started["score_range"]
-        self.state: State = fold(self.store, Archive((low, high)))
+        self.state: State = fold(self.store, self.started)
 
     @property
     def status(self) -> str:
@@ -76,6 +74,11 @@ class RunFile:
     def outcomes(self, candidate: str | None = None, split: str | None = None) -> list[Outcome]:
         """Committed outcomes."""
         return self.store.cells(candidate, split)
+
+    @property
+    def clusters(self) -> Mapping[str, str]:
+        """Example id to cluster, of the examples that have one: as the run's eval reads them, else as they say."""
+        return self.state.archive.clusters
 
     def graph(self, outcome: Outcome) -> Graph | None:
         """The traced graph behind an outcome."""

@@ -56,7 +56,8 @@ async def test(parts: Parts, state: State, evaluate: Evaluate) -> None:
     earlier = touch(parts, "test", "claim")
     pair = (state.baseline, state.archive[state.chosen].candidate)
     outcomes = await evaluate(pair, parts.splits.test, "test")
-    result = compare(outcomes, pair[0].id, pair[1].id, score_range=parts.task.score_range)
+    clusters = state.archive.clusters
+    result = compare(outcomes, pair[0].id, pair[1].id, score_range=parts.task.score_range, clusters=clusters)
     state.claim = result = labelled(result, earlier)
     touched = sorted({use.run for use in earlier})
     await parts.store.append("claim", {"claim": result.model_dump(mode="json"), "touched_by": touched})

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from agentopt.core.values import Budget
 from agentopt.errors import BudgetTooSmall
-from agentopt.evaluate import minimum_detectable
+from agentopt.evaluate import Splits, minimum_detectable
+from agentopt.evaluate.clusters import cluster_labels, clusters_of
+from agentopt.evaluate.summary import counted
 from agentopt.llm.ledger import Amounts
 from agentopt.run.config import RunConfig
 
@@ -46,8 +48,11 @@ class Forecast:
     """Proposals that the budget can evaluate in full; None when nothing limits them."""
     deadline: tuple[float, float] | None
     """Seconds of the budget, and seconds of grace for what is then in flight."""
+    clusters: int | None
+    """Clusters that the test examples lie in; None where no two share one."""
     detectable: float | None
-    """Smallest difference on the test split that is shown with 80 % power (scores 0 and 1, 10 % of examples lost)."""
+    """Smallest difference on the test split that is shown with 80 % power (scores 0 and 1, 10 % of examples lost); a
+    cluster counts as one example."""
 
     def lines(self) -> list[str]:
         """What is printed before the first call."""
@@ -64,10 +69,11 @@ class Forecast:
         if self.deadline is not None:
             seconds, grace = self.deadline
             lines.append(f"deadline: {seconds:g} seconds; calls then in flight are given up {grace:g} seconds later")
+        where = f"{test} test examples" + (f" in {counted(self.clusters, 'cluster')}" if self.clusters else "")
         if self.detectable is None:
-            lines.append(f"{test} test examples are too few to show any difference of scores of 0 and 1")
+            lines.append(f"{where} are too few to show any difference of scores of 0 and 1")
         else:
-            lines.append(f"smallest difference that {test} test examples are likely to show: {self.detectable:.2f}")
+            lines.append(f"smallest difference that {where} are likely to show: {self.detectable:.2f}")
         return lines
 
 
@@ -76,15 +82,13 @@ def told(amounts: Mapping[str, float]) -> str:
     return ", ".join(f"{v:.4f} usd" if axis == "usd" else f"{v:,.0f} {axis}" for axis, v in amounts.items() if v)
 
 
-def forecast(
-    config: RunConfig, sizes: tuple[int, int, int], cost: CallCost, *, remaining: Budget | None = None
-) -> Forecast:
+def forecast(config: RunConfig, splits: Splits, cost: CallCost, *, remaining: Budget | None = None) -> Forecast:
     """Work out what a run needs; raises ``BudgetTooSmall`` when the budget cannot pay for the least of it.
 
     The least is: the baseline on the search split, its A/A repeat, three proposals on the search split, the
     finalists and the baseline on the validation split, and both on the test split.
     """
-    search, validation, test = sizes
+    sizes = search, validation, test = splits.sizes
     repeats = config.repeats
     cells = {
         "baseline": search * repeats,
@@ -115,8 +119,9 @@ def forecast(
     ]
     proposals = int(min(bought)) if bought else None
     deadline = None if config.budget.seconds is None else (config.budget.seconds, config.timeout)
-    detectable = minimum_detectable(test) if test > 1 else None
-    return Forecast(sizes, cost, cells, need, held, proposals, deadline, detectable)
+    clusters = len(set(cluster_labels([e.id for e in splits.test], clusters_of(splits.test)))) or None
+    detectable = minimum_detectable(clusters or test) if test > 1 else None
+    return Forecast(sizes, cost, cells, need, held, proposals, deadline, clusters, detectable)
 
 
 def kept_back(config: RunConfig, sizes: tuple[int, int, int], cost: CallCost, *, validation: bool = True) -> Amounts:

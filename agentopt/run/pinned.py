@@ -18,6 +18,7 @@ from agentopt.evaluate.scoring import ScorerError
 from agentopt.run.codeplace import program_place
 from agentopt.run.config import RunConfig
 from agentopt.run.files import RunFile
+from agentopt.run.stored import stored_eval
 from agentopt.run.target import jsonable
 from agentopt.store import blob_id
 
@@ -49,8 +50,7 @@ def as_event(kept: EvalRecord) -> tuple[dict[str, JsonValue], bytes]:
 
 def eval_of(run: RunFile) -> EvalRecord | None:
     """The eval that a run was made by; None where it was made without one."""
-    said = run.started.get("eval")
-    return None if said is None else EvalRecord.model_validate_json(run.store.blob(said["record"]))
+    return stored_eval(run.store, run.started)
 
 
 def pinned_options(pinned: Eval) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -32,6 +31,7 @@ from agentopt.run.naming import new_folder
 from agentopt.run.past import PastTrace
 from agentopt.run.pinned import as_event, eval_of, recorded
 from agentopt.run.result import Evaluation
+from agentopt.run.stored import stored_examples
 from agentopt.store import Store, blob_id
 from agentopt.workspace import load_eval
 
@@ -274,8 +274,7 @@ def _matched(old: RunFile, task: Task) -> dict[str, Example]:
 
 def _stored(run: RunFile, split: str) -> list[Example]:
     """The examples of a split as a run had them."""
-    stored = json.loads(run.store.blob(run.started["splits"][split]["examples"]))
-    return [Example.model_validate(e) for e in stored]
+    return list(stored_examples(run.store, run.started, split).values())
 
 
 def _folder(config: RunConfig, named: bool) -> Path:

@@ -99,7 +99,7 @@ class Runner:
 
     async def _baseline(self) -> None:
         state = self._s
-        plan = forecast(self._config, self._sizes, self._p.cost)
+        plan = forecast(self._config, self._p.splits, self._p.cost)
         if state.baseline is None:
             await self._store.append("forecast", {"lines": list(plan.lines())})
             baseline = self._p.target.baseline()
@@ -128,7 +128,7 @@ class Runner:
             )  # fmt: skip
             await self._doubts(outcomes, scored.n)
         if not self._past_baseline():
-            forecast(self._config, self._sizes, self._dearest(), remaining=self._free())
+            forecast(self._config, self._p.splits, self._dearest(), remaining=self._free())
         self._hold()
 
     async def _doubts(self, outcomes: Sequence[Outcome], scored: int) -> None:
@@ -168,7 +168,7 @@ class Runner:
 
     def _hold(self, *, validation: bool = True) -> None:
         """Keep back what the end of the run needs."""
-        self._ledger.hold(kept_back(self._config, self._sizes, self._dearest(), validation=validation))
+        self._ledger.hold(kept_back(self._config, self._p.splits.sizes, self._dearest(), validation=validation))
 
     async def _sentinel(self) -> None:
         """Prove that a candidate's values reach the program; refuse to search where no parameter is read."""
@@ -247,7 +247,7 @@ class Runner:
         if left is None:
             return False
         self._pace.look()
-        _, validation, test_size = self._sizes
+        _, validation, test_size = self._p.splits.sizes
         cells = ((self._config.finalists + 1) * validation + 2 * test_size) * self._config.repeats
         return left < 1.2 * self._pace.seconds(cells) + self._pace.longest_step
 
@@ -332,11 +332,6 @@ class Runner:
         return await race(ids, incumbent, minibatch, order, evaluate, self._p.task.score_range)
 
     # -- inside --------------------------------------------------------------------------------------------------
-
-    @property
-    def _sizes(self) -> tuple[int, int, int]:
-        s = self._p.splits
-        return len(s.search), len(s.validation), len(s.test)
 
     async def _evaluate(
         self, candidates: Sequence[Candidate], examples: Sequence[Example], split: str, repeats: Sequence[int] = ()

@@ -117,7 +117,7 @@ def preflight(plan: Plan) -> None:
     for text in plan.config.frozen:
         if not any(text in held for value in values.values() for held in strings(value)):
             raise UsageError(f"the frozen text {text!r} is in no parameter; there are {', '.join(sorted(values))}")
-    forecast(plan.config, (len(plan.splits.search), len(plan.splits.validation), len(plan.splits.test)), estimate(plan))
+    forecast(plan.config, plan.splits, estimate(plan))
 
 
 def check_inputs(plan: Plan) -> None:

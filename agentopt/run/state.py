@@ -9,6 +9,7 @@ from typing import Any
 from agentopt.core.values import Budget, Candidate, Proposal
 from agentopt.evaluate import Claim
 from agentopt.run.archive import Archive
+from agentopt.run.stored import stored_clusters
 from agentopt.store import Store
 
 __all__ = ["State", "fold", "whole_budget"]
@@ -47,8 +48,10 @@ _FOLDED = (
 )  # fmt: skip
 
 
-def fold(store: Store, archive: Archive) -> State:
-    """Read the log into a state. Cells and calls are read from their tables."""
+def fold(store: Store, first: Mapping[str, Any]) -> State:
+    """Read the log into a state. ``first`` is its first event; cells and calls are read from their tables."""
+    low, high = first["score_range"]
+    archive = Archive((low, high), lambda: stored_clusters(store, first))
     state = State(archive)
     for event in store.events(*_FOLDED):
         data: Any = event.data

@@ -6,7 +6,6 @@ they had been used before, and the comparison is itself written down as a use.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -22,8 +21,8 @@ from agentopt.evaluate.summary import counted
 from agentopt.run.bymeasure import mirrored, range_of, read, the_measure
 from agentopt.run.files import RunFile, open_run
 from agentopt.run.finals import labelled, named, scored_again, user
-from agentopt.run.pinned import eval_of
 from agentopt.run.setup import split_ledger
+from agentopt.run.stored import stored_examples
 
 __all__ = ["Change", "Side", "Versus", "compare_all", "compare_runs"]
 
@@ -243,14 +242,13 @@ def _compared(
         )  # fmt: skip
 
 
-def _clusters(files: Files, pairs: Pairs) -> dict[str, str] | None:
-    """The cluster of each example of ``a``, as the eval of either run has them; None where neither has any."""
+def _clusters(files: Files, pairs: Pairs) -> dict[str, str]:
+    """Ids of ``a`` to clusters, as the first run that knows of any has them."""
     for place, file in enumerate(files):
-        kept = eval_of(file)
-        if kept is not None and kept.clusters is not None:
-            known = kept.clusters
-            return {pair[0].id: known[pair[place].id] for pair in pairs if pair[place].id in known}
-    return None
+        known = {pair[0].id: file.clusters[pair[place].id] for pair in pairs if pair[place].id in file.clusters}
+        if known:
+            return known
+    return {}
 
 
 def _mirror(outcome: Outcome, scale: tuple[float, float]) -> Outcome:
@@ -322,9 +320,7 @@ def _changes(outcomes: Sequence[Outcome], pairs: Pairs, score_range: tuple[float
 
 def _examples(file: RunFile, split: str) -> Mapping[str, Example]:
     """The examples of a split as the run had them, by id."""
-    names = _SPLITS if split == "all" else (split,)
-    stored = [e for name in names for e in json.loads(file.store.blob(file.started["splits"][name]["examples"]))]
-    return {e.id: e for e in map(Example.model_validate, stored)}
+    return stored_examples(file.store, file.started, *(_SPLITS if split == "all" else (split,)))
 
 
 def _paired(a: Sequence[Example], b: Sequence[Example]) -> Pairs:

@@ -25,7 +25,6 @@ from agentopt.llm.ledger import Ledger
 from agentopt.optim.base import Optimizer
 from agentopt.optim.registry import make
 from agentopt.run import setup
-from agentopt.run.archive import Archive
 from agentopt.run.codeplace import code_place
 from agentopt.run.config import RunConfig
 from agentopt.run.effects import world
@@ -218,7 +217,6 @@ async def _part(
 ) -> bool:
     """Go through what one process of the run did; returns whether that process was cut off."""
     config = plan.config
-    low, high = begun["score_range"]
     patience = max(60.0, config.timeout)
     with Comparing(folder, part, report) as log:
         gate = None if sequential else Gate(part.completions(), patience)
@@ -237,7 +235,7 @@ async def _part(
         )  # fmt: skip
         if gate is not None:
             report.told = functools.partial(_end, asyncio.get_running_loop(), gate)
-        state = fold(log, Archive((low, high)))
+        state = fold(log, begun)
         try:
             with code_place(plan):
                 await _again(made, state, begun, plan, part, log)
