@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,11 +15,13 @@ import pytest
 from agentopt import Example, load_graph, load_task
 from agentopt.errors import UsageError
 from agentopt.evaluate.equivalence import (
+    Equivalence,
     Limits,
     Range,
     Template,
     VariableMap,
     ask_equivalence,
+    clock,
     equivalence,
     equivalent_to,
     read_text,
@@ -25,6 +29,7 @@ from agentopt.evaluate.equivalence import (
     region,
     stated_formulation,
 )
+from agentopt.evaluate.scoring import ScorerError
 from agentopt.llm.context import Session, use_session
 from agentopt.llm.types import Request
 from agentopt.testing import ScriptedLLM
@@ -212,6 +217,7 @@ def test_a_check_ends_after_its_time_and_is_undecided(monkeypatch: pytest.Monkey
         return solve(*args)
 
     monkeypatch.setattr(region, "_highs", slow)
+    monkeypatch.setattr(clock, "BUSY", 1000.0)  # also where the tests share the machine
     other = SHELF.replace("a + 2 b <= 9", "a + 2 b <= 8")
     said = equivalence(read_text(SHELF), read_text(other), limits=Limits(total=0.5))
     assert said.verdict == "undecided" and said.reason == "the check was ended after 0.5 seconds"
@@ -219,6 +225,62 @@ def test_a_check_ends_after_its_time_and_is_undecided(monkeypatch: pytest.Monkey
     feedback = score(other, limits=Limits(total=0.5))
     assert feedback.score == 0.0 and feedback.parts["undecided"] == 1.0 and "the check was ended" in feedback.text
     assert len(solves) <= 6, "the checks of one output share their time"
+
+
+def ended(spend: Callable[[float], None], limit: bool) -> Any:
+    """A solver that takes 0.2 seconds and solves, or takes all that it may and then says that this was too little."""
+    solve = region._highs
+
+    def highs(given: Any, e: Any, seconds: float) -> Any:
+        spend(seconds if limit else 0.2)
+        return ("limit", None, math.inf) if limit else solve(given, e, seconds)
+
+    return highs
+
+
+def work(seconds: float) -> None:
+    ends = time.thread_time() + seconds
+    while time.thread_time() < ends:
+        pass
+
+
+@pytest.mark.parametrize("limit", [True, False])
+@pytest.mark.parametrize("ask", [True, False])
+async def test_what_the_machine_had_no_time_for_has_no_score(
+    monkeypatch: pytest.MonkeyPatch, limit: bool, ask: bool
+) -> None:
+    """The clock goes on and no processor time is had: in one solve, and in the check as a whole."""
+    monkeypatch.setattr(region, "_highs", ended(time.sleep, limit))
+    other, limits = SHELF.replace("a + 2 b <= 9", "a + 2 b <= 8"), Limits(seconds=0.2, total=10.0 if limit else 0.3)
+    said = equivalence(read_text(SHELF), read_text(other), limits=limits)
+    assert said.verdict == "undecided" and said.starved and "the machine was busy" in said.reason
+    model = ScriptedLLM([])
+    with use_session(Session(model, models={"agent": "any"}, role="judge")):
+        feedback = score(other, limits=limits, ask=ask)
+        feedback = await feedback if ask else feedback
+    assert isinstance(feedback, ScorerError) and feedback.score is None and "the machine was busy" in feedback.text
+    assert model.calls == 0
+
+
+def test_what_takes_its_processor_time_scores_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(region, "_highs", ended(work, True))
+    monkeypatch.setattr(clock, "BUSY", 1000.0)
+    feedback = score(SHELF.replace("a + 2 b <= 9", "a + 2 b <= 8"), limits=Limits(seconds=0.05))
+    assert feedback.score == 0.0 and feedback.parts["undecided"] == 1.0 and "ran out of time" in feedback.text
+
+
+async def test_a_map_that_the_machine_had_no_time_for_is_not_repaired(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ScriptedLLM([said(down={"a": [(0.5, "h")], "b": [(1, "b")]})])
+    with use_session(Session(model, models={"agent": "any"}, role="judge")):
+        with monkeypatch.context() as busy:
+            busy.setattr(region, "_highs", ended(time.sleep, True))
+            asked = await ask_equivalence(read_text(SHELF), read_text(UNITS), limits=Limits(seconds=0.1))
+        assert asked.result.starved and model.calls == 1 and "the machine was busy" in asked.rounds[0]
+
+
+def test_a_further_check_shares_processor_time_and_not_what_the_clock_took() -> None:
+    earlier = Equivalence(verdict="equivalent", level=1, reason="", seconds=25.0, processor=0.5)
+    assert Limits(total=30.0).after(earlier).total == 29.5
 
 
 def test_a_row_without_variables_that_is_false_scores_0() -> None:

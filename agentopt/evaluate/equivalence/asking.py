@@ -146,7 +146,7 @@ async def ask_equivalence(
             result = Equivalence(verdict="undecided", level=level, reason=f"the model's map cannot be used: {error}")
         where = f" with {said_draw(result.draw)}" if result.draw else ""
         rounds.append(f"{result.verdict}{where}: {result.reason}")
-        if result.verdict == "equivalent" or result.scope == "any maps":
+        if result.verdict == "equivalent" or result.scope == "any maps" or result.starved:
             break
         answer = Message(role="assistant", content=proposal.model_dump_json())
         turns = [*turns, answer, Message(role="user", content=at.repair(session, result))]

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 from agentopt.errors import UsageError
-from agentopt.evaluate.equivalence.clock import OutOfTime, within
+from agentopt.evaluate.equivalence.clock import OutOfTime, Starved, within
 from agentopt.evaluate.equivalence.execution import ends, same_value
 from agentopt.evaluate.equivalence.formulation import Formulation
 from agentopt.evaluate.equivalence.levels import differ, levels_of
@@ -44,7 +44,8 @@ def equivalence(
         to_reference: the reference's variables from the candidate's, affine. Without one, all renamings of variables
             are tried, after slack variables, objective variables, parts and digits were taken out.
         to_candidate: the candidate's variables from the reference's; without one it is made of ``to_reference``.
-        limits: tolerance and time; a check that is ended by its ``total`` is undecided, and its reason says so.
+        limits: tolerance and time; a check that is ended by its ``total`` is undecided, and its reason says so. Where
+            the clock ended it and the machine was busy, the result is ``starved``, too.
 
     Returns:
         The verdict. What each verdict of each level proves is on the page ``docs/equivalence.md``.
@@ -62,15 +63,17 @@ def equivalence(
     >>> equivalence(whole, loose).witness.text
     "the candidate's point x=5, y=0 is feasible, but (a=5, b=0 in the reference) breaks c1: a + b <= 4 (5 > 4)"
     """
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.thread_time()
     limits = limits or Limits()
     try:
         with within(limits.total):
             pair = _Pair(reference, candidate, to_reference, to_candidate, limits)
             found = {1: pair.execution, 2: pair.optima, 3: pair.regions}[level]()
     except OutOfTime as error:
-        found = Equivalence(verdict="undecided", level=level, reason=str(error))
-    return found.model_copy(update={"seconds": time.perf_counter() - began})
+        starved = isinstance(error, Starved)
+        found = Equivalence(verdict="undecided", level=level, reason=str(error), starved=starved)
+    spent = {"seconds": time.perf_counter() - began, "processor": time.thread_time() - used}
+    return found.model_copy(update=spent)
 
 
 class _Pair:

@@ -116,7 +116,8 @@ def equivalence_on_draws(
 
     Returns:
         "not equivalent" with the first draw that refutes; "equivalent" when all draws that say something hold, which is
-        a proof for these draws and evidence for others; else "undecided" with the first reason.
+        a proof for these draws and evidence for others; else "undecided" with the first reason. Nothing is asked after
+        a draw on which the check was ``starved``.
 
     Raises:
         UsageError: there are no draws.
@@ -131,7 +132,7 @@ def equivalence_on_draws(
     """
     if not draws:
         raise UsageError("equivalence_on_draws: there are no draws of the parameters")
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.thread_time()
     said: list[Equivalence] = []
     down, up, limits = to_reference, to_candidate, limits or Limits()
     for draw in draws:
@@ -146,13 +147,14 @@ def equivalence_on_draws(
         if down is None and up is None and result.verdict == "equivalent" and level > 1:
             down, up = result.to_reference, result.to_candidate
         said.append(result)
-        if result.verdict == "not equivalent":
+        if result.verdict == "not equivalent" or result.starved:
             break
     if not said:
         said = [result]
     worst = next((r for v in ("not equivalent", "undecided") for r in said if r.verdict == v), said[0])
     exact = all(r.proof == "exact" for r in said)
-    update: dict[str, Any] = {"draws": len(said), "seconds": time.perf_counter() - began}
+    spent = {"seconds": time.perf_counter() - began, "processor": time.thread_time() - used}
+    update: dict[str, Any] = {"draws": len(said), **spent}
     if worst.verdict == "equivalent":
         update |= {"proof": "exact" if exact else "solver", "draw": None}
     told = f"{worst.reason} (on {len(said)} draws)" if worst.verdict == "equivalent" and len(said) > 1 else worst.reason

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from agentopt.evaluate.equivalence.affine import Affine
-from agentopt.evaluate.equivalence.clock import go_on
+from agentopt.evaluate.equivalence.clock import Step, go_on
 
 if TYPE_CHECKING:
     from agentopt.evaluate.equivalence.region import Region, Row
@@ -18,6 +18,7 @@ __all__ = ["implied", "make_exact", "solve_rows"]
 
 _NEAR = 1e-6
 _DENOMINATOR = 10**6
+_LIMIT = 1  # of linprog: ended by its time
 
 
 def solve_rows(rows: Sequence[Affine], names: Sequence[str]) -> dict[str, Affine]:
@@ -126,18 +127,16 @@ def _multipliers(region: Region, gap: Affine) -> list[int] | None:
         given["A_ub"], given["b_ub"] = table([region.rows[i] for i in upper])
     if equal:
         given["A_eq"], given["b_eq"] = table([region.rows[i] for i in equal])
-    found = linprog(costs, bounds=(None, None), method="highs", options=_options(), **given)
+    step = Step(math.inf)  # what is left to the check: it has no need of a limit of its own
+    options = {"time_limit": step.allowed} if step.allowed < math.inf else {}
+    found = linprog(costs, bounds=(None, None), method="highs", options=options, **given)
+    if found.status == _LIMIT:
+        step.ended()
     if found.status != 0:
         return None
     chosen = [i for i, m in zip(upper, found.ineqlin.marginals, strict=True) if abs(m) > 1e-9] if upper else []
     chosen += [i for i, m in zip(equal, found.eqlin.marginals, strict=True) if abs(m) > 1e-9] if equal else []
     return chosen
-
-
-def _options() -> dict[str, float]:
-    """What is left to the check, for HiGHS; it has no need of a limit of its own."""
-    left = go_on(math.inf)
-    return {"time_limit": left} if left < math.inf else {}
 
 
 def _exactly(region: Region, gap: Affine, chosen: Sequence[int]) -> dict[int, Fraction] | None:

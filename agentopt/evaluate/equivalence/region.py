@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from agentopt.evaluate.equivalence.affine import Affine, Point
-from agentopt.evaluate.equivalence.clock import go_on
+from agentopt.evaluate.equivalence.clock import Step
 from agentopt.evaluate.equivalence.exact import implied, make_exact
 from agentopt.evaluate.equivalence.formulation import Formulation
 from agentopt.evaluate.equivalence.maps import VariableMap, part_name
@@ -113,11 +113,14 @@ def best(region: Region, e: Affine, *, seconds: float = 10.0, cap: Fraction | No
 
     Raises:
         OutOfTime: nothing is left to the check.
+        Starved: the solver's time ended, and the machine had not given it.
     """
-    seconds, goal = go_on(seconds), e
+    step, goal = Step(seconds), e
     if cap is not None:
         region = region.plus([Row(e.plus(Affine({}, cap), Fraction(-1)))])
-    status, x, bound = _highs(region, goal, seconds)
+    status, x, bound = _highs(region, goal, step.allowed)
+    if status == "limit":
+        step.ended()
     if status != "optimal" or x is None:
         return Found(status, bound=bound)
     point = make_exact(region, x)

@@ -18,6 +18,7 @@ from agentopt.evaluate.equivalence.draws import Draw, Template, equivalence_on_d
 from agentopt.evaluate.equivalence.formulation import Formulation, read_formulation
 from agentopt.evaluate.equivalence.notation import read_text
 from agentopt.evaluate.equivalence.verdict import Equivalence, Limits
+from agentopt.evaluate.scoring import ScorerError
 from agentopt.evaluate.task import Example
 from agentopt.llm.structured import parse_json
 
@@ -72,13 +73,15 @@ class equivalent_to:
             target.
         level: 1 compares optimal values, 2 optima under maps, 3 feasible sets and objectives.
         ask: whether the judge's model is asked for maps where none is found without one.
-        limits: tolerance, seconds for each solve, and ``total`` seconds for all checks of one output together; what
-            is not decided by then is undecided, long before a scorer is cut off.
+        limits: tolerance, seconds for each solve, and ``total`` seconds of processor time for all checks of one output
+            together; what is not decided by then is undecided, long before a scorer is cut off.
         draws: on how many draws of a template's parameters the two are compared: its own numbers, and others of its
             ranges. An output may use the parameters by name, and one map has to hold on all of them.
 
     What is not shown to be equivalent scores 0, undecided cases too (``parts`` tells them apart): a candidate gains
-    nothing by being hard to judge. The text names the witness. ``parts["value"]`` is whether the optimal values agree.
+    nothing by being hard to judge. Where the machine was busy, so that a check was ended by the clock with little
+    processor time, there is no score (``ScorerError``), and a run tries again. The text names the witness.
+    ``parts["value"]`` is whether the optimal values agree.
 
     Raises:
         UsageError: a level that there is none of, ``ask`` at level 1, which has no maps, less than one draw; and, when
@@ -153,11 +156,14 @@ class _Pair:
         if max(len(candidate.variables), len(candidate.constraints) / 3) > _LARGEST:
             told = f"a formulation of {len(candidate.variables)} variables and {len(candidate.constraints)} constraints"
             return _wrong(f"{told} is too large to be judged", {"read": 0.0}), None
-        value = self.check(1, self.by.limits)
-        if self.by.level == 1:
-            return _said(value, value), value
-        found = self.check(self.by.level, self.by.limits.after(value))
-        return _said(found, value), found.model_copy(update={"seconds": value.seconds + found.seconds})
+        found = value = self.check(1, self.by.limits)
+        spent = value.processor
+        if self.by.level > 1:
+            found = self.check(self.by.level, self.by.limits.after(value))
+            spent += found.processor
+        if found.starved:
+            return _starved(found), None
+        return _said(found, None if value.starved else value), found.model_copy(update={"processor": spent})
 
     async def asked(self) -> Feedback:
         """With a model, where no map is found without one."""
@@ -167,6 +173,8 @@ class _Pair:
         asked = await ask_equivalence(
             self.reference, self.candidate, draws=self.draws, level=self.by.level, limits=self.by.limits.after(found)
         )
+        if asked.result.starved:
+            return _starved(asked.result)
         told = _said(asked.result, None)
         return told.model_copy(update={"parts": {**feedback.parts, **told.parts}})
 
@@ -208,6 +216,10 @@ def _said(found: Equivalence, value: Equivalence | None) -> Feedback:
     if value is not None and value.verdict == "equivalent":
         hint = "; the optimal values agree, so something that the optimum does not show is wrong"
     return _wrong(f"not the same problem{where}: {found.reason}{more}{hint}", parts)
+
+
+def _starved(found: Equivalence) -> ScorerError:
+    return ScorerError(text=f"the formulation could not be judged: {found.reason}")
 
 
 def _wrong(text: str, parts: dict[str, float]) -> Feedback:

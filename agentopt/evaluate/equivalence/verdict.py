@@ -26,7 +26,7 @@ class Limits(Frozen):
     tolerance: Number = Fraction(1, 10**6)
     """By how much a constraint or a value may be missed, times the largest of its numbers (and 1)."""
     seconds: float = Field(10.0, gt=0)
-    """For each solve, by the clock."""
+    """For each solve, by the clock; one that got less than half of it in processor time was starved."""
     total: float = Field(30.0, gt=0)
     """Of processor time for one check, all solves together; by the clock twice as much. Then it is undecided."""
     points: int = Field(2000, ge=0)
@@ -36,7 +36,7 @@ class Limits(Frozen):
 
     def after(self, earlier: Equivalence) -> Limits:
         """The limits of a further check that shares ``total`` with an earlier one."""
-        return self.model_copy(update={"total": max(1e-3, self.total - earlier.seconds)})
+        return self.model_copy(update={"total": max(1e-3, self.total - earlier.processor)})
 
 
 class Witness(Frozen):
@@ -137,3 +137,7 @@ class Equivalence(Frozen):
     """The candidate, as drawn, where there is a witness."""
     seconds: float = 0.0
     """Wall clock."""
+    processor: float = 0.0
+    """Seconds of processor time, which count against ``Limits.total``."""
+    starved: bool = False
+    """Undecided since the machine was busy, so that the time ended by the clock alone: another try may decide."""
