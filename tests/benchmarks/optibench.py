@@ -46,7 +46,7 @@ RATES = (
 
 SMALL = re.compile(r"\b[1-9](?:\.\d)?[Bb]\b")
 """Names of models with fewer than ten billion weights."""
-VERSION = 2
+VERSION = 3
 """One more whenever the same reply may get another score, so that no table mixes the two."""
 
 
