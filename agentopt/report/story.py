@@ -6,9 +6,11 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from agentopt.core.values import Outcome
+from agentopt.errors import StoreError
 from agentopt.evaluate import Claim, minimum_detectable, summarize
 from agentopt.evaluate.clusters import cluster_labels, cluster_variance
 from agentopt.evaluate.summary import pair
@@ -97,7 +99,8 @@ def _least(run: RunFile, n: int) -> tuple[float | None, str]:
         return _least_seen(run, found)
     clusters = 0
     if found is None:  # the test to come would count them once
-        clusters = len(set(cluster_labels(list(stored_examples(run.store, run.started, "test")), run.clusters)))
+        with suppress(StoreError):  # the page says elsewhere what cannot be read
+            clusters = len(set(cluster_labels([*stored_examples(run.store, run.started, "test")], run.clusters)))
     given = "scores of 0 and 1, a tenth of the examples lost"
     if clusters:
         given += f"; each of {clusters} clusters counted as one example"

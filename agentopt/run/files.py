@@ -51,7 +51,7 @@ class RunFile:
         self.started: dict[str, Any] = dict(started.data)
         self.time = started.time
         self.config = RunConfig.model_validate(self.started["config"])
-        self.state: State = fold(self.store, self.started)
+        self.state: State = fold(self.store, self.started, damaged=True)
 
     @property
     def status(self) -> str:

@@ -48,10 +48,13 @@ _FOLDED = (
 )  # fmt: skip
 
 
-def fold(store: Store, first: Mapping[str, Any]) -> State:
-    """Read the log into a state. ``first`` is its first event; cells and calls are read from their tables."""
+def fold(store: Store, first: Mapping[str, Any], *, damaged: bool = False) -> State:
+    """Read the log into a state. ``first`` is its first event; cells and calls are read from their tables.
+
+    ``damaged``: examples that cannot be read are done without, as to show a run needs none.
+    """
     low, high = first["score_range"]
-    archive = Archive((low, high), lambda: stored_clusters(store, first))
+    archive = Archive((low, high), lambda: stored_clusters(store, first, damaged=damaged))
     state = State(archive)
     for event in store.events(*_FOLDED):
         data: Any = event.data

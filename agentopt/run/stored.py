@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
+from agentopt.errors import StoreError
 from agentopt.evaluate import Example
 from agentopt.evaluate.clusters import clusters_of
 from agentopt.evaluate.measured import EvalRecord
@@ -27,9 +29,16 @@ def stored_eval(store: Store, first: Mapping[str, Any]) -> EvalRecord | None:
     return None if said is None else EvalRecord.model_validate_json(store.blob(said["record"]))
 
 
-def stored_clusters(store: Store, first: Mapping[str, Any]) -> dict[str, str]:
-    """Example id to cluster, of those that have one: as the run's eval reads them, else as the examples say."""
+def stored_clusters(store: Store, first: Mapping[str, Any], *, damaged: bool = False) -> dict[str, str]:
+    """Example id to cluster, of those that have one: as the run's eval reads them, else as the examples say.
+
+    ``damaged``: of a split that cannot be read, each example is by itself, so that the rest of the file can be shown.
+    """
     kept = stored_eval(store, first)
     if kept is not None and kept.clusters is not None:
         return kept.clusters
-    return clusters_of(stored_examples(store, first).values())
+    found: dict[str, str] = {}
+    for split in first["splits"]:
+        with suppress(*((StoreError,) if damaged else ())):
+            found |= clusters_of(stored_examples(store, first, split).values())
+    return found
