@@ -409,6 +409,105 @@ def test_a_task_opens_one_sandbox_for_its_agents_and_its_scorer(
     opened[-1].close()
 
 
+FAILING = """
+import agentopt
+import agentopt.errors
+
+
+@agentopt.node
+async def asked(word: str) -> str:
+    if word == "breaks":
+        raise ValueError("no number in it")
+    return await agentopt.allm(word)
+
+
+@agentopt.graph
+async def answers(word: str) -> str:
+    if word == "stops":
+        raise SystemExit(3)
+    try:
+        return str(await asked(word.removesuffix(", and hidden")))
+    except agentopt.errors.LLMError:
+        if "hidden" in word:
+            return "never mind"
+        raise
+
+
+def scored(example: agentopt.Example, output: str) -> float:
+    if output == "loses":
+        raise KeyError("a bug")
+    return 1.0
+
+
+@agentopt.task
+def failing() -> agentopt.Task:
+    words = ("right", "breaks", "stops", "gone", "gone, and hidden", "flaky", "loses")
+    return agentopt.Task(
+        "failing", [agentopt.Example(id=w, input=w) for w in words], scored, score_range=(-1.0, 1.0)
+    )
+"""
+
+
+class Failing:
+    """A stand-in for a model that is not there for one question, and for another only when it is asked again."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __call__(self, input: list[Any], tools: Any, tool_choice: Any, config: Any) -> Any:
+        from inspect_ai.model import ModelOutput, ModelUsage
+
+        word = input[-1].text
+        self.asked.append(word)
+        if word == "gone" or (word == "flaky" and self.asked.count(word) == 1):
+            raise RuntimeError("the server is gone")
+        made = ModelOutput.from_content("mockllm/model", word)
+        made.usage = ModelUsage(input_tokens=7, output_tokens=3, total_tokens=10)
+        return made
+
+
+@needs_inspect
+@slow_import
+def test_what_fails_is_sorted_as_in_a_run_of_ours_and_ends_no_other_sample(new_workspace: Path) -> None:
+    import inspect_ai
+    from inspect_ai.model import get_model
+
+    from agentopt.export.inspect_task import as_inspect
+
+    (new_workspace / "tasks" / "failing.py").write_text(FAILING)
+    task = as_inspect(Eval(task="failing", graph="./tasks/failing.py@answers", name="failing_all", split="all"))
+
+    def samples(**more: Any) -> tuple[Any, dict[str, Any]]:
+        model = get_model("mockllm/model", custom_outputs=Failing(), memoize=False)
+        (log,) = inspect_ai.eval(task, model=model, log_dir="logs", display="none", **more)
+        return log, {sample.id: sample for sample in log.samples or ()}
+
+    log, found = samples()
+    assert log.status == "success", log.error
+    scores = {id_: sample.scores["score"] for id_, sample in found.items() if sample.scores}
+    assert {id_: score.value for id_, score in scores.items()} == {"right": 1.0, "breaks": -1.0, "stops": -1.0}
+    assert scores["breaks"].explanation == "agent_error: ValueError: no number in it"
+    assert scores["stops"].explanation == "agent_error: SystemExit: 3"
+    errors = {id_: sample.error.message for id_, sample in found.items() if sample.error}
+    assert set(errors) == {"gone", "gone, and hidden", "flaky", "loses"}
+    assert "the server is gone" in errors["gone"] and "KeyError" in errors["loses"]
+    assert log.results.scores[0].metrics["mean"].value == pytest.approx(-1 / 3)
+    log.samples = [sample for sample in log.samples if sample.id != "loses"]
+    again = inspect_ai.score(log, task.scorer, action="overwrite", display="none")
+    anew = {sample.id: sample.scores["score"].value for sample in again.samples or () if sample.scores}
+    assert anew == {id_: score.value for id_, score in scores.items()}
+
+    log, found = samples(retry_on_error=1)
+    assert found["flaky"].error is None and found["flaky"].scores["score"].value == 1.0
+    assert found["gone"].error is not None
+    log, _ = samples(fail_on_error=True)
+    assert log.status == "error"
+    log, found = samples(token_limit=5)
+    assert found["right"].limit.type == "token" and found["right"].error is None
+    assert found["right"].scores["score"].value == -1.0
+    assert found["right"].scores["score"].explanation == "timeout: a limit of inspect has ended it"
+
+
 @needs_inspect
 @slow_import
 def test_what_other_logs_score_is_read_as_inspect_reads_it() -> None:

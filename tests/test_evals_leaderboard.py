@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,6 +19,7 @@ from agentopt.report.boardpage import board_html, board_markdown
 from agentopt.report.leaderboard import Board, leaderboard
 from agentopt.run.evaluation import evaluate_async
 from agentopt.run.rescore import rescore
+from agentopt.store import Event
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -88,12 +90,69 @@ def test_another_version_and_another_scorer_are_marked(tmp_path: Path) -> None:
     assert marks["fewer"] == ("other examples than the other runs",)
 
 
+def test_runs_that_depart_do_not_say_what_the_others_are_compared_with(tmp_path: Path) -> None:
+    """Nor do runs of another version, nor those that were cut short, however many they are."""
+    run(tmp_path, "full")
+    other = Task("words", TASK.examples, lambda e, o: 0.5)
+    for n in range(2):
+        run(tmp_path, f"few-{n}", task=other, limit=3)
+        run(tmp_path, f"cut-{n}", task=other, budget="evaluations=2", max_connections=1)
+        run(tmp_path, f"old-{n}", task=other, pinned=Eval(task="words", graph="echo", name="words", version=0))
+    found = board(tmp_path)
+    assert [row.run for row in found.rows] == ["full"]
+    assert all("another scorer than the other runs" in row.marks for row in found.apart)
+
+
+def test_without_a_run_under_the_protocol_the_others_are_still_compared(tmp_path: Path) -> None:
+    for n in range(2):
+        run(tmp_path, f"few-{n}", limit=3)
+    run(tmp_path, "other", task=Task("words", TASK.examples, lambda e, o: 0.5), limit=3)
+    marks = {row.run: row.marks[1:] for row in board(tmp_path).apart}
+    assert marks == {"few-0": (), "few-1": (), "other": ("another scorer than the other runs",)}
+
+
 def test_a_run_scored_again_stands_for_the_one_before(tmp_path: Path) -> None:
     run(tmp_path, "one")
     rescore("one", task=TASK, runs_dir=tmp_path, progress=False)
     found = board(tmp_path)
     assert [row.run for row in (*found.rows, *found.apart)] == ["one-rescored"]
     assert found.rows[0].remarks == ("answers of one, scored again",)
+
+
+def test_a_scoring_that_was_interrupted_replaces_nothing(tmp_path: Path) -> None:
+    run(tmp_path, "one", max_connections=1)
+
+    def interrupt(event: Event) -> None:
+        if event.type == "cell":
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        rescore("one", task=TASK, runs_dir=tmp_path, on_event=interrupt, progress=False)
+    found = board(tmp_path)
+    assert [row.run for row in found.rows] == ["one"]
+    (fragment,) = found.apart
+    assert fragment.run == "one-rescored"
+    assert any(mark.startswith("not complete: ") for mark in fragment.marks)
+    rescore("one", task=TASK, runs_dir=tmp_path, progress=False)
+    found = board(tmp_path)
+    assert [row.run for row in found.rows] == ["one-rescored-2"]
+
+
+def test_a_scoring_that_lost_examples_replaces_nothing_that_has_them(tmp_path: Path) -> None:
+    def broken(example: Example, output: str) -> float:
+        raise KeyError("a bug")
+
+    run(tmp_path, "one")
+    unguessed = Eval(task="words", graph="echo", name="words", measures=PINNED.measures)
+    assert unguessed.hash == PINNED.hash
+    run(tmp_path, "none", pinned=unguessed, task=Task("words", TASK.examples, broken))
+    rescore("one", task=Task("words", TASK.examples, broken), runs_dir=tmp_path, progress=False)
+    rescore("none", task=TASK, runs_dir=tmp_path, progress=False)
+    rescore("none-rescored", task=TASK, name="twice", runs_dir=tmp_path, progress=False)
+    found = board(tmp_path)
+    assert [row.run for row in found.rows] == ["one", "twice"]
+    (lost,) = found.apart
+    assert lost.run == "one-rescored" and "5 examples lost to the world" in lost.marks
 
 
 def test_no_run_is_a_mistake_and_a_broken_one_is_told(tmp_path: Path) -> None:

@@ -93,6 +93,32 @@ def test_what_has_another_run_s_answers_does_not_go_on(cli: Cli, scored: Path) -
         assert "has the answers of first, scored again" in err
 
 
+def test_a_scoring_that_was_interrupted_begins_anew(cli: Cli, scored: Path) -> None:
+    """Nothing that was paid for is lost with it: the answers are those of the first run."""
+    file = scored / "tasks" / "sums.py"
+    text = file.read_text()
+    cut = '        return 0.0, f"the number is right'
+    assert cut in text
+    once = "        if not STOPPED:\n            STOPPED.append(1)\n            signal.raise_signal(signal.SIGINT)\n"
+    file.write_text(f"import signal\n{text.replace(cut, once + cut)}\n\nSTOPPED = []\n")
+    code, _, err = cli("rescore", "first", "-q")
+    assert code == 130
+    assert "interrupted: `agentopt rescore first` scores all answers anew" in err
+    file.write_text(text)
+    fragment = evaluation_of(scored / "runs" / "first-rescored")
+    assert fragment.status == "interrupted" and len(fragment.outcomes) < 36
+    assert any("`agentopt rescore first` scores all answers anew" in note for note in fragment.notes())
+    assert not any("agentopt resume" in note for note in fragment.notes())
+    for command in (["resume", "first-rescored"], ["rescore"], ["rescore", "first-rescored"]):
+        code, _, err = cli(*command)
+        assert code == 2 and "`agentopt rescore first` scores" in err, (command, err)
+    code, _, err = cli("rescore", "first", "--name", "first-rescored")
+    assert code == 2 and "choose another --name" in err and "agentopt resume" not in err
+    assert cli("rescore", "first", "-q")[0] == 0
+    first, again = (evaluation_of(scored / "runs" / name) for name in ("first", "first-rescored-2"))
+    assert again.summary == first.summary
+
+
 def test_corrected_targets_and_dropped_examples(cli: Cli, scored: Path) -> None:
     (file := scored / "tasks" / "sums.py").write_text(
         (text := (scored / "tasks" / "sums.py").read_text()).replace(

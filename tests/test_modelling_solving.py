@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -105,6 +106,12 @@ time.sleep(60)
 async def test_a_program_does_not_use_up_the_time_of_who_runs_it() -> None:
     async with Clock(0.5):
         assert (await solve("import time\ntime.sleep(1.0)\nprint({'x': 1})", ["x"], seconds=5.0)).ok
+
+
+async def test_a_program_sees_two_processors_however_many_there_are() -> None:
+    program = "import os\nprint({'seen': os.cpu_count(), 'given': len(os.sched_getaffinity(0))})"
+    expected = min(2, len(os.sched_getaffinity(0)))
+    assert (await solve(program, ["seen", "given"])).values == {"seen": expected, "given": expected}
 
 
 async def test_values_problems_and_outputs_are_kept() -> None:

@@ -61,15 +61,18 @@ def _dump(value: Any) -> Any:
 
 
 @contextmanager
-def interrupted(runs_dir: str | Path, run: str | None = None) -> Iterator[None]:
-    """Turn a second Ctrl-C into the resume command and exit code 130. Everything that was answered is committed."""
+def interrupted(runs_dir: str | Path, run: str | None = None, told: str | None = None) -> Iterator[None]:
+    """Turn a second Ctrl-C into the resume command and exit code 130. Everything that was answered is committed.
+
+    ``told`` is said in place of that command, of a run that does not go on.
+    """
     before = _newest(runs_dir)
     try:
         yield
     except KeyboardInterrupt:
         name = run or (newest if (newest := _newest(runs_dir)) != before else None)
         where = "" if str(runs_dir) == "runs" else f" --runs-dir {runs_dir}"
-        message = f"`agentopt resume {name}{where}` goes on" if name else "nothing was begun"
+        message = (told or f"`agentopt resume {name}{where}` goes on") if name else "nothing was begun"
         typer.echo(f"interrupted: {message}", err=True)
         raise typer.Exit(INTERRUPTED) from None
 

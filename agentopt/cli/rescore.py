@@ -9,6 +9,7 @@ import typer
 
 from agentopt._text import number
 from agentopt.cli.console import RUN
+from agentopt.cli.outcome import interrupted
 from agentopt.cli.progress import Progress
 from agentopt.cli.scores import code_of_evaluation, evaluated
 
@@ -28,14 +29,16 @@ def rescore(
 ) -> None:
     """Score the answers of an evaluation again, as its task scores now. No model is called.
 
-    The scores go into a new run, which names the old one. Exit code 5: no answer has a score.
+    The scores go into a new run, which names the old one; where it is interrupted, the same command begins anew.
+    Exit code 5: no answer has a score.
     """
     from agentopt.run.evaluation import evaluation_of
     from agentopt.run.files import find_run
     from agentopt.run.rescore import rescore_async
 
     folder = find_run(run, runs_dir, kind="evaluate")
-    with Progress(quiet=quiet) as progress:
+    told = f"`agentopt rescore {folder.name}` scores all answers anew"
+    with Progress(quiet=quiet) as progress, interrupted(runs_dir, told=told):
         done = asyncio.run(rescore_async(folder, name=name, runs_dir=runs_dir, **progress.options))
     evaluated(done, as_json=as_json, examples=examples)
     if not as_json:

@@ -17,7 +17,7 @@ from agentopt.run.evaluation import evaluation_of
 from agentopt.run.files import RunFile
 from agentopt.run.result import Evaluation
 
-__all__ = ["KEY", "SCORE", "library", "text_of", "write_log"]
+__all__ = ["KEY", "SCORE", "failure", "library", "text_of", "write_log"]
 
 KEY = "agentopt"
 """Under this name of a sample's and a log's metadata stands what inspect's own fields have no room for."""
@@ -156,13 +156,18 @@ def _scores(lowest: float, outcome: Outcome) -> dict[str, Any] | None:
     """Inspect's scores of a cell; None where it does not count."""
     score = library("scorer").Score
     if outcome.status in ("agent_error", "timeout"):
-        told = (outcome.error or "").strip().splitlines()[-1:] or [""]
-        return {SCORE: score(value=lowest, explanation=f"{outcome.status}: {told[0]}")}
+        return {SCORE: failure(lowest, outcome.status, outcome.error or "")}
     if outcome.feedback is None or outcome.score is None or not math.isfinite(outcome.score):
         return None
     said = outcome.feedback
     made = {SCORE: score(value=outcome.score, answer=text_of(outcome.output), explanation=said.text or None)}
     return made | {name: score(value=value) for name, value in said.parts.items() if name != SCORE}
+
+
+def failure(lowest: float, status: str, error: str) -> Any:
+    """Inspect's score of a program that failed: the lowest, with the last line of its error."""
+    told = error.strip().splitlines()[-1:] or [""]
+    return library("scorer").Score(value=lowest, explanation=f"{status}: {told[0]}")
 
 
 def text_of(value: Any) -> str:

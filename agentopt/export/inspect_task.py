@@ -23,14 +23,16 @@ from typing import Any
 
 from agentopt._aio import in_thread
 from agentopt.core import Block, Graph, Node, Override, Trace, open_run
+from agentopt.core.values import Candidate
 from agentopt.errors import LLMError
 from agentopt.evaluate import Eval, Example
 from agentopt.evaluate.clusters import clusters_of
 from agentopt.evaluate.scoring import ScorerError, takes_trace
-from agentopt.export.inspect_log import KEY, SCORE, library, text_of
+from agentopt.export.inspect_log import KEY, SCORE, failure, library, text_of
 from agentopt.export.inspect_place import TaskPlace
 from agentopt.llm.context import Session, use_session
 from agentopt.llm.types import Request, Response, Text, ToolCall, Usage
+from agentopt.run.blame import blame, causes
 from agentopt.run.config import RunConfig
 from agentopt.run.evaluation import examples_of
 from agentopt.run.past import PastTrace
@@ -47,6 +49,10 @@ def as_inspect(pinned: Eval | str, *, graph: str | None = None) -> Any:
     Examples, repeats (inspect's epochs), caps and temperature are those of the eval; the standard error is by its
     clusters (those of the examples where it has no ``group``), and the table by its types. Parts of the score stand in
     each score's metadata.
+
+    A program that fails, or that a limit of inspect ends, has the lowest score, with the reason as the explanation. A
+    model that cannot be reached and a scorer that breaks down are errors of their sample, which does not count; they
+    end the task only where ``--fail-on-error`` says so.
 
     Args:
         pinned: an ``Eval``, or its name.
@@ -87,18 +93,33 @@ def as_inspect(pinned: Eval | str, *, graph: str | None = None) -> Any:
         scorer=_scorer(task, chosen, metrics, held, place),
         name=chosen.name, version=chosen.version, epochs=chosen.repeats,
         config=model.GenerateConfig(max_tokens=chosen.max_tokens, temperature=chosen.temperature),
+        fail_on_error=False,
     )  # fmt: skip
 
 
 class InspectClient:
     """Requests to the model that ``inspect eval --model`` names, answered by inspect."""
 
+    def __init__(self) -> None:
+        self.failed: dict[str, LLMError] = {}
+        """What brought no answer, by the request's hash, and has not been asked again with success."""
+
     async def complete(self, request: Request) -> Response:
         """Answer one request.
 
         Raises:
-            LLMError: it asks for what is not passed on (pictures, tools, a form of the answer).
+            LLMError: it asks for what is not passed on (pictures, tools, a form of the answer), or inspect brings no
+                answer.
         """
+        try:
+            response = await self._answer(request)
+        except LLMError as problem:
+            self.failed[request.hash] = problem
+            raise
+        self.failed.pop(request.hash, None)
+        return response
+
+    async def _answer(self, request: Request) -> Response:
         model = library("model")
         if request.tools or request.json_schema is not None:
             raise LLMError("a task of inspect-ai passes on texts only: this graph offers tools, or asks for JSON")
@@ -106,7 +127,11 @@ class InspectClient:
             max_tokens=request.max_tokens, temperature=request.temperature, top_p=request.top_p, seed=request.seed,
             stop_seqs=list(request.stop) or None,
         )  # fmt: skip
-        output = await model.get_model().generate([_message(model, m) for m in request.messages], config=config)
+        messages = [_message(model, m) for m in request.messages]
+        try:
+            output = await model.get_model().generate(messages, config=config)
+        except Exception as problem:  # of whatever provider
+            raise LLMError(f"{type(problem).__name__}: {problem}") from problem
         used = output.usage
         usage = Usage(reported=False)
         if used is not None:
@@ -139,23 +164,36 @@ def _solver(pinned: Eval, target: Target, held: dict[str, Trace] | None, place: 
     """Our graph on the example of a sample; its output goes into the state, as text and, whole, as metadata.
 
     Where the scorer reads traces, the live one goes into ``held``, and its graph into the metadata: a log that inspect
-    scores anew has that.
+    scores anew has that. Of a graph that fails the metadata has status and error; a failure of the program is scored,
+    any other is the sample's error.
     """
-    solver, model = library("solver"), library("model")
+    solver, model, limits = library("solver"), library("model"), library("util").LimitExceededError
+    candidate = Candidate(values=dict(pinned.values), origin="baseline")
 
     async def solve(state: Any, generate: Any) -> Any:
-        example = Example.model_validate(state.metadata[KEY]["example"])
-        session = _session(pinned, state)
-        async with place.entered():
-            with open_run(), Override(dict(pinned.values)), Trace() as trace, use_session(session):
-                given = await target.call(example.input)
-                trace.output = given if isinstance(given, Node) else None
-                output = value_of(given)
-        shown = jsonable(output)
-        state.metadata[KEY]["output"] = shown
+        kept, client = state.metadata[KEY], InspectClient()
+        example = Example.model_validate(kept["example"])
+        session = _session(pinned, state, client)
+        try:
+            async with place.entered():
+                with open_run(), Override(dict(pinned.values)), Trace() as trace, use_session(session):
+                    given = await target.call(example.input)
+                    trace.output = given if isinstance(given, Node) else None
+                    shown = jsonable(value_of(given))
+            for hidden in client.failed.values():  # the program went on as if all were well
+                raise hidden
+        except (Exception, SystemExit) as problem:
+            if limit := next((c for c in causes(problem) if isinstance(c, limits)), None):
+                raise limit from None
+            kept["status"] = "infra_error"  # also where it is a mistake of the caller, which is raised
+            kept["status"], kept["error"] = blame(problem, candidate)
+            if kept["status"] != "agent_error":
+                raise
+            return state
+        kept["output"] = shown
         if held is not None:
             graph = json.dumps(trace.graph.to_json(), ensure_ascii=False, default=repr)
-            state.metadata[KEY]["trace"] = json.loads(graph.encode("utf-8", "backslashreplace"))
+            kept["trace"] = json.loads(graph.encode("utf-8", "backslashreplace"))
             held[state.uuid] = trace
         state.output = model.ModelOutput.from_content(str(state.model), text_of(shown))
         state.messages.append(state.output.message)
@@ -167,13 +205,13 @@ def _solver(pinned: Eval, target: Target, held: dict[str, Trace] | None, place: 
     return solver.solver(name=f"agentopt_{target.name.rpartition('@')[2]}")(agentopt_graph)()
 
 
-def _session(pinned: Eval, state: Any) -> Session:
+def _session(pinned: Eval, state: Any, client: InspectClient) -> Session:
     """Inspect's model, asked as the eval says."""
     defaults = {"max_tokens": pinned.max_tokens, "repeat": state.epoch - 1}
     if pinned.temperature is not None:
         defaults["temperature"] = pinned.temperature
     models = {"agent": "inspect", "judge": "inspect"}
-    return Session(InspectClient(), models, defaults, loop=asyncio.get_running_loop(), prompt=prompt_text)
+    return Session(client, models, defaults, loop=asyncio.get_running_loop(), prompt=prompt_text)
 
 
 def _scorer(task: Any, pinned: Eval, metrics: list[Any], held: dict[str, Trace] | None, place: TaskPlace) -> Any:
@@ -182,19 +220,23 @@ def _scorer(task: Any, pinned: Eval, metrics: list[Any], held: dict[str, Trace] 
 
     async def score(state: Any, target: Any) -> Any:
         kept = state.metadata[KEY]
+        if "output" not in kept:
+            status = kept.get("status", "timeout")
+            told = kept.get("error", "a limit of inspect has ended it")
+            return None if status == "infra_error" else failure(task.score_range[0], status, told)
         trace: Any = held.pop(state.uuid, None) if held is not None else None
         if trace is None and "trace" in kept:
             trace = PastTrace(Graph.from_json(kept["trace"]))
-        judge = replace(_session(pinned, state), role="judge")
+        judge = replace(_session(pinned, state, InspectClient()), role="judge")
         async with place.entered():
             with open_run(), Block(), use_session(judge):
                 example = Example.model_validate(kept["example"])
-                said = await task.ascore(example, kept.get("output"), trace, aside=in_thread)
+                said = await task.ascore(example, kept["output"], trace, aside=in_thread)
         if isinstance(said, ScorerError):
             raise RuntimeError(said.text)
         if said.score is None:
             return None
-        answer = text_of(kept.get("output"))
+        answer = text_of(kept["output"])
         return scorer.Score(value=said.score, answer=answer, explanation=said.text or None, metadata=dict(said.parts))
 
     def agentopt_score() -> Callable[..., Any]:

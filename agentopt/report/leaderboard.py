@@ -16,10 +16,14 @@ from agentopt.evaluate.measured import GuessRow, MeasureRow
 from agentopt.evaluate.summary import Summary, counted
 from agentopt.run.evaluation import evaluation_of
 from agentopt.run.files import RunFile
+from agentopt.run.finals import scored_again
 from agentopt.run.pinned import eval_of
 from agentopt.run.result import Evaluation
 
 __all__ = ["Board", "BoardRow", "find_eval", "leaderboard"]
+
+_Found = tuple[Evaluation, dict[str, Any], float]
+"""A run: its evaluation, its first event with its id, and when it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +92,14 @@ def leaderboard(name: str, runs: Sequence[Path], pinned: Eval | None = None) -> 
 
     Args:
         name: the eval's.
-        runs: folders; those of other evals are left out, and so is a run whose answers a later one scores again.
+        runs: folders; those of other evals are left out, and so is a run whose answers another one has scored again,
+            unless that one came less far or lost more of them.
         pinned: the eval as it is now. Without it, the newest run under its protocol says what it is.
 
     Raises:
         UsageError: no run is one of this eval.
     """
-    found: list[tuple[Evaluation, dict[str, Any], float]] = []
+    found: list[_Found] = []
     skipped = []
     for folder in runs:
         try:
@@ -106,17 +111,17 @@ def leaderboard(name: str, runs: Sequence[Path], pinned: Eval | None = None) -> 
                 found.append((evaluation_of(folder, run.status), identity, run.time))
         except (StoreError, UsageError) as problem:
             skipped.append(f"{folder.name}: {problem}")
-    replaced = {first["rescored"]["id"] for _, first, _ in found if "rescored" in first}
-    found = [one for one in found if one[1]["id"] not in replaced]
+    found = _standing(found)
     if not found:
         raise UsageError(f"no run of eval {name!r} is here: `agentopt eval {name} --model ...` makes one")
-    whole = [one for one in found if one[0].measured is not None and one[0].measured.pinned and one[0].complete]
-    newest = max(whole or found, key=lambda one: one[2])
+    under = [one for one in found if one[0].measured is not None and one[0].measured.pinned]
+    newest = max([one for one in under if one[0].complete] or found, key=lambda one: one[2])
     last = newest[0].measured
     assert last is not None
-    same = _commonest([(first["task"]["hash"], first["evaluator"]) for _, first, _ in found], newest[1])
     hash_, version = (pinned.hash, pinned.version) if pinned is not None else (last.record.hash, last.record.version)
-    rows = [_row(done, first, hash_, version, same) for done, first, _ in found]
+    marks = [_marks(done, hash_, version) for done, _, _ in found]
+    same = _commonest([one for one, own in zip(found, marks, strict=True) if not own] or under or found)
+    rows = [_row(done, first, [*own, *_apart(first, same)]) for (done, first, _), own in zip(found, marks, strict=True)]
     rows.sort(key=lambda row: (-(row.summary.mean if row.summary.mean is not None else -1e300), row.run))
     record = last.record
     return Board(
@@ -128,29 +133,58 @@ def leaderboard(name: str, runs: Sequence[Path], pinned: Eval | None = None) -> 
     )  # fmt: skip
 
 
-def _commonest(keys: list[tuple[str, str]], newest: dict[str, Any]) -> tuple[str, str]:
+def _standing(found: list[_Found]) -> list[_Found]:
+    """Without the runs whose answers another one has scored again, as far as the first had come and losing no more."""
+    by_id = {first["id"]: done for done, first, _ in found}
+    replaced = set()
+    for done, first, _ in found:
+        for id_ in (said["id"] for said in scored_again(first)):
+            before = by_id.get(id_)
+            if before and _left(done) <= _left(before) and done.summary.n_excluded <= before.summary.n_excluded:
+                replaced.add(id_)
+    return [one for one in found if one[1]["id"] not in replaced]
+
+
+def _left(done: Evaluation) -> int:
+    """Evaluations that are missing."""
+    return max(0, done.planned - len(done.outcomes))
+
+
+def _commonest(found: list[_Found]) -> tuple[str, str]:
     """Task and scorer that most runs have, the newest run's where as many have others."""
-    own = (str(newest["task"]["hash"]), str(newest["evaluator"]))
-    often = Counter(keys)
-    best = max(often.values())
-    return own if often[own] == best else next(key for key, n in often.items() if n == best)
+    keys = [(str(first["task"]["hash"]), str(first["evaluator"])) for _, first, _ in sorted(found, key=lambda f: -f[2])]
+    return Counter(keys).most_common(1)[0][0]  # of those that are as common, the first that was met
 
 
-def _row(done: Evaluation, first: dict[str, Any], hash_: str, version: int, same: tuple[str, str]) -> BoardRow:
+def _marks(done: Evaluation, hash_: str, version: int) -> list[str]:
+    """Why a run does not stand with the others, as far as the run itself tells."""
     measured = done.measured
     assert measured is not None
-    record, s, marks = measured.record, done.summary, [measured.departure] if measured.departure else []
+    record, marks = measured.record, [measured.departure] if measured.departure else []
     if record.hash != hash_:
         other = f"version {record.version}" if record.version != version else "another wording"
         marks.append(f"made by {other} of this eval (now version {version})")
-    if first["task"]["hash"] != same[0]:
+    if left := _left(done):
+        marks.append(f"not complete: {done.planned - left} of {done.planned} evaluations")
+    if n := done.summary.n_excluded:
+        marks.append(f"{counted(n, 'example')} lost to the world")
+    return marks
+
+
+def _apart(first: dict[str, Any], same: tuple[str, str]) -> list[str]:
+    """Why a run cannot be compared with those that are measured alike."""
+    task, scorer = same
+    marks = []
+    if first["task"]["hash"] != task:
         marks.append("other examples than the other runs")
-    if first["evaluator"] != same[1]:
+    if first["evaluator"] != scorer:
         marks.append("another scorer than the other runs")
-    if len(done.outcomes) < done.planned:
-        marks.append(f"not complete: {len(done.outcomes)} of {done.planned} evaluations")
-    if s.n_excluded:
-        marks.append(f"{counted(s.n_excluded, 'example')} lost to the world")
+    return marks
+
+
+def _row(done: Evaluation, first: dict[str, Any], marks: list[str]) -> BoardRow:
+    measured, s = done.measured, done.summary
+    assert measured is not None
     remarks = [f"{done.config.repeats} times each"] if done.config.repeats > 1 else []
     for n, word in ((s.n_agent_error, "failed"), (s.n_timeout, "timed out")):
         if n:

@@ -11,7 +11,7 @@ from agentopt.core.values import Candidate, Status
 from agentopt.errors import AgentOptError, BudgetExhausted, LLMError, NodeError, StoreError, UnusableAnswer, UsageError
 from agentopt.llm.failures import redact
 
-__all__ = ["INFRA", "blame"]
+__all__ = ["INFRA", "blame", "causes"]
 
 INFRA = (LLMError, StoreError, ConnectionError, socket.gaierror)
 """Failures of the world, as they are known by their class."""
@@ -28,10 +28,10 @@ def blame(problem: BaseException, candidate: Candidate) -> tuple[Status, str]:
 
     The end of a budget and a caller's mistake are nobody's: they are raised.
     """
-    for cause in _causes(problem):
+    for cause in causes(problem):
         if isinstance(cause, BudgetExhausted | UsageError):
             raise cause
-    for cause in _causes(problem):
+    for cause in causes(problem):
         # A request that is refused for what it says is the doing of the candidate; of the baseline's, of the set-up.
         refused = isinstance(cause, LLMError) and cause.status in _REFUSED and candidate.origin != "baseline"
         if isinstance(cause, UnusableAnswer) or refused:
@@ -57,11 +57,11 @@ def _unreached(cause: BaseException) -> bool:
     return isinstance(cause, urllib.error.URLError) or (known and not named.isdisjoint(_BROKEN))
 
 
-def _causes(problem: BaseException) -> Iterator[BaseException]:
+def causes(problem: BaseException) -> Iterator[BaseException]:
     """An exception, what our own errors wrap, and the members of a group (of an ``asyncio.TaskGroup``, say)."""
     yield problem
     if isinstance(problem, BaseExceptionGroup):
         for member in problem.exceptions:
-            yield from _causes(member)
+            yield from causes(member)
     elif isinstance(problem, NodeError | AgentOptError) and problem.__cause__ is not None:
-        yield from _causes(problem.__cause__)
+        yield from causes(problem.__cause__)

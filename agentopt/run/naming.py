@@ -17,16 +17,18 @@ from agentopt.store import Store
 __all__ = ["new_folder"]
 
 
-def new_folder(config: RunConfig) -> Path:
-    """A folder for a new run: ``runs/<time>-<graph>-<task>-<arguments of the task>``, or the given name."""
+def new_folder(config: RunConfig, *, goes_on: bool = True) -> Path:
+    """A folder for a new run: ``runs/<time>-<graph>-<task>-<arguments of the task>``, or the given name.
+
+    ``goes_on`` says whether a run of this kind that is there already can be resumed.
+    """
     place = Path(config.runs_dir)
     if config.name:
         _check_name(config.name)
         folder = place / config.name
         if _begun(folder):
-            raise UsageError(
-                f"there is a run in {folder} already: `agentopt resume {config.name}`, or choose another --name"
-            )
+            resume = f"`agentopt resume {config.name}`, or " if goes_on else ""
+            raise UsageError(f"there is a run in {folder} already: {resume}choose another --name")
         return folder
     slug = "-".join(filter(None, [_slug(config.graph), _slug(config.task), _slug_of(config.task_args)]))
     stamp = time.strftime("%Y%m%d-%H%M%S")

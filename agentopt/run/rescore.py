@@ -54,7 +54,7 @@ def rescore(
 
     What a program answered is taken from the run as JSON, and so is its trace; costs and times are those of that run.
     Examples are the same when their inputs are. Failures of the program stay failures; an answer whose scorer failed is
-    scored.
+    scored. A scoring that was interrupted is not resumed, since nothing was paid for: score again.
 
     Args:
         run: path, name, beginning of a name, or ``last``.
@@ -66,7 +66,8 @@ def rescore(
         The ``Evaluation`` of a new run, which names the one whose answers it has.
 
     Raises:
-        UsageError: the run is none with answers to score, its task asks other things now, or its scorer wants a model.
+        UsageError: the run is none with answers to score, or a scoring that was interrupted; its task asks other things
+            now, or its scorer wants a model.
     """
     work = rescore_async(
         run, task=task, metric=metric, name=name, on_event=on_event, progress=progress, runs_dir=runs_dir
@@ -90,6 +91,11 @@ async def rescore_async(
         if old.started["kind"] != KIND or candidate is None:
             raise UsageError(
                 f"run {old.dir.name} is no evaluation with answers: only the answers of one are scored again"
+            )
+        if (said := old.started.get("rescored")) and old.state.finished is None:
+            raise UsageError(
+                f"run {old.dir.name} has the answers of {said['run']} and has not come to its end: "
+                f"`agentopt rescore {said['run']}` scores all of them"
             )
         if task is None and "task" not in old.started.get("refs", {"task": ""}):
             raise UsageError(
@@ -280,7 +286,7 @@ def _stored(run: RunFile, split: str) -> list[Example]:
 def _folder(config: RunConfig, named: bool) -> Path:
     """The folder of the new run; a number is put behind a name that was not chosen and is taken."""
     if named:
-        return new_folder(config)
+        return new_folder(config, goes_on=False)
     number, name = 2, config.name
     while (Path(config.runs_dir) / str(config.name)).exists():
         config = config.model_copy(update={"name": f"{name}-{number}"})

@@ -137,8 +137,10 @@ class Evaluation:
     def notes(self) -> list[str]:
         """What belongs to the table in words: how far it came, how repeats agree, what was spent."""
         name, lines = self.dir.name, []
+        anew = ""
         if self.rescored is not None:
             lines.append(f"the answers are those of run {self.rescored}, scored again; no model was called")
+            anew = f"`agentopt rescore {self.rescored}` scores all answers anew"
         done = len(self.outcomes)
         if done < self.planned:
             why = {
@@ -146,12 +148,14 @@ class Evaluation:
                 "running": "the others are under way",
                 "errors": f"too many were lost to the world; `agentopt eval --resume {name} --retry-errors` goes on",
             }
-            going_on = why.get(self.status, f"interrupted; `agentopt resume {name}` goes on")
+            if self.rescored is not None:
+                why["evaluated"] = f"run {self.rescored} had no more"
+            going_on = why.get(self.status, f"interrupted; {anew or f'`agentopt resume {name}` goes on'}")
             lines.append(f"{done} of {self.planned} evaluations are done: {going_on}")
         elif self.summary.n_infra:
             lines.append(
                 f"{self.summary.n_infra} of {done} evaluations were lost to the world and do not count; "
-                f"`agentopt eval --resume {name} --retry-errors` tries them again"
+                + (anew or f"`agentopt eval --resume {name} --retry-errors` tries them again")
             )
         lost = [outcome for outcome in self.outcomes if outcome.status == "infra_error"]
         if lost:

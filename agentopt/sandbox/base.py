@@ -40,6 +40,9 @@ class Limits:
     """Bytes beyond what the interpreter with its imports holds."""
     processes: int = 16
     """Processes and threads at a time."""
+    cores: int | None = None
+    """Processors that it sees and runs on, so that its threads are as many on every machine; None: all there are. Jobs
+    at a time are spread over the machine's."""
     output: int = 64 << 10
     """Bytes printed, stdout and stderr together."""
     file_size: int = 16 << 20

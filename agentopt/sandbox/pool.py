@@ -7,9 +7,12 @@ not called there but by whoever runs the job, so that they see that caller's con
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import math
 import os
 import queue
+import random
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -68,10 +71,10 @@ class Ticket:
         with self._lock:
             self._server = None
 
-    def begin(self, server: Process, number: int) -> bool:
-        """Give it to a server, unless it has been cancelled."""
+    def begin(self, server: Process, number: int, seat: int) -> bool:
+        """Give it to a server, unless it has been cancelled; ``seat`` says which of the processors are its own."""
         with self._lock:
-            self.message["id"] = number
+            self.message |= {"id": number, "seat": seat}
             self._server = None if self._cancelled else server
             return not self._cancelled
 
@@ -110,6 +113,7 @@ class Pool:
         self._closed = False
         self._pid = os.getpid()
         self._numbers = iter(range(1, 1 << 62))
+        self._seats = itertools.count(random.randrange(1 << 16))  # pools beside this one begin with other processors
         first: queue.SimpleQueue[Isolation | BaseException] = queue.SimpleQueue()
         self._thread(self._line, first)
         got = first.get()
@@ -119,7 +123,8 @@ class Pool:
         self.isolation = got
 
     def _thread(self, line: _Line, first: queue.SimpleQueue[Isolation | BaseException] | None = None) -> None:
-        thread = threading.Thread(target=self._work, args=(line, first), name="agentopt-sandbox", daemon=True)
+        work = functools.partial(self._work, line, next(self._seats), first)
+        thread = threading.Thread(target=work, name="agentopt-sandbox", daemon=True)
         line.threads += 1
         self._threads.append(thread)
         thread.start()
@@ -153,7 +158,7 @@ class Pool:
         server.close()
         raise UsageError("the sandbox was closed")
 
-    def _work(self, line: _Line, first: queue.SimpleQueue[Isolation | BaseException] | None) -> None:
+    def _work(self, line: _Line, seat: int, first: queue.SimpleQueue[Isolation | BaseException] | None) -> None:
         server: Process | None = None
         if first is not None:
             try:
@@ -166,7 +171,7 @@ class Pool:
             last: dict[str, Any] | None = None
             try:
                 server = server or self._start()
-                if ticket.begin(server, next(self._numbers)):
+                if ticket.begin(server, next(self._numbers), seat):
                     ticket.post({"op": "begun"})
                     last = server.do(ticket.message, ticket.post, lambda ticket=ticket: ticket.busy)  # type: ignore[misc]
             except (Gone, UsageError) as exc:

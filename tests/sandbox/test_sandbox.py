@@ -17,7 +17,7 @@ import pytest
 
 from agentopt.core import Trace, node
 from agentopt.errors import BudgetExhausted, MissingDependency, UnknownName, UsageError
-from agentopt.sandbox import STATUSES, Isolation, Job, Limits, Record, Sandbox, open_sandbox, probe
+from agentopt.sandbox import STATUSES, Isolation, Job, Limits, Record, Sandbox, open_sandbox, paths, probe
 from agentopt.sandbox.served import ServedSandbox
 
 
@@ -205,6 +205,63 @@ def test_a_jobs_own_limits(box: ServedSandbox) -> None:
     assert result.error.text == "it ran longer than 0.1 s"
     with pytest.raises(UsageError, match="disk limit is its sandbox's"):
         box.run_sync(Job(source="", limits=Limits()))
+
+
+PROCESSORS = """
+import os, threading
+
+def f():
+    given, found = os.sched_getaffinity(0), []
+    os.sched_setaffinity(0, range(4096))
+    thread = threading.Thread(target=lambda: found.append(os.sched_getaffinity(0)))
+    thread.start()
+    thread.join()
+    return sorted(given), found == [given], os.cpu_count()
+"""
+several = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="this machine has one processor")
+
+
+@several
+def test_a_job_sees_so_many_processors_and_stays_there(box: ServedSandbox) -> None:
+    here = sorted(os.sched_getaffinity(0))
+    for cores, expected in ((1, 1), (2, 2), (None, len(here)), (10_000, len(here))):
+        limits = dataclasses.replace(box.limits, cores=cores)
+        given, stayed, seen = call(box, PROCESSORS, limits=limits)
+        assert len(given) == seen == expected and set(given) <= set(here)
+        assert stayed, "it has taken others, or its thread has"
+
+
+@several
+async def test_jobs_at_a_time_are_spread_over_the_processors() -> None:
+    both = asyncio.Barrier(2)
+
+    async def meet() -> None:
+        await both.wait()
+
+    source = "import os\ndef f():\n    meet()\n    return sorted(os.sched_getaffinity(0))"
+    job = Job(source=source, entry="f", allow={"meet": meet})
+    with open_sandbox(servers=2, limits=Limits(cores=1)) as sandbox:
+        one, other = await asyncio.gather(sandbox.run(job), sandbox.run(job))
+    assert one.ok and other.ok
+    assert len(one.value) == len(other.value) == 1 and one.value != other.value
+
+
+@several
+def test_where_processes_cannot_be_bound_jobs_have_all_processors(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A machine that refuses it, stood in for by a function that does; the server tells it in its record."""
+    (tmp_path / "guest").mkdir()
+    for file in paths.GUEST.glob("*.py"):
+        (tmp_path / "guest" / file.name).write_text(file.read_text())
+    refused = "def _no(*args): raise PermissionError(1, 'not permitted')\nos.sched_setaffinity = _no\n"
+    confine = tmp_path / "guest" / "confine.py"
+    confine.write_text(confine.read_text() + refused)
+    monkeypatch.setattr(paths, "GUEST", tmp_path / "guest")
+    with open_sandbox("local", servers=1, limits=Limits(cores=1)) as sandbox:
+        assert "not bound to processors" in sandbox.isolation.layers["limits"] and not sandbox.isolation.weak
+        result = sandbox.run_sync(Job(source="import os\ndef f(): return len(os.sched_getaffinity(0))", entry="f"))
+        assert result.value == len(os.sched_getaffinity(0))
 
 
 # --- host functions -----------------------------------------------------------------------------------------------

@@ -25,8 +25,9 @@ __all__ = ["CUT_OFF", "LIMITS", "PRELOADED", "SECONDS", "Reader", "read_into", "
 
 SECONDS = 20.0
 """Processor time of one program, all its threads together; the published protocols allow as much by the clock."""
-LIMITS = Limits(memory=2 << 30, output=1 << 20, processes=128)
-"""What one program may use beside its seconds; solvers start a thread for each processor."""
+LIMITS = Limits(memory=2 << 30, output=1 << 20, processes=128, cores=2)
+"""What one program may use beside its seconds. Solvers start a thread for each processor that they see, and all threads
+share the seconds: with all processors of a large machine the seconds would be gone before the search had begun."""
 PRELOADED = ("numpy", "scipy.optimize", "pyscipopt", "pyomo.environ")
 """Imported once, before any program. Not highspy: it and ortools cannot be in one process."""
 Reader = Callable[[str, Sequence[str]], Reading]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from . import landlock, seccomp, syscalls
 
-__all__ = ["ENVIRONMENT", "Confinement", "count_processes"]
+__all__ = ["ENVIRONMENT", "Confinement", "count_processes", "spread", "usable_processors"]
 
 _BLAS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 ENVIRONMENT = {"PATH": "", "LANG": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0", **dict.fromkeys(_BLAS, "1")}
@@ -26,7 +28,7 @@ class Confinement:
 
     ``ruleset`` is a Landlock ruleset or -1, ``filter`` the seccomp filter. ``capable`` says that there are capabilities
     to drop, ``bounded`` that the container around the server limits the number of processes. ``counted`` is what
-    ``count_processes`` found for the server itself.
+    ``count_processes`` found for the server itself, ``processors`` what ``usable_processors`` did.
     """
 
     ruleset: int = -1
@@ -35,11 +37,21 @@ class Confinement:
     rlimits: bool = True
     counted: int = 0
     bounded: bool = False
+    processors: tuple[int, ...] = ()
 
     @property
     def forks(self) -> bool:
         """Whether jobs may start processes: only where the kernel counts them. To look now and then is too slow."""
         return self.counted > 0 or self.bounded
+
+    def bind(self, pid: int, cores: int | None, seat: int) -> None:
+        """Bind the process of a job, which has one thread yet, to some processors; its filter keeps it there.
+
+        Nothing is done where ``cores`` is None or binding is not permitted: how many they are is no boundary.
+        """
+        if cores is not None and self.processors:
+            with contextlib.suppress(OSError):  # it has ended, or a processor is gone
+                os.sched_setaffinity(pid, spread(self.processors, cores, seat))
 
     def shut(self) -> None:
         """Give up capabilities, files and system calls.
@@ -79,6 +91,26 @@ class Confinement:
         if hasattr(resource, "RLIMIT_SIGPENDING"):
             _set(resource.RLIMIT_SIGPENDING, 256)
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit fails with EFBIG
+
+
+def usable_processors() -> tuple[int, ...]:
+    """The processors of this machine that jobs can be bound to; none where binding is not permitted."""
+    try:
+        found = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, found)
+    except (OSError, AttributeError):
+        return ()
+    return tuple(sorted(found))
+
+
+def spread(processors: Sequence[int], cores: int, seat: int) -> set[int]:
+    """So many of the processors, others for each seat as long as there are.
+
+    >>> [spread(range(8), 3, seat) for seat in (0, 1, 2)]
+    [{0, 1, 2}, {3, 4, 5}, {0, 6, 7}]
+    """
+    number = max(1, min(cores, len(processors)))
+    return {processors[(seat * number + k) % len(processors)] for k in range(number)}
 
 
 def count_processes() -> int:

@@ -1,7 +1,8 @@
 """A seccomp filter written by hand: an allow list of system calls, as classic BPF.
 
 What is not on the list fails with EPERM, ``clone3`` with ENOSYS (so that the C library takes ``clone``, whose flags a
-filter can read). A call made in another machine's convention ends the process.
+filter can read). ``sched_setaffinity`` succeeds and does nothing: a library that binds its threads goes on, and the job
+keeps the processors that it was given. A call made in another machine's convention ends the process.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ def program(name: str, processes: bool = True) -> bytes:
         "socketpair": _one_of(0, (_AF_UNIX,)),
         "prctl": _one_of(0, _PRCTL),
         "ioctl": _one_of(1, _IOCTL),
+        "sched_setaffinity": _refuse(0),
     }
     if not processes:
         judged |= {"fork": _refuse(errno.EAGAIN), "vfork": _refuse(errno.EAGAIN)}

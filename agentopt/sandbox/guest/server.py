@@ -3,7 +3,7 @@
 It speaks with the host over the descriptors that were its stdin and stdout. To the server::
 
     {"op": "job", "id": 1, "source": "...", "entry": "f", "args": [...], "kwargs": {...}, "names": {...},
-     "limits": {...}, "seed": 0}
+     "limits": {...}, "seat": 0, "seed": 0}
     {"op": "reply", "id": 1, "value": ...}      or "error": {"type": ..., "message": ...}
     {"op": "kill", "id": 1, "reason": "..."}
 
@@ -109,8 +109,11 @@ class Server:
             capable=capable, rlimits="limits" in wanted, counted=counted, bounded=self.config["bounded"]
         )
         if "limits" in wanted:
+            made.processors = confine.usable_processors()
             watched = ", usage of all processes watched" if world.proc >= 0 else ""
-            self.layers["limits"] = f"rlimits{watched}" + ("" if made.forks else ", threads only, no processes")
+            alone = "" if made.forks else ", threads only, no processes"
+            unbound = "" if made.processors else ", not bound to processors"
+            self.layers["limits"] = f"rlimits{watched}{alone}{unbound}"
         if "landlock" in wanted:
             try:
                 made.ruleset = self._ruleset()

@@ -92,6 +92,7 @@ class Supervisor:
         self.prepare()
         child, self.spare = self.spare, None
         assert child is not None
+        self.confinement.bind(child.pid, job["limits"]["cores"], job["seat"])
         attendance = Attendance(self, job, child)
         try:
             attendance.begin()
