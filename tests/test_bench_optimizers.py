@@ -248,6 +248,7 @@ async def test_on_numbers_everybody_is_ended_by_as_many_answers(name: str, trace
     line = await bench.run(protocol.Cell("numerical", name, 0), sizes, clients, [])
     assert line["spend"]["optimizer"]["calls"] == 2 * 27 == len(script.asked)  # 27 for each problem, whoever searches
     assert line["more"]["used"] == ([5, 5] if name == "opro" else [0, 0])  # OPRO begins with five random ones
+    assert line["ended"] == "answers used; answers used"
     assert all(" score 0." in told.replace("\\n", " ") for told in told_optimizer(script)) or name == "opro"
 
 
@@ -428,6 +429,13 @@ def test_the_page_names_cells_of_other_code() -> None:
     page = table.markdown(table.summarise(lines, protocol.Sizes(), "two"))
     assert "- `one`: bills / gepa / seed 0\n" in page and "gepa / seed 1\n" not in page.partition("## Missing")[0]
     assert "other code" not in table.markdown(table.summarise(lines[1:], protocol.Sizes(), "two"))
+
+
+def test_the_page_says_how_searches_ended() -> None:
+    ends = ("finished", "budget: 24 calls", "finished")
+    lines = [line("gepa", seed, {1}, ended=ended) for seed, ended in enumerate(ends)]
+    page = table.markdown(table.summarise(lines, protocol.Sizes(), "one"))
+    assert "How searches ended:\n\n- gepa: finished (2), budget: 24 calls (1)\n" in page
 
 
 def test_demonstrations_are_of_the_full_table_and_as_many_for_everybody() -> None:

@@ -88,12 +88,19 @@ async def search_numbers(cell: Cell, sizes: Sizes, clients: Clients) -> Found:
     rows = await asyncio.gather(*map(one, range(sizes.problems)))
     return Found(
         {},
-        "all problems done",
+        "; ".join(_ended(row, sizes) for row in rows),
         total(accounts),
         time.monotonic() - began,
         outcomes={str(p): row["best"][-1] for p, row in enumerate(rows)},
         more={"solved": sum(row["solved"] for row in rows), "used": [row["used"] for row in rows]},
     )
+
+
+def _ended(row: Mapping[str, Any], sizes: Sizes) -> str:
+    """Why the search on a numerical problem ended, in the words of peers' scripts."""
+    if row["solved"] or row["used"] >= sizes.evaluations:
+        return "solved" if row["solved"] else "candidates used"
+    return "answers used" if row["calls"] else "nothing new five times"
 
 
 async def test(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -148,12 +149,20 @@ def rows(task: str, lines: Lines, seeds: Sequence[int]) -> list[dict[str, Any]]:
                 "by_seed": [_mean(x) for x in mine],
                 "changed": sum(x.get("values") is not None and x["values"] != start(lines, task) for x in mine),
                 "solved": sum(x["more"].get("solved", 0) for x in mine),
+                "ended": _endings(task, mine),
                 "spend": spend,
                 "seconds": statistics.fmean(x["seconds"] for x in mine),
                 "missing": [s for s in seeds if s not in {x["seed"] for x in mine}] if name not in STARTS else [],
             }
         )
     return found
+
+
+def _endings(task: str, lines: Lines) -> dict[str, int]:
+    """Why searches ended, with how many; on numbers of each problem."""
+    told = [str(line.get("ended", "")) for line in lines if line["method"] not in STARTS]
+    parts = [part for text in told for part in (text.split("; ") if task == NUMBERS else [text])]
+    return dict(Counter(part[:120] for part in parts).most_common())
 
 
 def start(lines: Lines, task: str) -> Any:
@@ -252,6 +261,9 @@ def _table(task: str, found: Sequence[Mapping[str, Any]], seeds: Sequence[int]) 
             f"| {row['method']} | {row['who']} | {row['slot']} | {row['mean']:.3f} [{row['low']:.3f}, "
             f"{row['high']:.3f}], n = {row['n']} | {seeds_told} | {last if searched else '-'} | {cost} |"
         )
+    if endings := [(row["method"], row["ended"]) for row in found if row["ended"]]:
+        page += ["", "How searches ended" + (", problem by problem:" if numbers else ":"), ""]
+        page += [f"- {name}: {', '.join(f'{why} ({n})' for why, n in ended.items())}" for name, ended in endings]
     if numbers:
         page += ["", "GEPA and MIPROv2 work on texts only and have no row here."]
     return page
