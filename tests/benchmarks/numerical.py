@@ -25,6 +25,7 @@ from typing import IO, Any, cast
 
 from agentopt.core import Graph, Override, Trace, open_run, parameters
 from agentopt.core.values import Candidate, Outcome, digest
+from agentopt.errors import BudgetExhausted
 from agentopt.evaluate import Task, interval
 from agentopt.evaluate.stats import paired_permutation
 from agentopt.llm.providers import resolve
@@ -128,8 +129,14 @@ class Window:
         return outcome
 
 
-async def search(cell: Cell, llm: Counter, evaluations: int, proposals: int, raw: IO[str]) -> dict[str, Any]:
-    """One search to its end: ``evaluations`` candidates after the start, or the target reached, or nothing proposed."""
+async def search(
+    cell: Cell, llm: Counter, evaluations: int, proposals: int, raw: IO[str], *, by_answers: bool = False
+) -> dict[str, Any]:
+    """One search to its end: ``evaluations`` candidates after the start, or the target reached, or nothing proposed.
+
+    Nothing proposed: five asks in a row without a new candidate. ``by_answers``: the end of the answers of the
+    optimizer's model, which ``llm``'s client limits, in place of it; an ask that costs none of them still counts.
+    """
     window = Window(cell, load_task("numerical", problem=cell.problem), llm, raw)
     name, options = METHODS[cell.method]
     optimizer: Optimizer = make(name, **options)
@@ -140,10 +147,14 @@ async def search(cell: Cell, llm: Counter, evaluations: int, proposals: int, raw
         window.turn(step)
         wanted = min(proposals, evaluations + 1 - len(window.archive))
         known = {s.candidate.id for s in window.archive}
-        suggested = await optimizer.ask(cast(View, window), wanted)
+        answers = llm.calls
+        try:
+            suggested = await optimizer.ask(cast(View, window), wanted)
+        except BudgetExhausted:
+            break
         fresh = list({p.candidate.id: p for p in suggested if p.candidate.id not in known}.values())[:wanted]
         outcomes = [window.evaluate(p.candidate, p.operator) for p in fresh]
-        empty = 0 if fresh else empty + 1
+        empty = 0 if fresh or (by_answers and llm.calls > answers) else empty + 1
         step += 1
     scores = [s.mean or 0.0 for s in window.archive]
     best = [max(scores[: i + 1]) for i in range(len(scores))]

@@ -27,8 +27,6 @@ import optimizers_ours as ours
 import optimizers_peers as peers
 from optimizers_counting import Clients, Counts
 from optimizers_protocol import (
-    CORE,
-    FULL,
     METHODS,
     NUMBERS,
     STARTS,
@@ -90,7 +88,7 @@ def code() -> str:
     """A hash of the code that a line was made with: library, tasks, graphs, prompts, and this benchmark."""
     root = Path(__file__).resolve().parents[2]
     files = [*(p for d in ("agentopt", "tasks", "graphs", "prompts") for p in (root / d).rglob("*"))]
-    files += Path(__file__).parent.glob("optimizers*")
+    files += [Path(__file__).with_name("numerical.py"), *Path(__file__).parent.glob("optimizers*")]
     kept = sorted(p for p in files if p.suffix in (".py", ".md"))
     return digest([[str(p.relative_to(root)), p.read_text(encoding="utf-8")] for p in kept])[:12]
 
@@ -105,9 +103,7 @@ def wanted(options: argparse.Namespace, sizes: Sizes) -> list[Cell]:
     for name, value in only:
         chosen.setdefault(name, set()).add(value)
     found = [
-        c
-        for c in cells(sizes, (*CORE, *FULL) if options.full else CORE)
-        if all(str(getattr(c, name)) in values for name, values in chosen.items())
+        c for c in cells(sizes, options.full) if all(str(getattr(c, name)) in values for name, values in chosen.items())
     ]
     return [c for c in found if c.method in STARTS or method(c.method).there]
 
@@ -171,7 +167,7 @@ async def fill(options: argparse.Namespace, sizes: Sizes, clients: Clients) -> N
 def write_table(out: Path, sizes: Sizes) -> str:
     """Make ``optimizers.json`` and ``optimizers.md`` from the lines that are there."""
     lines = read_lines(out / "optimizers.jsonl", sizes)
-    summary = summarise(lines, sizes)
+    summary = summarise(lines, sizes, CODE)
     page = markdown(summary)
     (out / "optimizers.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (out / "optimizers.md").write_text(page, encoding="utf-8")
@@ -186,7 +182,7 @@ def main() -> None:
         "--minutes", type=float, help="be done in so many minutes: begin no search that would take longer"
     )
     parser.add_argument("--jobs", type=int, default=1, help="searches at once; they share the models' batches")
-    parser.add_argument("--full", action="store_true", help="the tasks of the full table, too")
+    parser.add_argument("--full", action="store_true", help="the full table: more tasks, and demonstrations")
     parser.add_argument("--seeds", type=int, default=3, help="seeds of each method and task (the core table has 3)")
     parser.add_argument("--out", default=str(RESULTS), help="folder of optimizers.jsonl, .json and .md")
     parser.add_argument("--table", action="store_true", help="run nothing, make the table")

@@ -14,7 +14,8 @@ from agentopt import Parameter, allm, graph, node
 from agentopt.workspace import demo_turns, demonstrations, load_graph
 
 HERE = Path(__file__).resolve().parent
-CONSTRAINT = "asks for the answer in a form that can be read; at most 120 words; nothing of particular problems"
+DESCRIPTION = "what the model is told before each problem"
+"""All that anybody is told in words of the instruction; a constraint is given to nobody."""
 
 
 def start_text(name: str) -> str:
@@ -52,9 +53,7 @@ def agent(start: str, max_tokens: int, read: Callable[[str], Any] | None) -> Any
         max_tokens: cap of an answer.
         read: what makes the output of a reply; None gives the reply itself.
     """
-    instruction = Parameter(
-        start, name="instruction", description="what the model is told before each problem", constraint=CONSTRAINT
-    )
+    instruction = Parameter(start, name="instruction", description=DESCRIPTION)
     demos = demonstrations()
 
     @graph

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from agentopt.core.values import digest
@@ -40,6 +40,16 @@ class Counts:
         """Count what came."""
         self.by_role[role]["input_tokens"] += response.usage.input_tokens
         self.by_role[role]["output_tokens"] += response.usage.output_tokens
+
+
+def total(parts: Iterable[Counts]) -> Counts:
+    """What several accounts have used together."""
+    found = Counts()
+    for part in parts:
+        for role, used in part.by_role.items():
+            for name, many in used.items():
+                found.by_role[role][name] += many
+    return found
 
 
 Answers = dict[str, "asyncio.Future[Response]"]

@@ -29,10 +29,10 @@ class Slot(DefaultAdapter):
 
 
 def feedback(data, row):
-    """What GEPA's own evaluator says, with the scorer's words added where a reply is wrong."""
+    """What GEPA's own evaluator says, with the score and the scorer's words added where a reply is wrong."""
     if row["score"] >= 1:
         return f"The generated response is correct. The response include the correct answer '{data['answer']}'"
-    return f"The generated response is incorrect. The correct answer is '{data['answer']}'. {row['text']}"
+    return f"The generated response is incorrect. The correct answer is '{data['answer']}'. {row['feedback']}"
 
 
 class Told:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numerical
-from optimizers_counting import Clients, Counts
+from optimizers_counting import Clients, Counts, total
 from optimizers_protocol import Cell, Data, Sizes, method, optimizer_model
 
 from agentopt.core.values import Budget, Outcome
@@ -71,30 +71,36 @@ async def search_texts(cell: Cell, data: Data, sizes: Sizes, clients: Clients) -
 
 
 async def search_numbers(cell: Cell, sizes: Sizes, clients: Clients) -> Found:
-    """One of ours on all numerical problems, one after another in calls, with as many candidates as anybody."""
+    """One of ours on all numerical problems, each with as many candidates and answers of the model as anybody."""
     chosen = method(cell.method)
     numerical.METHODS.setdefault(f"core/{chosen.name}", (chosen.name, chosen.options))
-    counts = Counts()
+    accounts = [Counts({"optimizer": sizes.optimizer_calls}) for _ in range(sizes.problems)]
     began = time.monotonic()
-    client = await clients.counted(optimizer_model(cell.task), counts, "optimizer")
-
     slots = asyncio.Semaphore(8)
 
     async def one(problem: int) -> Mapping[str, Any]:
         searched = numerical.Cell(f"core/{chosen.name}", problem, cell.seed)
         async with slots:
+            client = await clients.counted(optimizer_model(cell.task), accounts[problem], "optimizer")
             counter = numerical.Counter(client, optimizer_model(cell.task))
-            return await numerical.search(searched, counter, sizes.evaluations, 2, io.StringIO())
+            return await numerical.search(searched, counter, sizes.evaluations, 2, io.StringIO(), by_answers=True)
 
     rows = await asyncio.gather(*map(one, range(sizes.problems)))
     return Found(
         {},
-        "all problems done",
-        counts,
+        "; ".join(_ended(row, sizes) for row in rows),
+        total(accounts),
         time.monotonic() - began,
         outcomes={str(p): row["best"][-1] for p, row in enumerate(rows)},
         more={"solved": sum(row["solved"] for row in rows), "used": [row["used"] for row in rows]},
     )
+
+
+def _ended(row: Mapping[str, Any], sizes: Sizes) -> str:
+    """Why the search on a numerical problem ended, in the words of peers' scripts."""
+    if row["solved"] or row["used"] >= sizes.evaluations:
+        return "solved" if row["solved"] else "candidates used"
+    return "answers used" if row["calls"] else "nothing new five times"
 
 
 async def test(

@@ -69,7 +69,7 @@ class Job:
         def one(example):
             reply = self.answer(instruction, example["input"])
             said = self.score(example, reply)
-            return {"reply": reply, "score": said["score"], "text": said["text"]}
+            return {"reply": reply, **said}
 
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return list(pool.map(one, examples))

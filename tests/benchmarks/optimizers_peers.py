@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from optimizers_agents import CONSTRAINT
+from optimizers_agents import DESCRIPTION
 from optimizers_counting import Clients, Counted, Counts
 from optimizers_ours import Found, start_values
 from optimizers_protocol import Cell, Data, Sizes, method, optimizer_model
@@ -78,9 +78,9 @@ def versions(peer: str) -> dict[str, str]:
 async def search_texts(cell: Cell, data: Data, sizes: Sizes, clients: Clients) -> Found:
     """One search of a peer on a text task."""
     counts = Counts()
-    job = {
+    job: dict[str, Any] = {
         "start": data.start,
-        "constraint": CONSTRAINT,
+        "description": DESCRIPTION,
         "search": _rows(data.search),
         "validation": _rows(data.validation),
         "agent_calls": sizes.agent_calls,
@@ -100,7 +100,7 @@ async def search_numbers(cell: Cell, sizes: Sizes, clients: Clients) -> Found:
     """One search of a peer on each numerical problem."""
     counts, judge = Counts(), Numbers(sizes)
     with Referee(judge) as referee:
-        job = {"start": "", "search": [], "validation": [], "problems": judge.problems()}
+        job: dict[str, Any] = {"start": "", "search": [], "validation": [], "problems": judge.problems()}
         job["referee"] = {"url": referee.url, "key": referee.key}
         found = await _run(cell, job, sizes, counts, clients, None, 0)
     found.outcomes = {str(p): best for p, best in enumerate(judge.best)}
@@ -121,17 +121,25 @@ async def _run(
     python = await asyncio.to_thread(environment, chosen.who)
     optimizer = await clients.counted(optimizer_model(cell.task), counts, "optimizer")
     numbers = agent is None
-    limits = {"agent": sizes.agent_calls, "optimizer": 1 << 30 if numbers else sizes.optimizer_calls}
-    defaults = {"agent": {"max_tokens": cap, "temperature": 0.0}, "optimizer": {"max_tokens": sizes.optimizer_tokens}}
+    defaults: dict[str, dict[str, Any]] = {
+        "agent": {"max_tokens": cap, "temperature": 0.0},
+        "optimizer": {"max_tokens": sizes.optimizer_tokens},
+    }
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="agentopt-bench-") as place, contextlib.ExitStack() as leases:
         folder = Path(place)
         stacks = []
-        for client in (c for c in (agent, optimizer) if c is not None):
-            ledger = Ledger(Budget(calls=limits[client.role], seconds=_deadline(sizes, numbers)), grace=60)
-            stack = Stack(ledger, clients={client.model: client}, max_connections=16)
-            stacks.append(stack)
-            job[client.role] = leases.enter_context(_lent(stack, client, defaults[client.role]))
+
+        def lent(client: Counted, calls: int) -> dict[str, Any]:
+            ledger = Ledger(Budget(calls=calls, seconds=_deadline(sizes, numbers)), grace=60)
+            stacks.append(Stack(ledger, clients={client.model: client}, max_connections=16))
+            return leases.enter_context(_lent(stacks[-1], client, defaults[client.role]))
+
+        if agent is not None:
+            job["agent"] = lent(agent, sizes.agent_calls)
+        # On numbers each problem has its own calls and its own address, so that none lives on another's.
+        accounts = [lent(optimizer, sizes.optimizer_calls) for _ in range(sizes.problems if numbers else 1)]
+        job |= {"optimizer": accounts[0], "optimizers": accounts}
         job |= {"seed": cell.seed, "options": chosen.options}
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
         try:
@@ -141,6 +149,7 @@ async def _run(
                 await stack.aclose()
         found = read_progress(folder / "progress.jsonl", code, said)
     found.counts, found.seconds = counts, time.monotonic() - began
+    found.more["packages"] = await asyncio.to_thread(versions, chosen.who)
     return found
 
 

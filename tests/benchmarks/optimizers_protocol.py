@@ -27,7 +27,7 @@ SMALL, LARGE = "local/qwen2.5-coder-0.5b", "local/qwen2.5-coder-1.5b"
 class Sizes:
     """How much everybody gets."""
 
-    version: int = 3
+    version: int = 4
     search: int = 20
     """Examples that optimizers see, with targets and feedback."""
     validation: int = 12
@@ -35,7 +35,7 @@ class Sizes:
     agent_calls: int = 150
     """Calls of the agent's model in a search, validation included."""
     optimizer_calls: int = 24
-    """Calls of the optimizer's model in a search."""
+    """Calls of the optimizer's model in a search; on numbers, on each problem."""
     optimizer_tokens: int = CAP
     """Cap of an answer of the optimizer's model."""
     seconds: float = 10800.0
@@ -65,6 +65,8 @@ class Method:
     """``instruction``, or ``instruction and demos``; on numbers, the numbers."""
     options: dict[str, Any] = field(default_factory=dict)
     """Ours: options of the optimizer. Peers: what their script is told."""
+    version: int = 1
+    """Goes up with each mend of this method, ours or a peer's script: its lines from before are not in the table."""
 
     @property
     def there(self) -> bool:
@@ -83,7 +85,7 @@ METHODS = (
     Method("opro", "ours", ALL, options={"max_tokens": CAP}),
     Method("random", "ours", ALL, options={"max_tokens": CAP}),
     Method("paraphrase", "ours", ALL, options={"max_tokens": CAP}),
-    Method("demos", "ours", TEXTS, BOTH),
+    Method("demos", "ours", TEXTS, BOTH, options={"max_labelled": 4, "max_bootstrapped": 4}),
     Method("trace", "trace-opt", ALL),
     Method("gepa", "gepa", TEXTS),
     Method("miprov2", "dspy", TEXTS, options={"demos": 0}),
@@ -179,14 +181,15 @@ class Cell:
         return f"{self.task} / {self.method} / seed {self.seed}"
 
 
-def cells(sizes: Sizes, tasks: Sequence[str] = CORE) -> list[Cell]:
+def cells(sizes: Sizes, full: bool = False) -> list[Cell]:
     """All cells of a table: the starts first, then seed by seed, so that a table that is cut has every method.
 
-    Methods that may change demonstrations come after all others: what they show is a question of its own.
+    The full table has more tasks, and the methods that may change demonstrations; these come after all others, since
+    what they show is a question of its own.
     """
-    ordered = sorted(tasks, key=lambda task: task == NUMBERS)
+    ordered = sorted((*CORE, *FULL) if full else CORE, key=lambda task: task == NUMBERS)
     found = [Cell(task, name, 0) for task in ordered if task != NUMBERS for name in STARTS]
-    alike = [[m for m in METHODS if (m.slot == BOTH) is both] for both in (False, True)]
+    alike = [[m for m in METHODS if (m.slot == BOTH) is both] for both in ((False, True) if full else (False,))]
     return found + [
         Cell(t, m.name, seed) for ms in alike for seed in sizes.seeds for t in ordered for m in ms if t in m.tasks
     ]
@@ -200,7 +203,7 @@ def settings(sizes: Sizes, task: str, name: str) -> dict[str, Any]:
         told["agent"] = [spec.model, spec.max_tokens, spec.test, start_text(task)]
     if name not in STARTS:
         chosen = method(name)
-        told["method"] = [chosen.who, chosen.slot, chosen.options, optimizer_model(task)]
+        told["method"] = [chosen.who, chosen.version, chosen.slot, chosen.options, optimizer_model(task)]
         if chosen.who == "ours" and task != NUMBERS:
             told["goal"] = GOAL
     return told

@@ -1,8 +1,9 @@
 """What scores a peer's answers: the task's own scorer, behind a loopback address of this process.
 
-A peer's process posts ``{"example": id, "reply": text}`` and gets ``{"score": number, "text": feedback}``: what the
-agent would have made of the reply, scored by the code that scores ours. On numbers it posts ``{"problem": number,
-"values": {...}, "output": number}``; each is an evaluation of a candidate, and there are only so many.
+A peer's process posts ``{"example": id, "reply": text}`` and gets ``{"score": number, "feedback": text}``: what the
+agent would have made of the reply, scored by the code that scores ours; the feedback has the score and the scorer's
+words, as our OptoPrime reads them. On numbers it posts ``{"problem": number, "values": {...}}``; each is an evaluation
+of a candidate, and there are only so many.
 """
 
 from __future__ import annotations
@@ -19,9 +20,21 @@ from typing import Any, Self
 from optimizers_protocol import Data, Sizes
 
 from agentopt.llm.loopback import LoopbackHandler
+from agentopt.optim.meta import show
 from agentopt.workspace import load_task
 
 Judge = Callable[[Mapping[str, Any]], dict[str, Any]]
+BOUND = 20
+"""Values of the numerical problems are whole numbers from -20 to 20, as ``graphs/arithmetic.py`` has it."""
+
+
+def told(score: float, text: str) -> dict[str, Any]:
+    """Score and feedback, as our OptoPrime's report words them.
+
+    >>> told(0.5, "The output should be larger.")
+    {'score': 0.5, 'feedback': 'score 0.5; The output should be larger.'}
+    """
+    return {"score": score, "feedback": "; ".join(filter(None, (f"score {show(score)}", text)))}
 
 
 class OutOfEvaluations(Exception):
@@ -76,9 +89,9 @@ def judge_texts(data: Data) -> Judge:
                 output = read(output)
                 output = getattr(output, "value", output)
             except ValueError as error:
-                return {"score": data.task.score_range[0], "text": str(error)}
+                return told(data.task.score_range[0], str(error))
         said = data.task.score(example, output)
-        return {"score": data.task.score_range[0] if said.score is None else said.score, "text": said.text}
+        return told(data.task.score_range[0] if said.score is None else said.score, said.text)
 
     return judge
 
@@ -86,8 +99,8 @@ def judge_texts(data: Data) -> Judge:
 class Numbers:
     """Scores candidates of the numerical problems, and keeps the best of each.
 
-    A candidate with a value that is no whole number from -20 to 20 is no solution: it is scored for the search, and
-    does not count as found.
+    A value that is no whole number from -20 to 20 is refused with the reason, as ours are: nothing is evaluated, and no
+    candidate is used.
     """
 
     def __init__(self, sizes: Sizes) -> None:
@@ -99,26 +112,26 @@ class Numbers:
 
     def problems(self) -> list[dict[str, Any]]:
         """What a peer is told: programs and starts, never targets."""
-        told = []
+        known = []
         for p, task in enumerate(self.tasks):
             given = task.examples[0].input
             assert isinstance(given, Mapping)
-            told.append({"problem": p, "program": given["program"], "start": self._start(p)})
-        return told
+            known.append({"problem": p, "program": given["program"], "start": self._start(p)})
+        return known
 
     def __call__(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         problem, values = int(asked["problem"]), dict(asked["values"])
+        if faults := [f"{name}: {value!r:.40} is no {WANTED}" for name, value in values.items() if not sound(value)]:
+            return {"score": 0.0, "feedback": "; ".join(faults), "left": self.sizes.evaluations - self.used[problem]}
         with self._lock:
             if values != self._start(problem):
                 if self.used[problem] >= self.sizes.evaluations:
                     raise OutOfEvaluations(f"problem {problem} has had its {self.sizes.evaluations} candidates")
                 self.used[problem] += 1
         score, text = self._score(problem, values)
-        sound = all(isinstance(v, int) and not isinstance(v, bool) and -20 <= v <= 20 for v in values.values())
         with self._lock:
-            if sound:
-                self.best[problem] = max(self.best[problem], score)
-            return {"score": score, "text": text, "left": self.sizes.evaluations - self.used[problem]}
+            self.best[problem] = max(self.best[problem], score)
+            return told(score, text) | {"left": self.sizes.evaluations - self.used[problem]}
 
     def _start(self, problem: int) -> dict[str, Any]:
         start = self.tasks[problem].examples[0].meta["start"]
@@ -132,6 +145,14 @@ class Numbers:
         output = computed(example.input["program"], values)
         said = task.score(example, output)
         return said.score or 0.0, said.text
+
+
+WANTED = f"whole number from {-BOUND} to {BOUND}"
+
+
+def sound(value: object) -> bool:
+    """Whether it may be a value of a numerical problem."""
+    return isinstance(value, int) and not isinstance(value, bool) and -BOUND <= value <= BOUND
 
 
 PLAIN = {"add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b}

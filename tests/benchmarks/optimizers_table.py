@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import math
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from optimizers_protocol import ALL, CORE, FULL, METHODS, NUMBERS, STARTS, Sizes, cells, method, protocol_hash
+from optimizers_protocol import ALL, BOTH, CORE, FULL, METHODS, NUMBERS, STARTS, Sizes, cells, method, protocol_hash
 
 from agentopt.evaluate import interval
 from agentopt.evaluate.stats import difference_interval, holm, paired_permutation
@@ -57,8 +58,10 @@ def paired(a: Mapping[str, float], b: Mapping[str, float]) -> dict[str, Any]:
     }
 
 
-FAMILIES = ("against the start", "ours against peers", "among ours, and among peers")
-"""Holm's correction is made within each, for a task."""
+FAMILIES = (
+    "against the start", "ours against peers", "with demonstrations (full table)", "among ours, and among peers",
+)  # fmt: skip
+"""Holm's correction is made within each, for a task; the page shows all but the last."""
 
 
 def pairs_of(task: str) -> list[tuple[str, str, str]]:
@@ -67,13 +70,18 @@ def pairs_of(task: str) -> list[tuple[str, str, str]]:
     On numbers nobody is compared with the start: the best of some candidates, the start among them, is never below it.
     """
     names = [m.name for m in METHODS if task in m.tasks]
-    found = [(FAMILIES[0], name, STARTS[0]) for name in names if task != NUMBERS]
+    found = [(_family(name, 0), name, STARTS[0]) for name in names if task != NUMBERS]
     for i, a in enumerate(names):
         for b in names[i + 1 :]:
             if method(a).slot == method(b).slot:
                 across = (method(a).who == "ours") != (method(b).who == "ours")
-                found.append((FAMILIES[1 if across else 2], a, b))
+                found.append((_family(a, 1 if across else 3), a, b))
     return found
+
+
+def _family(name: str, family: int) -> str:
+    """A family by its number; what may change demonstrations has one for itself, so that the core's are its own."""
+    return FAMILIES[2 if method(name).slot == BOTH else family]
 
 
 def comparisons(task: str, lines: Lines, seeds: Sequence[int]) -> list[dict[str, Any]]:
@@ -141,6 +149,7 @@ def rows(task: str, lines: Lines, seeds: Sequence[int]) -> list[dict[str, Any]]:
                 "by_seed": [_mean(x) for x in mine],
                 "changed": sum(x.get("values") is not None and x["values"] != start(lines, task) for x in mine),
                 "solved": sum(x["more"].get("solved", 0) for x in mine),
+                "ended": _endings(task, mine),
                 "spend": spend,
                 "seconds": statistics.fmean(x["seconds"] for x in mine),
                 "missing": [s for s in seeds if s not in {x["seed"] for x in mine}] if name not in STARTS else [],
@@ -149,13 +158,26 @@ def rows(task: str, lines: Lines, seeds: Sequence[int]) -> list[dict[str, Any]]:
     return found
 
 
+def _endings(task: str, lines: Lines) -> dict[str, int]:
+    """Why searches ended, with how many; on numbers of each problem."""
+    told = [str(line.get("ended", "")) for line in lines if line["method"] not in STARTS]
+    parts = [part for text in told for part in (text.split("; ") if task == NUMBERS else [text])]
+    return dict(Counter(part[:120] for part in parts).most_common())
+
+
 def start(lines: Lines, task: str) -> Any:
     """The values that a task's searches start from."""
     return next((x["values"] for x in lines if (x["task"], x["method"]) == (task, STARTS[0])), None)
 
 
-def summarise(lines: Lines, sizes: Sizes) -> dict[str, Any]:
-    """Everything that the page shows: the core table, and what there is of the full one."""
+def summarise(lines: Lines, sizes: Sizes, code: str) -> dict[str, Any]:
+    """Everything that the page shows: the core table, and what there is of the full one.
+
+    Args:
+        lines: what there is.
+        sizes: of the protocol.
+        code: hash of the present code; cells of other code are named.
+    """
     have = {(x["task"], x["method"], x["seed"]) for x in lines}
     wanted = cells(sizes)
     missing = [c for c in wanted if (c.task, c.method, c.seed) not in have]
@@ -168,7 +190,11 @@ def summarise(lines: Lines, sizes: Sizes) -> dict[str, Any]:
         },
         "cells": len(wanted),
         "missing": [str(c) for c in missing],
-        "code": sorted({str(x["code"]) for x in lines}),
+        "code": code,
+        "other_code": {
+            other: [f"{x['task']} / {x['method']} / seed {x['seed']}" for x in lines if x["code"] == other]
+            for other in sorted({str(x["code"]) for x in lines} - {code})
+        },
         "machines": sorted({str(x["machine"]) for x in lines}),
     }
 
@@ -198,10 +224,14 @@ def markdown(summary: Mapping[str, Any]) -> str:
     for task, found in summary["tasks"].items():
         page += ["", f"## {TITLES[task]}", ""]
         page += _table(task, found["rows"], summary["seeds"]) if found["rows"] else ["Nothing is there yet."]
-        for family in FAMILIES[:2]:
+        for family in FAMILIES[:3]:
             members = [row for row in found["pairs"] if row["family"] == family]
             if members:
                 page += ["", f"{family[0].upper()}{family[1:]}:", "", *_pairs(members, summary["seeds"])]
+    if summary["other_code"]:
+        page += ["", "## Cells of other code", ""]
+        page += ["The settings are the same; the code of library or benchmark has changed since (its hash first).", ""]
+        page += [f"- `{code}`: {', '.join(made)}" for code, made in summary["other_code"].items()]
     if summary["missing"]:
         page += ["", "## Missing", "", *(f"- {cell}" for cell in summary["missing"])]
     return "\n".join(page) + "\n"
@@ -231,6 +261,9 @@ def _table(task: str, found: Sequence[Mapping[str, Any]], seeds: Sequence[int]) 
             f"| {row['method']} | {row['who']} | {row['slot']} | {row['mean']:.3f} [{row['low']:.3f}, "
             f"{row['high']:.3f}], n = {row['n']} | {seeds_told} | {last if searched else '-'} | {cost} |"
         )
+    if endings := [(row["method"], row["ended"]) for row in found if row["ended"]]:
+        page += ["", "How searches ended" + (", problem by problem:" if numbers else ":"), ""]
+        page += [f"- {name}: {', '.join(f'{why} ({n})' for why, n in ended.items())}" for name, ended in endings]
     if numbers:
         page += ["", "GEPA and MIPROv2 work on texts only and have no row here."]
     return page
