@@ -1,0 +1,63 @@
+"""Jobs that attack the server which attends to them: they are stopped at their limits, and never end as ``lost``."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+
+from agentopt.sandbox import Job
+from agentopt.sandbox.served import ServedSandbox
+
+ANSWER = "x" * (8 << 20)
+"""More than a channel holds, so that the server has it on hand until the job reads."""
+UNREAD = """
+import os, time
+
+def f():
+    one = b'{"op":"call","name":"ask","args":[],"kwargs":{}}'
+    os.write(3, len(one).to_bytes(4, "big") + one)
+"""
+
+
+def test_memory_is_watched_while_a_job_reads_no_answer(box: ServedSandbox) -> None:
+    source = f"""{UNREAD}
+    time.sleep(1.5)
+    for _ in range(4):
+        if os.fork() == 0:
+            data = bytearray(b"x") * (60 << 20)
+            time.sleep(60)
+    time.sleep(60)
+"""
+    limits = dataclasses.replace(box.limits, wall=10.0)
+    result = box.run_sync(Job(source=source, entry="f", allow={"ask": lambda: ANSWER}, limits=limits))
+    assert result.status in ("memory", "processes"), result
+
+
+async def test_a_job_that_reads_no_answer_is_cancelled(box: ServedSandbox) -> None:
+    asked = asyncio.Event()
+
+    async def ask() -> str:
+        asked.set()
+        return ANSWER
+
+    limits = dataclasses.replace(box.limits, wall=60.0)
+    job = Job(source=f"{UNREAD}\n    time.sleep(60)", entry="f", allow={"ask": ask}, limits=limits)
+    task = asyncio.create_task(box.run(job))
+    await asyncio.wait_for(asked.wait(), 20)
+    await asyncio.sleep(0.5)
+    task.cancel()
+    assert (await asyncio.wait_for(box.run(Job(source="def f(): return 1", entry="f")), 20)).value == 1
+
+
+def test_a_second_question_before_the_answer_is_read_is_garbled(box: ServedSandbox) -> None:
+    source = f"{UNREAD}\n    time.sleep(0.5)\n    os.write(3, len(one).to_bytes(4, 'big') + one)\n    time.sleep(60)"
+    result = box.run_sync(Job(source=source, entry="f", allow={"ask": lambda: ANSWER}))
+    assert result.status == "garbled"
+
+
+def test_a_large_argument_and_a_large_answer_arrive(box: ServedSandbox) -> None:
+    source = "def f(x): return len(x), len(ask())"
+    limits = dataclasses.replace(box.limits, wall=60.0)
+    job = Job(source=source, entry="f", args=[ANSWER], allow={"ask": lambda: ANSWER}, limits=limits)
+    result = box.run_sync(job)
+    assert result.value == (len(ANSWER), len(ANSWER)), result
