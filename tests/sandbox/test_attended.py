@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import secrets
+from typing import Any
 
-from agentopt.sandbox import Job
+import pytest
+
+from agentopt.sandbox import Job, Limits, open_sandbox
 from agentopt.sandbox.served import ServedSandbox
 
 ANSWER = "x" * (8 << 20)
@@ -61,3 +65,20 @@ def test_a_large_argument_and_a_large_answer_arrive(box: ServedSandbox) -> None:
     job = Job(source=source, entry="f", args=[ANSWER], allow={"ask": lambda: ANSWER}, limits=limits)
     result = box.run_sync(job)
     assert result.value == (len(ANSWER), len(ANSWER)), result
+
+
+def test_more_than_a_message_may_have_is_garbled_by_hand_too(box: ServedSandbox) -> None:
+    source = """
+import json, os, time
+
+def f(size):
+    one = json.dumps({"op": "call", "name": "ask", "args": ["x" * size], "kwargs": {}}).encode()
+    data = memoryview(len(one).to_bytes(4, "big") + one)
+    while data:
+        data = data[os.write(3, data):]
+    time.sleep(60)
+"""
+    asked: list[str] = []
+    for size, status in ((box.limits.message + 1, "garbled"), (1000, "timeout")):
+        assert box.run_sync(Job(source=source, entry="f", args=[size], allow={"ask": asked.append})).status == status
+    assert list(map(len, asked)) == [1000]

@@ -167,6 +167,8 @@ class Attendance:
         elif message.get("op") == "done" and message.get("status") in _CLAIMS:
             self.frame = message
         elif message.get("op") == "call" and self.asked is None and not self._unsent and not self._over:
+            if self._reader.length > self.limits["message"]:  # the job's own functions have refused it
+                return self._stop("garbled")
             self.calls += 1
             if self.calls > self.limits["calls"]:
                 return self._stop("calls")
