@@ -82,3 +82,13 @@ def f(size):
     for size, status in ((box.limits.message + 1, "garbled"), (1000, "timeout")):
         assert box.run_sync(Job(source=source, entry="f", args=[size], allow={"ask": asked.append})).status == status
     assert list(map(len, asked)) == [1000]
+
+
+@pytest.mark.parametrize("head", ["def f(n):\n    for", "async def f(n):\n    for"])
+def test_a_generator_is_never_cut_short_in_silence(box: ServedSandbox, head: str) -> None:
+    source = f"{head} i in range(n): yield i"
+    most = box.limits.items
+    assert box.run_sync(Job(source=source, entry="f", args=[most])).value == list(range(most))
+    result = box.run_sync(Job(source=source, entry="f", args=[most + 1]))
+    assert (result.status, result.value) == ("items", None)
+    assert result.error is not None and result.error.text == f"its generator gave more than {most} items"

@@ -19,7 +19,7 @@ __all__ = ["Attendance"]
 
 _TICK = 0.02
 _CHUNK = 1 << 16
-_CLAIMS = ("ok", "error", "refused", "memory", "processes", "file_size", "disk", "forbidden", "uncarriable")
+_CLAIMS = ("ok", "error", "refused", "memory", "processes", "file_size", "disk", "items", "forbidden", "uncarriable")
 """How a job may say that it ended; the rest is what the server sees."""
 
 
