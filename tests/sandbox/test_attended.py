@@ -92,3 +92,41 @@ def test_a_generator_is_never_cut_short_in_silence(box: ServedSandbox, head: str
     result = box.run_sync(Job(source=source, entry="f", args=[most + 1]))
     assert (result.status, result.value) == ("items", None)
     assert result.error is not None and result.error.text == f"its generator gave more than {most} items"
+
+
+FIND = """
+import gc, sys
+
+def f(half, other):
+    secret, seen, found = half + other, {}, []
+    frame = sys._getframe(1)
+    todo = [gc.get_objects()]
+    while frame:
+        todo.append(list(frame.f_locals.values()))
+        frame = frame.f_back
+    while todo:
+        thing = todo.pop()
+        if id(thing) in seen:
+            continue
+        seen[id(thing)] = thing
+        if isinstance(thing, (str, bytes, bytearray, memoryview)):
+            text = thing if isinstance(thing, str) else bytes(thing).decode("latin-1")
+            if secret in text:
+                found.append(type(thing).__name__)
+        elif thing is not seen and thing is not todo:
+            todo += gc.get_referents(thing)
+    return found, len(seen) > 1000
+"""
+
+
+@pytest.mark.parametrize("size", [0, 2 << 20])
+def test_no_object_of_a_job_is_found_by_the_next(size: int) -> None:
+    """Source, arguments, the answer of a host function, what was printed and what was returned; also one job later."""
+    secret = secrets.token_hex(16)
+    source = f"# {secret}\ndef f(x):\n    print(x[:99])\n    return ask(), x"
+    job = Job(source=source, entry="f", args=[secret + "x" * size], allow={"ask": lambda: secret})
+    with open_sandbox("local", servers=1, limits=Limits(wall=60.0, cpu=60.0)) as sandbox:
+        assert sandbox.run_sync(job).ok
+        for _ in range(2):
+            result = sandbox.run_sync(Job(source=FIND, entry="f", args=[secret[:9], secret[9:]]))
+            assert result.value == ([], True), result

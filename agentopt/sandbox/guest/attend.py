@@ -28,10 +28,9 @@ class Attendance:
 
     def __init__(self, owner: Supervisor, job: dict[str, Any], child: Child) -> None:
         self.owner, self.id, self.limits, self.child = owner, job["id"], job["limits"], child
-        self.job = job
         self.channel = child.channel
         self._poll = select.poll()
-        self._unsent = memoryview(b"")
+        self._unsent = memoryview(pack(job))
         """Of the message to the job: one at a time, since it waits for each."""
         self.output: dict[int, bytearray] = {child.out: bytearray(), child.err: bytearray()}
         self.reason = ""
@@ -50,7 +49,7 @@ class Attendance:
         for fd in self.output:
             os.set_blocking(fd, False)
         self.channel.setblocking(False)
-        self._tell(self.job)
+        self._send()
 
     def wait(self) -> None:
         """Until the job is over, one way or the other; no event takes long, and the limits are looked at in between."""
@@ -62,6 +61,8 @@ class Attendance:
             poll.register(life, select.POLLIN)
         try:
             while not self._over and self.frame is None:
+                if not self._unsent:
+                    self.owner.look_ahead()
                 for fd, event in poll.poll(1000 * min(_TICK, max(0.001, self._left()))):
                     if fd == life:
                         self._over = True

@@ -185,7 +185,7 @@ class Server:
                 while self.queue:
                     message = self.queue.pop(0)
                     if message.get("op") == "job":
-                        supervisor.run(message)
+                        supervisor.run(message)  # empties it
                         if self.dirty():
                             supervisor.drop()  # it knows the old folder
                             self.clean(made)
