@@ -130,3 +130,25 @@ def test_no_object_of_a_job_is_found_by_the_next(size: int) -> None:
         for _ in range(2):
             result = sandbox.run_sync(Job(source=FIND, entry="f", args=[secret[:9], secret[9:]]))
             assert result.value == ([], True), result
+
+
+SEEN = """
+import os, time
+
+def seen():
+    found = os.stat("/tmp")
+    return found.st_mtime_ns, found.st_ctime_ns
+
+def f():
+    TRACE
+    time.sleep(0.05)
+    return seen()
+"""
+
+
+@pytest.mark.parametrize("trace", ["os.utime('/tmp', ns=(7, 7))", "open('/tmp/x', 'w').close(); os.remove('/tmp/x')"])
+def test_the_times_of_the_folder_tell_the_next_job_nothing(box: ServedSandbox, trace: str) -> None:
+    source = SEEN.replace("TRACE", trace)
+    left = box.run_sync(Job(source=source, entry="f")).value
+    found = box.run_sync(Job(source=source, entry="seen")).value
+    assert left[0] != found[0] and left[1] != found[1]
