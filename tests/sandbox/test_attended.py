@@ -152,3 +152,26 @@ def test_the_times_of_the_folder_tell_the_next_job_nothing(box: ServedSandbox, t
     left = box.run_sync(Job(source=source, entry="f")).value
     found = box.run_sync(Job(source=source, entry="seen")).value
     assert left[0] != found[0] and left[1] != found[1]
+
+
+def test_children_of_every_thread_are_watched(host: Any) -> None:
+    """Where there is no PID namespace, so that what came of a job is followed from parent to child."""
+    source = """
+import ctypes, os, threading, time
+
+def child():
+    if os.fork() == 0:
+        data = bytearray(b"x") * (40 << 20)
+        time.sleep(60)
+    time.sleep(60)
+
+def f():
+    ctypes.CDLL(None).mallopt(-8, 1)  # one arena for all threads
+    threading.stack_size(1 << 18)
+    for _ in range(5):
+        threading.Thread(target=child).start()
+    time.sleep(60)
+"""
+    limits = Limits(wall=10.0, cpu=10.0, memory=100 << 20, processes=40)
+    with open_sandbox("local", servers=1, weak=True, without=["namespaces", "seccomp"], limits=limits) as sandbox:
+        assert sandbox.run_sync(Job(source=source, entry="f")).status == "memory"
