@@ -231,6 +231,7 @@ class Server:
 def main(config: dict[str, Any]) -> None:
     """Be a fork server until the host closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a host that ignores it hands that on
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             syscalls.die_with_parent()
