@@ -10,14 +10,15 @@ __all__ = ["STATUSES", "Failure", "Isolation", "Job", "Limits", "Result", "Sandb
 
 Status = Literal[
     "ok", "error", "refused", "timeout", "cpu", "memory", "processes", "output", "file_size", "disk", "forbidden",
-    "killed", "uncarriable", "calls", "garbled", "lost",
+    "killed", "uncarriable", "calls", "items", "garbled", "lost",
 ]  # fmt: skip
 """How a job ended.
 
 - ``ok``: it returned, and the value is here
 - ``error``: it raised an exception (``SystemExit`` is one)
 - ``refused``: it could not begin: the source does not compile, or does not define the entry
-- ``timeout``, ``cpu``, ``memory``, ``processes``, ``output``, ``file_size``, ``disk``, ``calls``: it reached that limit
+- ``timeout``, ``cpu``, ``memory``, ``processes``, ``output``, ``file_size``, ``disk``, ``calls``, ``items``: it
+  reached that limit
 - ``forbidden``: it was stopped by an operation that the sandbox denies and that it did not catch
 - ``killed``: it ended without a result: a crash, a signal, ``os._exit``
 - ``uncarriable``: it returned what cannot be carried out, or too much of it
@@ -58,7 +59,7 @@ class Limits:
     calls: int = 1000
     """Calls of host functions."""
     items: int = 10_000
-    """Items taken from a generator."""
+    """Items that a generator may give."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ _LIMITED = {
     "file_size": "it wrote more than {file_size:,} bytes into a file",
     "disk": "it filled the {disk:,} bytes of its /tmp",
     "calls": "it called host functions more than {calls} times",
+    "items": "its generator gave more than {items:,} items",
     "killed": "it ended without a result ({exit})",
     "forbidden": "the sandbox does not allow what it did",
     "garbled": "what it sent as its result is no message",

@@ -25,7 +25,8 @@ PACKAGES = frozenset(_FIELD.split())
 """Packages of the field: importing one that is not installed is ``missing_solver``. Any other name is a crash."""
 _LIMITS: dict[str, SolveStatus] = {
     "timeout": "timeout", "cpu": "timeout", "memory": "memory", "forbidden": "forbidden", "processes": "limit",
-    "output": "limit", "file_size": "limit", "disk": "limit", "calls": "limit", "lost": "infra",
+    "output": "limit", "file_size": "limit", "disk": "limit", "calls": "limit", "items": "limit",
+    "lost": "infra",
 }  # fmt: skip
 _NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 _CLEAN_EXIT = ("", "0", "None", "False")

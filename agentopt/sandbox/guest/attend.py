@@ -19,7 +19,7 @@ __all__ = ["Attendance"]
 
 _TICK = 0.02
 _CHUNK = 1 << 16
-_CLAIMS = ("ok", "error", "refused", "memory", "processes", "file_size", "disk", "forbidden", "uncarriable")
+_CLAIMS = ("ok", "error", "refused", "memory", "processes", "file_size", "disk", "items", "forbidden", "uncarriable")
 """How a job may say that it ended; the rest is what the server sees."""
 
 
@@ -28,8 +28,10 @@ class Attendance:
 
     def __init__(self, owner: Supervisor, job: dict[str, Any], child: Child) -> None:
         self.owner, self.id, self.limits, self.child = owner, job["id"], job["limits"], child
-        self.job = job
         self.channel = child.channel
+        self._poll = select.poll()
+        self._unsent = memoryview(pack(job))
+        """Of the message to the job: one at a time, since it waits for each."""
         self.output: dict[int, bytearray] = {child.out: bytearray(), child.err: bytearray()}
         self.reason = ""
         self.frame: dict[str, Any] | None = None
@@ -43,39 +45,46 @@ class Attendance:
         self.began = self.ended = self._looked = time.monotonic()
 
     def begin(self) -> None:
-        """Hand the job over."""
+        """Hand the job over, as much of it as its channel takes; ``wait`` sends the rest."""
         for fd in self.output:
             os.set_blocking(fd, False)
-        self._tell(self.job)
+        self.channel.setblocking(False)
+        self._send()
 
     def wait(self) -> None:
-        """Until the job is over, one way or the other."""
-        poll = select.poll()
-        for fd in (self.owner.control, self.channel.fileno(), *self.output):
+        """Until the job is over, one way or the other; no event takes long, and the limits are looked at in between."""
+        poll, channel = self._poll, self.channel.fileno()
+        for fd in (self.owner.control, *self.output):
             poll.register(fd, select.POLLIN)
         life = _pidfd(self.child.pid)
         if life >= 0:
             poll.register(life, select.POLLIN)
         try:
-            while not self._over:
-                for fd, _ in poll.poll(1000 * min(_TICK, max(0.001, self._left()))):
+            while not self._over and self.frame is None:
+                if not self._unsent:
+                    self.owner.look_ahead()
+                for fd, event in poll.poll(1000 * min(_TICK, max(0.001, self._left()))):
                     if fd == life:
                         self._over = True
                     elif fd == self.owner.control:
                         self._control()
-                    elif fd == self.channel.fileno():
-                        self._channel(poll)
+                    elif fd == channel:
+                        if event & select.POLLOUT:
+                            self._send()
+                        if event & ~select.POLLOUT:
+                            self._hear()
                     elif not self._read(fd):
                         poll.unregister(fd)
-                if self.frame is not None:
-                    break
-                self._look()
+                    if self._over or self.frame is not None:
+                        break
+                else:
+                    self._look()
         finally:
             self.ended = time.monotonic()
             if life >= 0:
                 os.close(life)
-            if self._over and self.frame is None:  # it may have spoken before it ended
-                self._channel(poll)
+            while self.frame is None and self._hear():  # it may have spoken before it ended
+                pass
 
     def _left(self) -> float:
         """Wall clock that is left; it stands still while the host works for the job."""
@@ -109,43 +118,47 @@ class Attendance:
                 continue
             if message["op"] == "kill":
                 self._stop(str(message.get("reason") or "cancelled"))
-            elif message["op"] == "reply":
-                if self.asked is not None:
-                    self.waited += time.monotonic() - self.asked
-                    self.asked = None
+            elif message["op"] == "reply" and self.asked is not None:
+                self.waited += time.monotonic() - self.asked
+                self.asked = None
                 self._tell({key: message[key] for key in ("value", "error") if key in message})
 
     def _tell(self, message: dict[str, Any]) -> None:
-        """Send the job what it waits for; a pipe that stays full is its own fault."""
-        self.channel.settimeout(max(0.05, self._left()))
-        try:
-            self.channel.sendall(pack(message))
-        except TimeoutError:
-            self._stop("timeout")
-        except OSError:
-            pass
-        finally:
-            with contextlib.suppress(OSError):
-                self.channel.setblocking(False)
+        """Send the job what it waits for, now and as it reads."""
+        self._unsent = memoryview(pack(message))
+        self._send()
 
-    def _channel(self, poll: Any) -> None:
-        while self.frame is None:
-            try:
-                data = self.channel.recv(_CHUNK)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if not data:
-                with contextlib.suppress(KeyError, OSError, ValueError):
-                    poll.unregister(self.channel.fileno())
-                return
-            try:
-                for message in self._reader.feed(data):
-                    self._heard(message)
-            except FrameError:
-                self._stop("garbled")
-                return
+    def _send(self) -> None:
+        try:
+            sent = self.channel.send(self._unsent)
+        except BlockingIOError:
+            sent = 0
+        except OSError:  # nobody reads it
+            sent = len(self._unsent)
+        self._unsent = self._unsent[sent:] or memoryview(b"")
+        self._poll.register(self.channel, select.POLLIN | (select.POLLOUT if self._unsent else 0))
+
+    def _hear(self) -> bool:
+        """Take one chunk of what the job says; whether there may be more."""
+        try:
+            data = self.channel.recv(_CHUNK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if not data:  # it says nothing more, and reads no answers
+            self._unsent = memoryview(b"")
+            with contextlib.suppress(KeyError):
+                self._poll.unregister(self.channel)
+            return False
+        try:
+            for message in self._reader.feed(data):
+                self._heard(message)
+                if self.reason or self.frame is not None:
+                    return False
+        except FrameError:
+            self._stop("garbled")
+        return not self.reason
 
     def _heard(self, message: dict[str, Any]) -> None:
         if message.get("op") == "ready" and not self.ready:
@@ -154,7 +167,9 @@ class Attendance:
             self._stop("garbled")
         elif message.get("op") == "done" and message.get("status") in _CLAIMS:
             self.frame = message
-        elif message.get("op") == "call" and self.asked is None and not self._over:
+        elif message.get("op") == "call" and self.asked is None and not self._unsent and not self._over:
+            if self._reader.length > self.limits["message"]:  # the job's own functions have refused it
+                return self._stop("garbled")
             self.calls += 1
             if self.calls > self.limits["calls"]:
                 return self._stop("calls")

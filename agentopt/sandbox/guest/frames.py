@@ -84,6 +84,8 @@ class Reader:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
+        self.length = 0
+        """Bytes of the last message that was given, its head with it."""
         self._held = bytearray()
 
     def feed(self, data: bytes) -> Iterator[dict[str, Any]]:
@@ -101,6 +103,7 @@ class Reader:
                 break
             body = bytes(self._held[4 : 4 + length])
             del self._held[: 4 + length]
+            self.length = 4 + length
             try:
                 message = _loads(body.decode("utf-8"))
             except (ValueError, RecursionError) as exc:

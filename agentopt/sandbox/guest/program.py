@@ -44,6 +44,10 @@ class HostError(Exception):
     """A host function failed with an exception that has no counterpart here."""
 
 
+class TooMany(Exception):
+    """A generator gives more items than may be taken."""
+
+
 class Refused(Exception):
     """The job cannot be begun: what is wrong, and in which line."""
 
@@ -176,6 +180,8 @@ def _run(job: Any) -> dict[str, Any]:
     except Refused as exc:
         frames = [[exc.line, ""]] if exc.line else []
         return {"status": "refused", "error": {"type": "", "message": str(exc), "frames": frames}}
+    except TooMany:
+        return {"status": "items", "error": {"type": "", "message": "", "frames": []}}
     except Uncarriable as exc:
         return {"status": "uncarriable", "error": {"type": "", "message": str(exc), "frames": []}}
     except BaseException as exc:
@@ -250,11 +256,8 @@ def _finished(result: Any, items: int) -> tuple[Any, str]:
         return asyncio.run(result), "value"
     if isinstance(result, types.GeneratorType):
         found: list[Any] = []
-        while len(found) < items:
-            try:
-                found.append(next(result))
-            except StopIteration:
-                break
+        for item in result:
+            _take(item, found, items)
         return found, "items"
     if isinstance(result, types.AsyncGeneratorType):
         return asyncio.run(_collected(result, items)), "items"
@@ -264,10 +267,14 @@ def _finished(result: Any, items: int) -> tuple[Any, str]:
 async def _collected(items: Any, most: int) -> list[Any]:
     found: list[Any] = []
     async for item in items:
-        found.append(item)
-        if len(found) >= most:
-            break
+        _take(item, found, most)
     return found
+
+
+def _take(item: Any, found: list[Any], most: int) -> None:
+    if len(found) >= most:
+        raise TooMany
+    found.append(item)
 
 
 def _said(exc: BaseException) -> str:

@@ -16,14 +16,15 @@ from .syscalls import NUMBERS, machine, no_new_privileges, syscall
 
 __all__ = ["Filter", "program"]
 
-_LOAD, _JUMP, _JEQ, _JGE, _JSET, _RET = 0x20, 0x05, 0x15, 0x35, 0x45, 0x06
+_LOAD, _JUMP, _JEQ, _JGE, _JSET, _AND, _RET = 0x20, 0x05, 0x15, 0x35, 0x45, 0x54, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _NR, _ARCH_AT, _ARGS = 0, 4, 16
 _X32 = 0x40000000
 
 _NEW_NAMESPACES, _CLONE_THREAD = 0x7E020000, 0x00010000
-_AF_UNIX = 1
+_AF_UNIX, _STREAM, _KIND = 1, 1, 0xF
+_SIGCHLD = 17
 # PR_SET_PDEATHSIG, PR_GET_DUMPABLE, PR_SET_NAME, PR_GET_NAME
 _PRCTL = (1, 3, 15, 16)
 # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX
@@ -58,6 +59,21 @@ def _clone(processes: bool) -> bytes:
     return body + _op(_RET, _ALLOW)
 
 
+def _stream_pair() -> bytes:
+    """Both ends of a stream; one of datagrams could be sent to any socket that has a path or a name."""
+    body = _argument(0) + _op(_JEQ, _AF_UNIX, 1, 0) + _refuse(errno.EPERM)
+    body += _argument(1) + _op(_AND, _KIND) + _op(_JEQ, _STREAM, 1, 0) + _refuse(errno.EPERM)
+    return body + _op(_RET, _ALLOW)
+
+
+def _keep_children() -> bytes:
+    """What SIGCHLD does may be asked, not changed: children that nobody waits for would vanish with their time."""
+    body = _argument(0) + _op(_JEQ, _SIGCHLD, 1, 0) + _op(_RET, _ALLOW)
+    for half in (0, 4):
+        body += _op(_LOAD, _ARGS + 8 + half) + _op(_JEQ, 0, 1, 0) + _refuse(errno.EPERM)
+    return body + _op(_RET, _ALLOW)
+
+
 def program(name: str, processes: bool = True) -> bytes:
     """The filter for a machine.
 
@@ -72,7 +88,8 @@ def program(name: str, processes: bool = True) -> bytes:
     judged: dict[str, bytes] = {
         "clone": _clone(processes),
         "clone3": _refuse(errno.ENOSYS),
-        "socketpair": _one_of(0, (_AF_UNIX,)),
+        "socketpair": _stream_pair(),
+        "rt_sigaction": _keep_children(),
         "prctl": _one_of(0, _PRCTL),
         "ioctl": _one_of(1, _IOCTL),
         "sched_setaffinity": _refuse(0),

@@ -168,7 +168,7 @@ class Server:
             setattr(builtins, name, _sitebuiltins.Quitter(name, ""))
         world = self.enter()
         self.folder = "/tmp" if "root" in self.layers else tempfile.mkdtemp(prefix="agentopt-sandbox-")
-        self.mode = os.stat(self.folder).st_mode
+        self.begin_anew()
         made = self.confinement(world)
         missing = self.preload()
         if self.layers.get("namespaces"):
@@ -185,7 +185,7 @@ class Server:
                 while self.queue:
                     message = self.queue.pop(0)
                     if message.get("op") == "job":
-                        supervisor.run(message)
+                        supervisor.run(message)  # empties it
                         if self.dirty():
                             supervisor.drop()  # it knows the old folder
                             self.clean(made)
@@ -198,12 +198,21 @@ class Server:
                 shutil.rmtree(self.folder, ignore_errors=True)
 
     def dirty(self) -> bool:
-        """Whether the last job left something in its folder, or changed who may use it."""
+        """Whether the last job left something in its folder, or traces on it, which the next job could read."""
         try:
-            changed = os.stat(self.folder).st_mode != self.mode
-            return changed or bool(self.config["shown"] or os.listdir(self.folder))
+            return self.seen() != self.state or bool(self.config["shown"] or os.listdir(self.folder))
         except OSError:
             return True
+
+    def seen(self) -> tuple[int, int, int]:
+        """What stands on the folder and is another when a job has used it; the last nobody can set back."""
+        found = os.stat(self.folder)
+        return found.st_mode, found.st_mtime_ns, found.st_ctime_ns
+
+    def begin_anew(self) -> None:
+        """Take the folder as it is for one that no job has used."""
+        os.utime(self.folder, ns=(0, 0))  # a job that uses it in the same tick of the clock is seen, too
+        self.state = self.seen()
 
     def clean(self, made: confine.Confinement) -> None:
         """A new private folder, and a Landlock ruleset that knows it."""
@@ -213,7 +222,7 @@ class Server:
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
             os.makedirs(self.folder, mode=0o700, exist_ok=True)
-        self.mode = os.stat(self.folder).st_mode
+        self.begin_anew()
         if made.ruleset >= 0:
             os.close(made.ruleset)
             made.ruleset = self._ruleset()
@@ -222,6 +231,7 @@ class Server:
 def main(config: dict[str, Any]) -> None:
     """Be a fork server until the host closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a host that ignores it hands that on
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             syscalls.die_with_parent()

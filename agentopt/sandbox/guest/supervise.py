@@ -71,6 +71,11 @@ class Supervisor:
         if self.spare is None:
             self.spare = self._fork()
 
+    def look_ahead(self) -> None:
+        """Fork the process of the next job while one runs: to be called when nothing of that one is held any more."""
+        if self.ahead:
+            self.prepare()
+
     def drop(self) -> float:
         """End the process that waits for a job; the CPU seconds it took."""
         child, self.spare = self.spare, None
@@ -83,6 +88,8 @@ class Supervisor:
     def run(self, job: dict[str, Any]) -> None:
         """Do one job and say how it ended.
 
+        ``job`` is emptied before a process is forked that could find it among its objects.
+
         Raises:
             EOFError: the host went away meanwhile; the job is dead by then.
         """
@@ -94,10 +101,9 @@ class Supervisor:
         assert child is not None
         self.confinement.bind(child.pid, job["limits"]["cores"], job["seat"])
         attendance = Attendance(self, job, child)
+        job.clear()
         try:
             attendance.begin()
-            if self.ahead:
-                self.prepare()
             attendance.wait()
         finally:
             status, cpu, peak = self._end(child.pid)

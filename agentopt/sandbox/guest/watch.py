@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 __all__ = ["Usage", "Watch"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_SHARED = re.compile(r"^RssShmem:\s+(\d+) kB$", re.MULTILINE)
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -52,8 +54,13 @@ class Watch:
     def start(self) -> None:
         """Take what this process holds now for what each fork of it shares."""
         if self:
-            _, resident, shared, *_ = map(int, self._read("self/statm").split())
-            self.base = (resident - shared) * _PAGE
+            self.base = self._memory("self")
+
+    def _memory(self, pid: str) -> int:
+        """Bytes that a process holds beside files, its own and those it shares, which count for each that has them."""
+        _, resident, shared, *_ = map(int, self._read(f"{pid}/statm").split())
+        anonymous = _SHARED.search(self._read(f"{pid}/status"))
+        return (resident - shared) * _PAGE + (int(anonymous[1]) << 10 if anonymous else 0)
 
     def virtual(self) -> int:
         """Bytes of this process's address space; 0 where that cannot be seen."""
@@ -68,10 +75,22 @@ class Watch:
         found = [os.readlink("self", dir_fd=self.proc)]
         while found:
             parent = found.pop()
-            with contextlib.suppress(OSError):
-                children = self._read(f"{parent}/task/{parent}/children").split()
-                found += children
-                yield from children
+            for thread in self._threads(parent):
+                with contextlib.suppress(OSError):
+                    children = self._read(f"{parent}/task/{thread}/children").split()
+                    found += children
+                    yield from children
+
+    def _threads(self, pid: str) -> list[str]:
+        """Those of a process, each of which has children of its own; none where it has ended."""
+        try:
+            fd = os.open(f"{pid}/task", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.proc)
+        except OSError:
+            return []
+        try:
+            return os.listdir(fd)
+        finally:
+            os.close(fd)
 
     def usage(self, spare: int = 0) -> Usage:
         """What the processes of the job use; ``spare`` is that of the next one."""
@@ -81,8 +100,7 @@ class Watch:
                 continue
             with contextlib.suppress(OSError, ValueError, IndexError):  # it ended meanwhile
                 fields = self._read(f"{pid}/stat").rpartition(")")[2].split()
-                _, resident, shared, *_ = map(int, self._read(f"{pid}/statm").split())
                 total.cpu += sum(map(int, fields[11:15])) / _TICK
                 total.tasks += int(fields[17])
-                total.memory += max(0, (resident - shared) * _PAGE - self.base)
+                total.memory += max(0, self._memory(pid) - self.base)
         return total
