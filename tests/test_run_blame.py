@@ -15,8 +15,9 @@ import pytest
 import agentopt
 from agentopt.core.values import Candidate
 from agentopt.errors import LLMError, TransientLLMError
+from agentopt.evaluate import Example, ScorerError, Task
 from agentopt.llm.types import Request, Response, Usage
-from agentopt.run.blame import blame
+from agentopt.run.blame import blame, unscored
 from agentopt.run.files import open_run
 from agentopt.testing import ScriptedLLM
 
@@ -129,6 +130,36 @@ def test_the_world_is_known_by_what_programs_reach_it_with(problem: Exception) -
 )
 def test_what_the_program_did_wrong_stays_its_own(problem: Exception) -> None:
     assert blame(problem, CANDIDATE)[0] == "agent_error"
+
+
+SCORER_RAISED = [
+    (OverflowError("too large"), "agent_error"),
+    (SystemExit(1), "agent_error"),
+    (ConnectionResetError(), "infra_error"),
+    (openai.APIConnectionError(request=REQUEST), "infra_error"),
+    (urllib.error.URLError("no route"), "infra_error"),
+]
+
+
+@pytest.mark.parametrize(("problem", "status"), SCORER_RAISED, ids=[type(p).__name__ for p, _ in SCORER_RAISED])
+async def test_a_scorer_that_raises_on_a_candidates_output(problem: BaseException, status: str) -> None:
+    def breaks(example: Example, output: Any) -> float:
+        raise problem
+
+    examples = [Example(input={"question": "q"}, target="a")]
+    said = await Task("t", examples, breaks).ascore(examples[0], "a")
+    assert isinstance(said, ScorerError)
+    assert unscored(said, CANDIDATE) == status
+    assert unscored(said, Candidate(values={"style": "x"}, origin="baseline")) == "infra_error"
+
+
+async def test_a_scorer_that_says_itself_that_it_failed() -> None:
+    examples = [Example(input={"question": "q"}, target="a")]
+    said = await Task("t", examples, lambda example, output: ScorerError(text="the machine is broken")).ascore(
+        examples[0], "a"
+    )
+    assert isinstance(said, ScorerError)
+    assert unscored(said, CANDIDATE) == "infra_error"
 
 
 @pytest.mark.parametrize("how", ["exit", "cancelled"])

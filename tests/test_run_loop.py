@@ -6,10 +6,12 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 import agentopt
@@ -334,6 +336,29 @@ async def test_a_broken_scorer_never_becomes_a_score(tmp_path: Path, bad: Any) -
             await go(tmp_path, task=broken)
     with open_run(tmp_path / "run") as run:
         assert all(o.score is None for o in run.outcomes())
+
+
+@pytest.mark.parametrize(
+    "odd", [float("nan"), 10**5000, Decimal("sNaN"), np.array([1, 2])], ids=lambda v: type(v).__name__
+)
+async def test_a_candidate_cannot_choose_its_examples_by_what_a_scorer_cannot_take(tmp_path: Path, odd: Any) -> None:
+    shipped = STYLE.value
+
+    @agentopt.graph
+    async def sure_or_odd(question: str) -> Any:
+        text = await agentopt.allm(STYLE, question=question)
+        return 1 if text != "wrong" else 0 if STYLE.value == shipped else odd
+
+    def number(example: Example, output: Any) -> float:
+        return float(output)
+
+    result = await go(tmp_path, graph=sure_or_odd, task=Task("odd", task().examples, number))
+    with open_run(tmp_path / "run") as run:
+        said = next(o for o in run.outcomes(split="search") if o.status == "agent_error")
+        assert "scorer 'number'" in str(said.error)
+        assert {o.status for o in run.outcomes()} == {"ok", "agent_error"}
+        assert all((o.status == "ok") == (o.score is not None) for o in run.outcomes())
+    assert result.best is not None and "carefully" in str(result.best.values["style"])
 
 
 async def test_a_judge_is_asked_on_its_own_account(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from agentopt._lines import lines
 from agentopt._text import short
 from agentopt.cli.console import print_json, wide
 from agentopt.errors import UsageError
@@ -43,8 +44,8 @@ class Change:
             return [f"--- {self.name}", f"- {json.dumps(self.old)}", f"+ {json.dumps(self.new)}"]
         names = (_shown(self.read), _shown(self.write))
         if self.code:
-            before, after = self.read.read_text(encoding="utf-8"), self.code
-            return list(difflib.unified_diff(before.splitlines(), after.splitlines(), *names, lineterm=""))
+            texts = (_listed(_exact(self.read)), _listed(self.code))
+            return list(difflib.unified_diff(*texts, *names, lineterm=""))
         before = read_prompt(self.read).text
         return list(difflib.unified_diff(before.splitlines(), str(self.new).splitlines(), *names, lineterm=""))
 
@@ -139,13 +140,23 @@ def _of_code(name: str, old: str, new: str, path: Path) -> Change:
 
     if not path.is_file():
         raise UsageError(f"{path} is gone: the source of {name} was read from there")
-    text, qualified = path.read_text(encoding="utf-8"), name.removesuffix(".code")
+    text, qualified = _exact(path), name.removesuffix(".code")
     now = function_in(text, qualified)
     if now is None:
         return Change(name, old, new)
     same = now.strip() == new.strip()
     drifted = not same and now.strip() != old.strip()
     return Change(name, old, new, path, path, drifted, same, "" if same else replaced(text, qualified, new))
+
+
+def _exact(path: Path) -> str:
+    """A file with the line ends that it has."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return file.read()
+
+
+def _listed(text: str) -> list[str]:
+    return [line.rstrip("\r\n") for line in lines(text)]
 
 
 def _places(place: str) -> tuple[Path, Path]:
@@ -174,7 +185,7 @@ def _write(change: Change) -> None:
     text = change.code or rewrite(change.write, str(change.new), head=read_prompt(change.read).head)
     change.write.parent.mkdir(parents=True, exist_ok=True)
     beside = change.write.with_name(f".{change.write.name}.new")
-    beside.write_text(text, encoding="utf-8")
+    beside.write_text(text, encoding="utf-8", newline="")
     os.replace(beside, change.write)
 
 

@@ -8,11 +8,11 @@ import functools
 import inspect
 import itertools
 import sys
-import textwrap
 import types
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
+from agentopt._lines import dedented, lines
 from agentopt.core.call import Active, Function
 from agentopt.core.nest import unwrap
 from agentopt.core.node import Node
@@ -187,13 +187,13 @@ def _class(cls: type, make: Callable[[Any], Any]) -> type:
 def _source(fn: Any, name: str) -> str:
     """The text of a function from its ``def`` on, without decorators."""
     try:
-        text = textwrap.dedent(inspect.getsource(fn))
+        text = dedented(inspect.getsource(fn))
         definition = ast.parse(text).body[0]
     except (OSError, TypeError, SyntaxError, IndexError) as exc:
         raise UsageError(f"{name}: its source cannot be read ({exc}), so it cannot be trainable; use @node") from None
     if not isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef):
         raise UsageError(f"{name}: only a function defined by def can be trainable; use @node")
-    return "\n".join(text.splitlines()[definition.lineno - 1 : definition.end_lineno])
+    return "".join(lines(text)[definition.lineno - 1 : definition.end_lineno]).rstrip("\n")
 
 
 def _wrap(function: Function) -> Any:

@@ -6,6 +6,7 @@ Nothing in this module executes a program. ``ProgramRunner`` is the seam: a run 
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -37,7 +38,6 @@ NEEDS_RUNNER = "needs_program_runner"
 PRELOADS = "program_preloads"
 """Attribute of scorers that run programs: the modules that their sandbox imports once, before any program."""
 _FUTURE = re.compile(r"(?:\s*from __future__ import [^\n]*\n)+")
-_CHARS = 200  # of an exception that feedback tells of
 
 
 class Checked(Frozen):
@@ -147,7 +147,8 @@ def passes(runner: ProgramRunner | None = None) -> Callable[[Example, Any], Any]
     """A scorer of programs: 1 when every test of the example passes, else 0, with the share of passed tests as a part.
 
     An example has ``entry_point`` in its target and ``tests``, ``setup``, ``seconds`` and ``prompt`` in its ``meta``,
-    where no optimizer sees them. The feedback tells of no hidden test: it counts them, and says how the program failed.
+    where no optimizer sees them. The feedback tells of no hidden test: it counts them, and says how the program
+    failed, of an exception the type alone, where it is one of Python's own; what it says is the program's choice.
 
     Args:
         runner: who runs the programs; None takes the runner of the block, see ``current_runner``.
@@ -198,5 +199,12 @@ def _hidden(verdict: Verdict) -> str:
     failed = [result for result in verdict.results if result.status != "passed"]
     kinds = {"failed": "a wrong result", "timeout": "out of time", "error": "an error"}
     first = failed[0]
-    said = f" ({first.text[:_CHARS]})" if first.status == "error" and first.text else ""
+    kind = first.text.partition(":")[0]
+    said = f" ({kind})" if first.status == "error" and _known(kind) else ""
     return f"{len(failed)} of {len(verdict.results)} tests fail; the first with {kinds[first.status]}{said}"
+
+
+def _known(kind: str) -> bool:
+    """Whether it names an exception of Python's own: messages and names of others a program can make of a test."""
+    found = getattr(builtins, kind, None)
+    return isinstance(found, type) and issubclass(found, BaseException)

@@ -14,13 +14,23 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pydantic import ValidationError, model_validator
+from pydantic import PrivateAttr, ValidationError, model_validator
 
 from agentopt.core.values import Feedback, real, scalar
 from agentopt.errors import BudgetExhausted, LLMError, StoreError, UsageError
 from agentopt.llm.types import whole
 
-__all__ = ["FAILED", "Scorer", "ScorerError", "call_scorer", "failed", "normalise", "scorer_name", "takes_trace"]
+__all__ = [
+    "FAILED",
+    "Scorer",
+    "ScorerError",
+    "Unscorable",
+    "call_scorer",
+    "failed",
+    "normalise",
+    "scorer_name",
+    "takes_trace",
+]
 
 Scorer = Callable[..., Any]
 """``scorer(example, output)`` or ``scorer(example, output, trace)``, sync or async; see ``normalise``."""
@@ -38,6 +48,17 @@ class ScorerError(Feedback):
         if self.score is not None:
             raise ValueError("a scorer that failed has no score")
         return self
+
+
+class Unscorable(ScorerError):
+    """The scorer raised, or returned what is no score: it is broken, or the output is not what it can take."""
+
+    _cause: BaseException | None = PrivateAttr(default=None)
+
+    @property
+    def cause(self) -> BaseException | None:
+        """What the scorer raised."""
+        return self._cause
 
 
 def scorer_name(scorer: Any) -> str:
@@ -89,7 +110,7 @@ def _parameters(scorer: Scorer) -> tuple[inspect.Parameter, ...] | None:
         return None
 
 
-def failed(scorer: Any, error: BaseException) -> ScorerError:
+def failed(scorer: Any, error: BaseException) -> Unscorable:
     """The data that an exception inside a scorer becomes, ``SystemExit`` and a ``CancelledError`` of its own included.
 
     Raises:
@@ -103,7 +124,10 @@ def failed(scorer: Any, error: BaseException) -> ScorerError:
     frames = traceback.extract_tb(error.__traceback__)
     last = frames[-1] if frames else None
     at = f" at {last.filename.rsplit('/', 1)[-1]}:{last.lineno} `{last.line}`" if last else ""
-    return ScorerError(text=whole(f"{FAILED}{scorer_name(scorer)!r} raised {type(error).__name__}: {_told(error)}{at}"))
+    text = f"{FAILED}{scorer_name(scorer)!r} raised {type(error).__name__}: {_told(error)}{at}"
+    made = Unscorable(text=whole(text))
+    made._cause = error
+    return made
 
 
 def _told(error: BaseException) -> str:
@@ -138,7 +162,7 @@ def normalise(returned: Any, score_range: tuple[float, float] = (0.0, 1.0), *, s
         reason = f"a {type(returned).__name__}, which cannot be read ({type(error).__name__}: {error})"
     low, high = score_range
     text = f"{FAILED}{scorer!r} returned {reason}; return a finite number between {low:g} and {high:g}"
-    return ScorerError(text=whole(text))
+    return Unscorable(text=whole(text))
 
 
 class _Unusable(Exception):

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 from agentopt.core.values import Candidate, Status
 from agentopt.errors import AgentOptError, BudgetExhausted, LLMError, NodeError, StoreError, UnusableAnswer, UsageError
+from agentopt.evaluate.scoring import ScorerError, Unscorable
 from agentopt.llm.failures import redact
 
-__all__ = ["INFRA", "blame", "causes"]
+__all__ = ["INFRA", "blame", "causes", "unscored"]
 
 INFRA = (LLMError, StoreError, ConnectionError, socket.gaierror)
 """Failures of the world, as they are known by their class."""
@@ -40,6 +41,18 @@ def blame(problem: BaseException, candidate: Candidate) -> tuple[Status, str]:
             return "infra_error", redact(f"{type(cause).__name__}: {cause}")
     original = problem.__cause__ if isinstance(problem, NodeError) and problem.__cause__ is not None else problem
     return "agent_error", redact("".join(traceback.format_exception(original)).strip())
+
+
+def unscored(said: ScorerError, candidate: Candidate) -> Status:
+    """Whose fault it is that a scorer gave no score.
+
+    A scorer that raises, or returns what is no score, is taken to be at fault where it does so on the baseline. Of a
+    candidate it is the output that the scorer cannot take, or a candidate would choose the examples that count. This
+    looks at nothing that was measured before, so that it does not depend on the order in which cells end.
+    """
+    if not isinstance(said, Unscorable) or candidate.origin == "baseline":
+        return "infra_error"
+    return "agent_error" if said.cause is None else blame(said.cause, candidate)[0]
 
 
 def _unreached(cause: BaseException) -> bool:

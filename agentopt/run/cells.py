@@ -23,7 +23,7 @@ from agentopt.llm.context import Session, use_session
 from agentopt.llm.failures import redact
 from agentopt.llm.ledger import Ledger
 from agentopt.llm.types import Client
-from agentopt.run.blame import blame
+from agentopt.run.blame import blame, unscored
 from agentopt.run.cellclient import CellClient
 from agentopt.run.effects import World
 from agentopt.run.leaveout import left_out
@@ -224,7 +224,7 @@ class Cells:
             except LLMError as problem:  # a judge that brings nothing says nothing of the program
                 feedback = ScorerError(text=f"the judge: {type(problem).__name__}: {problem}")
             if isinstance(feedback, ScorerError):
-                status, error, feedback = "infra_error", redact(feedback.text), None
+                status, error, feedback = unscored(feedback, cell.candidate), redact(feedback.text), None
         await meter.close()
         if status != "infra_error" and (caught := _caught(meter, cell)):  # so did the scorer, or what was left behind
             status, error, feedback = "infra_error", caught, None

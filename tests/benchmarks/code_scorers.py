@@ -64,6 +64,11 @@ WRONG = {
     "not there": "\n\ndel NAME\n",
 }
 """What is put below a published solution; NAME is the function."""
+LOOK = (
+    "\n\ndef NAME(*args, **kwargs):\n    import json, os, re, struct, sys\n    frame = sys._getframe()\n"
+    "    while 'job' not in frame.f_locals: frame = frame.f_back\n    source = frame.f_locals['job']['source']\n"
+)
+"""A program that finds the source of its job, and with it the test, in its own process."""
 CHEATS = {
     "exits with 0": "import os\nos._exit(0)\n",
     "exits with SystemExit": "raise SystemExit(0)\n",
@@ -74,14 +79,20 @@ CHEATS = {
         "    data = json.dumps({'op': 'done', 'status': 'ok', 'value': None, 'kind': 'value'}).encode()\n"
         "    os.write(3, struct.pack('>I', len(data)) + data)\n    os._exit(0)\n"
     ),
+    "raises its test": f"{LOOK}    raise ValueError(source[-2000:])\n",
 }
 UNSEEN = {
+    "says the word of the end": (
+        f"{LOOK}    word = re.findall(r\"return '(\\w+)'\", source)[-1]\n"
+        "    data = json.dumps({'op': 'done', 'status': 'ok', 'value': word, 'kind': 'value'}).encode()\n"
+        "    os.write(3, struct.pack('>I', len(data)) + data)\n    os._exit(0)\n"
+    ),
     "equal to everything": (
         "\n\nclass _Any(int):\n    __hash__ = int.__hash__\n    def __eq__(self, other): return True\n"
         "    def __ne__(self, other): return False\n\n\ndef NAME(*args, **kwargs):\n    return _Any()\n"
-    )
+    ),
 }
-"""What a test that compares cannot see, in any harness that runs test and program together."""
+"""What a test cannot see that runs in the program's own process."""
 
 
 def entry_of(example: Example) -> str:
@@ -159,7 +170,7 @@ def markdown(found: Mapping[str, Any]) -> str:
     for kind in UNSEEN:
         cells = [f"{name} {got['counts'][kind].get('passed', 0)} of {got['problems']}" for name, got in
                  found["sets"].items()]  # fmt: skip
-        out += [f"Not seen by tests that compare, and passed: {kind}: {', '.join(cells)}.", ""]
+        out += [f"Not seen by tests in the program's own process, and passed: {kind}: {', '.join(cells)}.", ""]
     for name, got in found["sets"].items():
         out += [f"- {name}: {kind}, {which}: {said}" for kind, which, said in got["odd"][:20]]
     return "\n".join(out).rstrip() + "\n"

@@ -229,9 +229,9 @@ def markdown(summary: Mapping[str, Any]) -> str:
         "",
         "pass@any: any program made is right. pass@1: the returned one is (most of its own tests passed, the earliest "
         "of equals). Differences are paired with SFS on the same problems (Newcombe's interval, McNemar's exact test, "
-        "p corrected by Holm within the column). *Equal tokens*: every method gets the median total tokens, input and "
-        "output, of the SFS searches that used all their programs; the tests' own are not counted, being the same for "
-        "all.",
+        "p corrected by Holm within the column). *Equal tokens*: every other method gets the median total tokens, "
+        "input and output, of the SFS searches that used all their programs; SFS stops at its programs. The tests' own "
+        "are not counted, being the same for all.",
         "",
         f"Own tests: {tests['written']} on {tests['problems']} problems; {tests['right']} of {tests['of']} agree with "
         f"the reference solution. {tests['tokens']} tokens.",

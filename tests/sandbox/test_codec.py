@@ -82,7 +82,7 @@ def test_subclasses_lose_their_class_but_not_their_content() -> None:
     [
         np.arange(6).reshape(2, 3), np.array(1.5), np.zeros((0, 3)), np.array(["a", "bc"]), np.array([True]),
         np.array([1 + 2j]), np.asfortranarray(np.eye(3)), np.array([b"x"]), np.arange(6, dtype=">i2")[::2],
-        np.array(["2020-01-01"], dtype="M8[D]"),
+        np.array(["2020-01-01"], dtype="M8[D]"), np.array(["", "ab"], dtype="U10"), np.zeros((1000, 0)),
     ],
 )  # fmt: skip
 def test_arrays(array: Any) -> None:
@@ -173,6 +173,9 @@ BAD: list[Any] = [
     {"$": "array", "dtype": "<f8", "shape": [-1], "v": ""}, {"$": "array", "dtype": "<f8", "shape": [2], "v": "AAAA"},
     {"$": "array", "dtype": "f8,i4", "shape": [0], "v": ""}, {"$": "array", "dtype": ["f8"], "shape": [0], "v": ""},
     {"$": "array", "dtype": "<f8", "shape": [0] * 100, "v": ""},
+    *({"$": "array", "dtype": dtype, "shape": [300], "v": ""} for dtype in ("|S0", "<U0", "|V0", "S00", "i0", "b0")),
+    {"$": "array", "dtype": "<f8", "shape": [10**9, 0], "v": ""},
+    {"$": "array", "dtype": "<f8", "shape": [0, 10**4, 10**4], "v": ""},
     {"$": "data", "type": "os.system", "v": ["touch"]}, {"$": "data", "type": 1, "v": {}},
     {"$": "data", "type": "Careful", "v": {"x": -1}},
     {"$": "data", "type": "Careful", "v": {"y": 1}}, {"$": "enum", "type": "Color", "name": "BLUE", "v": 1},

@@ -79,6 +79,36 @@ def test_a_said_end_is_none(runner: SandboxRunner) -> None:
     assert found.status == "error"
 
 
+TELLS = """
+import sys
+def f(x):
+    frame = sys._getframe()
+    while "job" not in frame.f_locals:
+        frame = frame.f_back
+    source = frame.f_locals["job"]["source"]
+    test = source[source.rindex("def check"):]
+    raise RAISED
+"""
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        ("ValueError(test)", "1 of 1 tests fail; the first with an error (ValueError)"),
+        ("type(test, (Exception,), {})", "1 of 1 tests fail; the first with an error"),
+        ("AssertionError(test)", "1 of 1 tests fail; the first with a wrong result"),
+        ("SystemExit(test)", "1 of 1 tests fail; the first with an error (SystemExit)"),
+    ],
+)
+def test_a_program_cannot_tell_of_its_hidden_tests(runner: SandboxRunner, raised: str, said: str) -> None:
+    program, test = TELLS.replace("RAISED", raised), "def check(g):\n    assert g('SECRET') == 2\ncheck(f)"
+    verdict = run(runner, program, test)
+    assert "SECRET" in verdict.results[0].text, "it reads its test"
+    example = Example(input="q", target={"entry_point": "f"}, meta={"tests": [test]})
+    feedback = asyncio.run(Task("t", [example], passes(runner)).ascore(example, program))
+    assert (feedback.score, feedback.text) == (0.0, said)
+
+
 def test_a_comparison_tells_what_was_found_and_nothing_else_is_changed() -> None:
     assert "got" in shown("assert f([1]) == {'a': 2}")
     for test in (

@@ -34,10 +34,11 @@ _PLAIN = object()
 _FIELD: Any = dataclasses._FIELD  # type: ignore[attr-defined]
 _DEPTH = 100
 _ATOMS = frozenset({type(None), bool, str})
-_DTYPE = re.compile(r"[<>|=]?([biufc]\d{1,2}|[SUV]\d{1,7}|[mM]8\[\w{1,9}\])")
+_DTYPE = re.compile(r"[<>|=]?([biufc]\d{1,2}|[SUV][1-9]\d{0,6}|[mM]8\[\w{1,9}\])")
 _LONG = 1 << 63
 _FLOOD = 500
 _LONGEST = 100_000
+_VOID = 1_000_000  # of an array without elements: the product of its other axes
 
 
 class Uncarriable(ValueError):
@@ -257,6 +258,8 @@ def _read_array(data: Any, read: _Read, _: Any) -> Any:
     raw, kind = a2b_base64(data["v"], strict_mode=True), numpy.dtype(dtype)
     if math.prod(shape) * kind.itemsize != len(raw):
         raise ValueError(f"{len(raw)} bytes are no {dtype} of shape {shape}")
+    if not raw and math.prod(filter(None, shape)) > _VOID:
+        raise ValueError(f"nothing in a shape of {shape}")  # a sum over its other axes would make it real
     array = numpy.frombuffer(bytearray(raw), dtype=kind).reshape(shape) if raw else numpy.empty(shape, kind)
     return array if data["$"] == "array" else array[()]
 
