@@ -29,7 +29,7 @@ _MARKS = tuple(
         r"\\(?:boxed|fbox)\s*(?P<boxed>\{)",
         r"<answer>(?P<tag>[\s\S]*?)</answer>",
         r"^[ \t]*####[ \t]*(?P<hash>[-+−$€£¥(\\.\d][^\n]*|\S+[ \t]*)$",
-        rf"^(?P<before>[^\n]{{1,120}}?)[ \t]+{_IS}[ \t]+(?:therefore[ \t]+)?(?:the|my|our)[ \t]+(?:\w+[ \t]+)?"
+        rf"^(?P<before>[^\n]{{0,119}}?\S)[ \t]+{_IS}[ \t]+(?:therefore[ \t]+)?(?:the|my|our)[ \t]+(?:\w+[ \t]+)?"
         rf"{_KIND}\b",
         rf"(?<![\w/]){_NO_OTHER}{_KIND}\b(?:[ \t]+(?:to|for|of|here)\b[^\n.:=]{{0,80}}?)?[ \t]*"
         rf"(?:{_IS}\b(?:[ \t]+(?:therefore|thus|then|indeed|simply))*[ \t]*:?|:|=|(?<=\s)[-–—](?=\s))[ \t]*"
