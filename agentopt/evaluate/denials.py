@@ -48,7 +48,7 @@ _STATING = frozenset(_STATES.split())
 _LINKS = _STATING | frozenset(_PASSES_ON.split())
 """Words that may stand between a denial and what it denies, in any number."""
 _WRONG = (
-    r"(?:wrong|incorrect|false|invalid|impossible|mistaken|eliminated|excluded|rejected|unlikely|ruled\s+out"
+    r"(?:(?:(?:the|an?)\s+)?(?:wrong|incorrect)|false|invalid|impossible|mistaken|eliminated|excluded|rejected|unlikely|ruled\s+out"
     r"|out\s+of\s+the\s+question|too\s+(?:high|low|large|small|big|much|many|few))\b"
 )
 _RIGHT = r"(?:(?:correct|right|true|possible|it|so|the|valid|acceptable|an?\s+(?:option|answer|choice))\b|(?=[.!;]|$))"

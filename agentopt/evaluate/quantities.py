@@ -8,9 +8,10 @@ from decimal import Decimal
 from fractions import Fraction
 
 from agentopt.evaluate.answers import Unreadable
+from agentopt.evaluate.denials import denied_after, denied_before
 from agentopt.evaluate.reading import Statement
 
-__all__ = ["Quantity", "concluded_number", "quantities"]
+__all__ = ["Quantity", "concluded_number", "is_denied", "quantities"]
 
 _CURRENCY = "$€£¥₹"
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
@@ -189,6 +190,16 @@ def _in_words(text: str) -> list[Quantity]:
         value = Fraction(total + current)
         found.append(Quantity(-value if match["minus"] else value, match.start(), match.end()))
     return found
+
+
+def is_denied(text: str, quantity: Quantity) -> bool:
+    """Whether the text says that it is not this number.
+
+    >>> [is_denied(t, quantities(t)[0]) for t in ("It can't be 18", "18 is wrong.", "The number not sold is 18")]
+    [True, True, False]
+    """
+    before = text[max(0, quantity.start - 200) : quantity.start]
+    return denied_before(before) is True or denied_after(text[quantity.end : quantity.end + 200])
 
 
 def concluded_number(statement: Statement) -> Quantity:
