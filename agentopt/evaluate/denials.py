@@ -34,8 +34,8 @@ _DENIES = re.compile(
     re.IGNORECASE,
 )
 _STATES = (
-    "is are was were be been being it's that's he's she's equals has have had gets get got makes make leaves costs cost"
-    " needs need earns earned takes took totals total"
+    "= is are was were be been being it's that's he's she's equals has have had gets get got makes make leaves costs"
+    " cost needs need earns earned takes took totals total"
 )
 _PASSES_ON = (
     "a an the this that these it its they he she we i you to as of for with by any one ones either there here"
@@ -74,10 +74,10 @@ def denied_before(before: str) -> bool | None:
     if len(found) > 1:
         return None
     free, stated = 0, False
-    for word in re.findall(r"[\w'’]+", clause[found[0].end() :].casefold()):
+    for word in re.findall(r"[\w'’]+|=", clause[found[0].end() :].casefold()):
         word = word.replace("’", "'")
         stated = stated or (bool(free) and word in _STATING)  # "not eaten is": another word is denied
-        free += word not in _LINKS
+        free += word not in _LINKS and not word.isdigit()
     clear = not free or (found[0]["firm"] is not None and free <= 2 and not stated)
     return True if clear else None
 

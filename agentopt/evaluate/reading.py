@@ -39,7 +39,10 @@ _MARKS = tuple(
     )
 )
 _RETRACTED = re.compile(
-    r"\b(?:wait|actually|correction|scratch that|on second thought|hold on|oops|sorry|i was wrong|i made a mistake)\b",
+    r"\b(?:wait|actually|correction|scratch that|on second thought|hold on|oops|sorry|i was wrong|i made a mistake"
+    r"|on (?:second thoughts|reflection)|my mistake|strike that|start(?:ing)? over"
+    r"|(?:let me|let us|let['’]s|i(?:['’]ll| will| must| should| need to| have to)) (?:just )?"
+    r"re-?(?:comput|calculat|do\b|consider|think|evaluat|work|count|try|examin|vis)\w*)",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)[.!?](?=\s+[^a-z\s]|\s*$)")
