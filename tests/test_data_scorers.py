@@ -139,8 +139,14 @@ def test_outputs_that_are_values_and_not_texts() -> None:
     assert score(brackets(), ")", {"answer": ")"}) == score(stated_option(), "(A)", 1, OPTIONS) == 0.0
 
 
-def test_dozens_are_read_both_ways_and_tolerance_is_absolute() -> None:
-    assert score(stated_number(), 24, "2 dozen eggs") == score(stated_number(), 2, "2 dozen eggs") == 1.0
+def test_dozens_are_counted_only_where_the_question_asks_for_them() -> None:
+    assert score(stated_number(), 24, "2 dozen eggs") == 1.0
+    assert score(stated_number(), 2, "2 dozen eggs") == 0.0
+    asked = "How many dozens of eggs does she need?"
+    assert [stated_number()(Example(input=asked, target=t), "2 dozen eggs").score for t in (2, 24)] == [1.0, 0.0]
+
+
+def test_tolerance_is_absolute() -> None:
     assert score(stated_number(tol=0.01), 33.33, "33.333") == 1.0
     assert score(stated_number(), 33.33, "33.333") == 0.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -17,6 +18,9 @@ from agentopt.evaluate.task import Example
 
 __all__ = ["stated_number"]
 
+_DOZENS = re.compile(r"\b(?:how many|number of|in) (?:\w+ )?dozens?\b", re.IGNORECASE)
+"""A question whose answer counts dozens."""
+
 
 @dataclass(frozen=True)
 class stated_number:
@@ -24,6 +28,8 @@ class stated_number:
 
     More forms are read than by ``numeric``: units against the digits, fractions, LaTeX, number words, numbers that
     only qualify ("18 dollars for 3 days"). The value counts, not its form: 18.00 is 18, 18.4 is not.
+    A number that is denied, that bounds the answer ("at least 18") or is part of a calculation ("half of 18") is not
+    read. "2 dozen" is 24, and 2 where the question asks for dozens.
 
     Args:
         tol: absolute tolerance, in the target's unit.
@@ -53,11 +59,11 @@ class stated_number:
             read = self._read(output)
         except Unreadable as error:
             return wrong(f"{error}; end with one line such as 'Answer: 42' (expected {target})")
-        if any(
-            v is not None and abs(v - wanted) <= Fraction(Decimal(str(self.tol))) for v in (read.value, read.dozens)
-        ):
-            return right()
         given = read.value
+        if read.dozens is not None and _DOZENS.search(str(example.input)):
+            given = read.dozens
+        if abs(given - wanted) <= Fraction(Decimal(str(self.tol))):
+            return right()
         side = "too low" if given < wanted else "too high"
         sign = "; only the sign is wrong" if given == -wanted else ""
         return wrong(f"the answer read is {_shown(given)}, expected {target}: {side}{sign}")

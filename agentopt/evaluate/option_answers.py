@@ -11,7 +11,8 @@ from typing import Any
 from agentopt.core.values import Feedback
 from agentopt.errors import UsageError
 from agentopt.evaluate.answers import Unreadable
-from agentopt.evaluate.quantities import quantities, tidy
+from agentopt.evaluate.denials import denied_after, denied_before
+from agentopt.evaluate.quantities import is_denied, quantities, tidy
 from agentopt.evaluate.reading import Statement, read_statement
 from agentopt.evaluate.scorers import right, short, type_of, wrong
 from agentopt.evaluate.task import Example
@@ -19,14 +20,12 @@ from agentopt.evaluate.task import Example
 __all__ = ["options_of", "stated_option"]
 
 _OPTION = re.compile(r"^\s*\(([A-Z])\)[ \t]*(\S.*?)[ \t]*$", re.MULTILINE)
-_WRONG = (
-    r"(?:(?:is|are|was|would be|seems?)\s+(?:(?:clearly|also|simply|therefore)\s+)?(?:wrong|incorrect|false|not\b|"
-    r"invalid|eliminated|impossible|ruled)|isn['’]t|can ?not be|can['’]t be|fails|does(?: not|n['’]t))"
+_UNFIT = re.compile(
+    r"\s+(?:(?:is|are|was|were|would be|seems?)\s+(?:(?:clearly|also|simply|therefore)\s+)?not\b"
+    r"|(?:is|are)n['’]t\b|fails\b|can ?not be\b|can['’]t be\b|do(?:es)?(?: not|n['’]t)\b)",
+    re.IGNORECASE,
 )
-_NOT = (
-    r"(?:\bnot(?:\s+(?:have|has|get|be|choose|pick|select|go with|say))?|\brather than|\binstead of|\bnor|\bneither"
-    r"|\bexcept|\brule out|\bruled out|\beliminates?|n['’]t(?:\s+(?:have|get|be|choose|pick|select|go with|say))?)"
-)
+"""What is said of an option that is not the answer, beyond that it is wrong."""
 _NONE = re.compile(
     r"\bnone of (?:the|these)\b|\bneither\b|\bno (?:option|choice|answer)\b|\bcannot (?:be|say|tell)\b", re.I
 )
@@ -48,7 +47,8 @@ class stated_option:
     The options are those that ``meta["options"]`` of an example gives (letter to text), else those that its input lists
     as ``(A) ...`` lines. The target is a letter, with or without brackets, or the text of an option; any other text
     must be stated word for word. A letter beside the text of another option, two options, and options that are only
-    denied are wrong; "not (A) but (B)" names (B). Options with the same text count as one.
+    denied are wrong; "not (A) but (B)" names (B), "I don't think it is (B)" names none. Options with
+    the same text count as one.
 
     >>> e = Example(input="Which is red?\\n(A) the sky\\n(B) a cherry", target="(B)")
     >>> [stated_option()(e, t).score for t in ("(B)", "Answer: a cherry", "(A) or (B)", "(B) the sky")]
@@ -112,14 +112,13 @@ class stated_option:
         raise Unreadable(f"{short(statement.text, 60)} names none of the options")
 
     def _named(self, text: str, statement: Statement, options: dict[str, str]) -> set[str]:
-        bold = [b for b in statement.bold if b in text]
-        if len(bold) == 1:
-            one = self._in(bold[0], options)
-            if len(one) == 1:
-                named = self._in(_without_denied(text, options), options)
-                return one if not named or re.search(r"\b(?:is|are|be)\b|:", text) or len(named) == 1 else named
-        named = self._in(_without_denied(text, options), options)
-        return named or (set() if _NONE.search(text) else _by_number(text, options))
+        kept = _without_denied(text, options)
+        named = self._in(kept, options)
+        bold = [b for b in statement.bold if b in kept]
+        one = self._in(bold[0], options) if len(bold) == 1 else set()
+        if len(one) == 1:
+            return one if not named or re.search(r"\b(?:is|are|be)\b|:", kept) or len(named) == 1 else named
+        return named or (set() if _NONE.search(text) else _by_number(kept, options))
 
     def _in(self, text: str, options: dict[str, str]) -> set[str]:
         """All options named in a text, by letter or by text."""
@@ -195,14 +194,19 @@ def _letters(text: str, options: dict[str, str], *, definite: bool) -> set[str]:
 
 def _without_denied(text: str, options: dict[str, str]) -> str:
     """The text without options that it rules out ("not (A)", "(A) is wrong")."""
-    for known, option in options.items():  # "(D) Cannot be determined" is (D), and denies nothing
-        if option:
-            text = re.sub(rf"\(\s*{known}\s*\)\s*{re.escape(option)}(?!\w)", f"({known})", text, flags=re.IGNORECASE)
-    letter = rf"(?:[Oo]ption\s+|[Cc]hoice\s+)?(?:\(\s*[{''.join(options)}]\s*\)|\b[{''.join(options)}]\b(?!['’]))"
+    letters = "".join(options)
+    letter = rf"(?:(?:option|choice)\s+)?(?:\(\s*[{letters}]\s*\)|(?-i:\b[{letters}]\b)(?!['’]))"
     texts = "|".join(re.escape(v) for v in sorted(filter(None, options.values()), key=len, reverse=True)) or "(?!)"
-    one = rf"(?:{letter}(?:\s+(?:{texts}))?|(?:\bthe\s+)?(?:{texts}))"
-    text = re.sub(rf"{_NOT}\s+(?:the\s+)?{one}", " ", text, flags=re.IGNORECASE)
-    return re.sub(rf"{one}\s+{_WRONG}", " ", text, flags=re.IGNORECASE)
+    one = rf"(?:{letter}(?:\s*(?:{texts})(?!\w))?|(?<!\w)(?:the\s+)?(?:{texts})(?!\w))"
+    several = rf"{one}(?:(?:\s*,\s*{one}){{0,8}}\s*,?\s+(?:and|or|nor)\s+{one})?"
+    kept, at = [], 0
+    for match in re.finditer(several, text, re.IGNORECASE):
+        before = text[max(at, match.start() - 200) : match.start()]
+        after = text[match.end() : match.end() + 200]
+        if denied_before(before) or denied_after(after) or _UNFIT.match(after):
+            kept.append(text[at : match.start()])
+            at = match.end()
+    return " ".join([*kept, text[at:]])
 
 
 _UNITLESS = {
@@ -241,7 +245,7 @@ def _number_and_words(text: str) -> tuple[Any, set[str]] | None:
         found = quantities(text)
     except Unreadable:
         return None
-    if len({q.value for q in found}) != 1:
+    if len({q.value for q in found}) != 1 or any(is_denied(text, q) for q in found):
         return None
     words = set(re.findall(r"[^\W\d_]+|%", (text[: found[0].start] + text[found[-1].end :]).casefold()))
     return found[0].value, {w.rstrip("s") for w in words - _UNITLESS}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
 from agentopt.evaluate.answers import Unreadable
+from agentopt.evaluate.denials import denied_after, denied_before
 from agentopt.evaluate.reading import Statement
 
-__all__ = ["Quantity", "concluded_number", "quantities"]
+__all__ = ["Quantity", "concluded_number", "is_denied", "quantities"]
 
 _CURRENCY = "$€£¥₹"
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
@@ -29,7 +30,7 @@ _NUMBER = re.compile(
     r"(?P<fraction>(?:\s?/\s?\d+|\s\d+/\d+)?)(?P<rest>[^\s]*)"
 )
 _MONEY_BEFORE = re.compile(rf"[{_CURRENCY}]\s+(?=[-+]?\d)")
-_GLUED = re.compile(rf"(?:[%°{_CURRENCY}²³]|(?![xyn]\b)[A-Za-z]{{1,12}}\.?(?:/[A-Za-z]+|[²³])?|/[A-Za-z]{{2,12}})?")
+_GLUED = re.compile(rf"(?:[%°{_CURRENCY}]|(?![xyn]\b)[A-Za-z]{{1,12}}\.?(?:/[A-Za-z]+|[²³])?|/[A-Za-z]{{2,12}})?")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b", re.IGNORECASE)
 _SCALE_AFTER = re.compile(rf"\s?(?P<scale>{'|'.join(_SCALES)}|dozen)\b", re.IGNORECASE)
 _CLOSING = "\"'“”‘’)]}>*_~;:!?,."
@@ -59,15 +60,32 @@ _DENIAL = re.compile(
     r"\b(?:cannot|can not|can['’]t|could not|unable to|impossible to)\s+(?:be\s+)?"
     r"(?:determin|sa[iy]|tell|answer|know|calculat|solv|decid|find|found)"
     r"|\b(?:unknown|unsure|undefined|no idea|no answer|do not know|don['’]t know)\b"
-    r"|\bnot (?:know|sure|possible|enough|given|clear|determinable)\b"
-    r"|(?:^|\b(?:is|are|was|be)\s+|n['’]t\s+)not\s+(?:[a-z]+\s+){0,2}[$€£]?-?\d|\b(?:is|are|was)n['’]t\s+[$€£]?-?\d",
+    r"|\bnot (?:know|sure|possible|enough|given|clear|determinable)\b",
     re.IGNORECASE,
+)
+_BOUND = re.compile(
+    r"(?:\b(?:at (?:least|most)|(?<!round )(?<!rounds )(?<!rounded )up to|no (?:more|less|fewer) than|minimum of"
+    r"|maximum of|exceeds?)|[<>≤≥≠]|[<>!]=|\\(?:le|ge|ne|leq|geq|neq|lt|gt))\s*$",
+    re.IGNORECASE,
+)
+_BOUND_AFTER = re.compile(
+    r"(?:\s+[^\W\d]+){0,2}?\s+(?:or|and)\s+(?:more|less|fewer|higher|lower|above|up|over)\b", re.IGNORECASE
+)
+_PART = re.compile(
+    r"(?:\b(?:half|twice|thrice|double|triple|(?:square|cube) root|third|quarter|square)(?:\s+of)?(?:\s+the)?"
+    r"|√|\\sqrt\{?)\s*$",
+    re.IGNORECASE,
+)
+_PART_AFTER = re.compile(
+    r"\s*[²³]|\s*\^|\s+(?:squared|cubed)\b|\s+and\s+(?:an?|one|two|three)\s+(?:half|third|quarter)s?\b", re.IGNORECASE
 )
 _LED = re.compile(r"\b(?:an?|the)\s+(?:[^\W\d]+\s+)?[^\W\d]+\s+of\s+$", re.IGNORECASE)
 _COMPOUND = re.compile(r"(?<![\w.,-])\d[\d,.]*(?:-(?=[A-Za-z]{2})[A-Za-z-]+|(?:st|nd|rd|th)\b)", re.IGNORECASE)
 """A "2-liter" bottle and the "4th" day: no numbers."""
 _SPACED = re.compile(r"(?<![\d.,] )(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d.,]*\d| \d)")
-_RESULT = re.compile(r"[=≈]|\brounds?\s+(?:up\s+|down\s+|off\s+)?to\b|\brounded\s+(?:up\s+|down\s+|off\s+)?to\b")
+_RESULT = re.compile(
+    r"(?<![!<>])=|≈|\brounds?\s+(?:up\s+|down\s+|off\s+)?to\b|\brounded\s+(?:up\s+|down\s+|off\s+)?to\b"
+)
 
 
 @dataclass(frozen=True)
@@ -191,6 +209,16 @@ def _in_words(text: str) -> list[Quantity]:
     return found
 
 
+def is_denied(text: str, quantity: Quantity) -> bool:
+    """Whether the text says that it is not this number.
+
+    >>> [is_denied(t, quantities(t)[0]) for t in ("It can't be 18", "18 is wrong.", "The number not sold is 18")]
+    [True, True, False]
+    """
+    before = text[max(0, quantity.start - 200) : quantity.start]
+    return denied_before(before) is True or denied_after(text[quantity.end : quantity.end + 200])
+
+
 def concluded_number(statement: Statement) -> Quantity:
     """The one number that a statement gives as its answer.
 
@@ -207,7 +235,7 @@ def concluded_number(statement: Statement) -> Quantity:
     tail = text[ends[-1] :] if ends else text
     bold = [b for b in statement.bold if re.search(r"\d", b) and b in statement.text]
     if len(bold) == 1 and len(_quietly(tidy(bold[0]))) == 1 and "=" not in bold[0]:
-        return _quietly(tidy(bold[0]))[0]
+        return _stated(text, max(text.find(tidy(bold[0])), 0), _quietly(tidy(bold[0])), statement.text)
     reason = re.search(r"\d.*?(,?\s+(?:since|because)\b)", tail)
     found = quantities(tail[: reason.start(1)] if reason else tail)
     if len({q.value for q in found}) > 1:
@@ -223,8 +251,20 @@ def concluded_number(statement: Statement) -> Quantity:
         raise Unreadable(f"{_short(statement.text)} states {len(found)} numbers; exactly one is asked for")
     if _UNFINISHED.search(re.sub(r"\([^()]*\)", "", tail)) and not re.search(r"\d\s*[*×x]\s*10\^", tail):
         raise Unreadable(f"{_short(statement.text)} is a calculation without its result")
-    if any(_OPEN.search(tail[: q.start]) for q in found):
-        raise Unreadable(f"{_short(statement.text)} does not state a number but a bound or an alternative")
+    return _stated(text, len(text) - len(tail), found, statement.text)
+
+
+def _stated(text: str, offset: int, found: list[Quantity], told: str) -> Quantity:
+    """The first of quantities that are equal and found from ``offset`` on, unless it is denied or part of more."""
+    for q in (replace(q, start=q.start + offset, end=q.end + offset) for q in found):
+        before = re.sub(rf"[{_CURRENCY}]$", "", text[max(0, q.start - 80) : q.start])
+        after = text[q.end : q.end + 80]
+        if is_denied(text, q):
+            raise Unreadable(f"{_short(told)} denies its number")
+        if _OPEN.search(before) or _BOUND.search(before) or _BOUND_AFTER.match(after):
+            raise Unreadable(f"{_short(told)} does not state a number but a bound or an alternative")
+        if _PART.search(before) or _PART_AFTER.match(after):
+            raise Unreadable(f"{_short(told)} is a calculation without its result")
     return found[0]
 
 

@@ -3,7 +3,7 @@ r"""What a free reply states as its answer, for the scorers of the field's tasks
 1. A closed ``<think>`` block is no part of the reply; what follows the start of another question (``Q:``,
    ``Question:``, ``Problem:``) after an answer is none either.
 2. The *last* mark decides: ``\boxed{...}``, ``<answer>...</answer>``, ``#### ...``, "answer: ...", "the answer is ...",
-   "the correct option is ...", "... is the correct answer".
+   "the correct option is ...", "... is the correct answer". "I do not think that the answer is ..." is none.
 3. Without a mark, or when the reply takes its answer back after the last one ("wait", "actually", ...), the last line
    that is not empty counts.
 
@@ -16,6 +16,7 @@ import re
 from dataclasses import dataclass
 
 from agentopt.evaluate.answers import Unreadable
+from agentopt.evaluate.denials import denied_before
 
 __all__ = ["Statement", "plain", "read_statement", "without_thoughts"]
 
@@ -29,7 +30,8 @@ _MARKS = tuple(
         r"\\(?:boxed|fbox)\s*(?P<boxed>\{)",
         r"<answer>(?P<tag>[\s\S]*?)</answer>",
         r"^[ \t]*####[ \t]*(?P<hash>[-+−$€£¥(\\.\d][^\n]*|\S+[ \t]*)$",
-        rf"^(?P<before>[^\n]{{1,120}}?)[ \t]+{_IS}[ \t]+(?:therefore[ \t]+)?(?:the|my|our)[ \t]+(?:\w+[ \t]+)?"
+        rf"^(?P<before>[^\n]{{0,119}}?\S)[ \t]+{_IS}[ \t]+(?:therefore[ \t]+)?(?:the|my|our)[ \t]+"
+        r"(?:(?!wrong\b|incorrect\b)\w+[ \t]+)?"
         rf"{_KIND}\b",
         rf"(?<![\w/]){_NO_OTHER}{_KIND}\b(?:[ \t]+(?:to|for|of|here)\b[^\n.:=]{{0,80}}?)?[ \t]*"
         rf"(?:{_IS}\b(?:[ \t]+(?:therefore|thus|then|indeed|simply))*[ \t]*:?|:|=|(?<=\s)[-–—](?=\s))[ \t]*"
@@ -37,7 +39,10 @@ _MARKS = tuple(
     )
 )
 _RETRACTED = re.compile(
-    r"\b(?:wait|actually|correction|scratch that|on second thought|hold on|oops|sorry|i was wrong|i made a mistake)\b",
+    r"\b(?:wait|actually|correction|scratch that|on second thought|hold on|oops|sorry|i was wrong|i made a mistake"
+    r"|on (?:second thoughts|reflection)|my mistake|strike that|start(?:ing)? over"
+    r"|(?:let me|let us|let['’]s|i(?:['’]ll| will| must| should| need to| have to)) (?:just )?"
+    r"re-?(?:comput|calculat|do\b|consider|think|evaluat|work|count|try|examin|vis)\w*)",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)[.!?](?=\s+[^a-z\s]|\s*$)")
@@ -102,7 +107,7 @@ def read_statement(reply: str) -> Statement:
     text = _unbolded_marks(text)
     text = _one_question(text)
     marks = sorted(_marks(text), key=lambda m: -m.start())[:50]
-    last = next((m for m in marks if _content(text, m).strip(" .*_#:")), None)
+    last = next((m for m in marks if _content(text, m).strip(" .*_#:") and not _denied(text, m)), None)
     if last is not None:
         tail = text[_end(text, last) :]
         taken_back = _RETRACTED.search(tail)
@@ -147,6 +152,10 @@ def _one_question(text: str) -> str:
 
 def _marks(text: str) -> list[re.Match[str]]:
     return [match for pattern in _MARKS for match in pattern.finditer(text)]
+
+
+def _denied(text: str, mark: re.Match[str]) -> bool:
+    return _kind(mark) == "line" and denied_before(text[max(0, mark.start() - 200) : mark.start()]) is True
 
 
 def _kind(mark: re.Match[str]) -> str:
