@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from pydantic import JsonValue
@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from agentopt.core.values import Outcome, Proposal
 from agentopt.optim.base import ParameterSpec, View
 from agentopt.optim.operators import jitter, rewrite, tunable, uniform
-from agentopt.optim.options import check_number, check_off
+from agentopt.optim.options import check_change, check_number, check_off
 from agentopt.optim.suggest import Sampling, Suggestion, settle
 
 __all__ = ["RandomSearch"]
@@ -57,6 +57,10 @@ class RandomSearch:
         check_number("random", "max_tokens", max_tokens, low=1, whole=True)
         check_off("random", off)
         self.local, self.scale, self.temperature, self.max_tokens, self.off = local, scale, temperature, max_tokens, off
+
+    def check_parameters(self, parameters: Mapping[str, ParameterSpec], prompt: Callable[[str], str]) -> None:
+        """Refuse a search without a parameter that it changes."""
+        check_change(self.name, parameters, (*_NATIVE, "text"))
 
     async def ask(self, view: View, n: int) -> list[Proposal]:
         """Draw ``n`` candidates; one model call for each that redraws a text."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -19,10 +19,11 @@ from agentopt.optim.meta import parse_object, usable_text
 from agentopt.optim.operators import tunable
 from agentopt.optim.opro.forms import form_of, read
 from agentopt.optim.opro.polish import fault, key, polish, scripts_of
-from agentopt.optim.opro.request import build, input_text
+from agentopt.optim.opro.request import build, check_words, input_text
 from agentopt.optim.opro.schedule import SCHEDULES
 from agentopt.optim.opro.settings import Settings
 from agentopt.optim.opro.starts import STARTS, given, random_start
+from agentopt.optim.options import check_change
 from agentopt.optim.suggest import Suggestion, answer_schema, read_values, settle
 
 __all__ = ["OPRO"]
@@ -64,6 +65,13 @@ class OPRO(Settings):
     _step: int = field(default=0, init=False, repr=False)
     _started: bool = field(default=False, init=False, repr=False)
     _waiting: list[Proposal] = field(default_factory=list, init=False, repr=False)
+
+    def check_parameters(self, parameters: Mapping[str, ParameterSpec], prompt: Callable[[str], str]) -> None:
+        """Refuse a search without a parameter that it tunes, or whose parameters the style has no words for."""
+        check_change(self.name, parameters, self.kinds)
+        specs = [spec for spec in parameters.values() if spec.kind in self.kinds]
+        for asked in [specs] if self.focus == "all" else [[spec] for spec in specs]:
+            check_words(self, asked, prompt)
 
     async def ask(self, view: View, n: int) -> list[Proposal]:
         """Up to ``n`` candidates: starting points, what is left of the last meta-prompt, or a new one's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agentopt._builtin import without_front_matter
@@ -22,7 +22,7 @@ from agentopt.optim.opro.positions import position_of
 from agentopt.optim.opro.settings import Settings
 from agentopt.optim.opro.styles import STYLES
 
-__all__ = ["build", "input_text"]
+__all__ = ["build", "check_words", "input_text"]
 
 _INPUT = 200  # tokens of an example's input
 _FAILING = ("accumulative_most_frequent", "current_most_frequent")
@@ -47,11 +47,21 @@ class Words:
                 if known in self._parts:
                     return fill(self._parts[known], values)
         if needed:
+            self.need(part)
+        return ""
+
+    def need(self, part: str) -> None:
+        """Raise ``UsageError`` when the file has no such part for this form."""
+        if part not in self._parts and f"{self._form}_{part}" not in self._parts:
             raise UsageError(
                 f"opro: the prompt of style={self._style} has no part '=== {self._form}_{part}': it is not made for "
                 f"parameters of this form ({self._form}); use style=full, short or paper"
             )
-        return ""
+
+
+def check_words(settings: Settings, specs: Sequence[ParameterSpec], prompt: Callable[[str], str]) -> None:
+    """Raise ``UsageError`` when the style has no words for parameters of this form."""
+    Words(prompt(STYLES[settings.style].file), form_of(specs), settings.style).need("entry")
 
 
 def build(view: View, settings: Settings, specs: Sequence[ParameterSpec], rng: random.Random) -> list[Message]:
