@@ -81,8 +81,10 @@ class OPRO(Settings):
         if not self._started:
             self._started = True
             self._waiting = self._starting_points(view, specs)
-        known = {key(scored.candidate.values) for scored in view.archive}
-        self._waiting = [p for p in self._waiting if p.rejected or key(p.candidate.values) not in known]
+        known = {key(scored.candidate.values, view.parameters) for scored in view.archive}
+        self._waiting = [
+            p for p in self._waiting if p.rejected or key(p.candidate.values, view.parameters) not in known
+        ]
         if self._waiting:
             return self._hand_out(n)
         plans = self._plans(view, specs)
@@ -160,7 +162,7 @@ class OPRO(Settings):
             except (BudgetExhausted, LLMError) as error:
                 return Suggestion({}, "", (*faults, f"{said}: {error}"), error)
             made = view.best.candidate.change(values)
-            if key(made.values) in known:
+            if key(made.values, view.parameters) in known:
                 faults.append(f"{said}: the same as an earlier candidate")
                 continue
             return Suggestion(values, f"step {self._step}, {said}", tuple(faults))
@@ -257,7 +259,7 @@ def _without_repeats(found: Sequence[Suggestion], view: View) -> list[Suggestion
     seen: set[str] = set()
     out = []
     for suggestion in found:
-        name = key(view.best.candidate.change(suggestion.values).values)
+        name = key(view.best.candidate.change(suggestion.values).values, view.parameters)
         if suggestion.values and name in seen:
             suggestion = replace(suggestion, values={}, rejected=(*suggestion.rejected, _REPEAT.format(suggestion.why)))
         seen.add(name)

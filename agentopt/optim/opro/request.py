@@ -82,7 +82,7 @@ def build(view: View, settings: Settings, specs: Sequence[ParameterSpec], rng: r
     measure = measure_of(view, settings.measure)
     found = entries(view, settings.estimate, measure)
     if len(specs) < len(view.parameters):
-        found = same_values(found, lambda values: key({spec.name: values[spec.name] for spec in specs}))
+        found = same_values(found, lambda values: key({s.name: values[s.name] for s in specs}, view.parameters))
     size, threshold = (0, None) if style.whole_history else (settings.history, settings.threshold)
     best = choose(found, size, threshold=threshold, order="ascending", rng=rng)
     picked = _exemplars(view, settings, specs, best, rng)
