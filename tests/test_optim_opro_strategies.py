@@ -19,7 +19,7 @@ from agentopt.core.values import Candidate, Feedback, Outcome
 from agentopt.optim.base import ParameterSpec, Scored
 from agentopt.optim.opro import OPRO, Settings
 from agentopt.optim.opro.exemplars import POLICIES, Pool, pool
-from agentopt.optim.opro.history import Entry, choose, entries, measure_of, number
+from agentopt.optim.opro.history import Entry, choose, entries, measure_of, numbers
 from agentopt.optim.opro.polish import fault, key, polish
 from agentopt.optim.opro.styles import STYLES
 from agentopt.testing import FakeView, ScriptedLLM
@@ -72,7 +72,19 @@ def test_the_threshold_works_after_the_best_were_taken() -> None:
     ],
 )  # fmt: skip
 def test_how_a_score_is_shown(score: float, value: float | None, shown_as: Any, text: str) -> None:
-    assert number(entry(score, value), shown_as) == text
+    assert numbers([entry(score, value)], shown_as) == [text]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([0.31, 0.74], ["0.31", "0.74"]), ([0.2], ["0.2"]), ([3.14159, 2.71828], ["3.142", "2.718"]),
+        ([512.34, 512.11], ["512", "512"]), ([51.7, 1720.2, 98.3], ["52", "1720", "98"]),
+        ([1720.2, 0.4, 0.2], ["1720", "0.4", "0.2"]), ([-0.5, -0.25], ["-0.5", "-0.25"]), ([12.0, 12.0], ["12", "12"]),
+    ],
+)  # fmt: skip
+def test_a_measure_is_whole_only_where_that_tells_the_candidates_apart(values: list[float], told: list[str]) -> None:
+    assert numbers([entry(0.5, value) for value in values], 100) == told
 
 
 def outcomes(candidate: Candidate, scored: dict[str, float | None], **more: Any) -> tuple[Outcome, ...]:

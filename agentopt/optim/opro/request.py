@@ -16,7 +16,7 @@ from agentopt.optim.frame import marks, split
 from agentopt.optim.meta import bounds, clip, fill, section, show, size_of
 from agentopt.optim.opro.exemplars import POLICIES, pool
 from agentopt.optim.opro.forms import form_of, shown
-from agentopt.optim.opro.history import Entry, Measure, choose, entries, measure_of, number, same_values
+from agentopt.optim.opro.history import Entry, Measure, choose, entries, measure_of, numbers, same_values
 from agentopt.optim.opro.polish import key
 from agentopt.optim.opro.positions import position_of
 from agentopt.optim.opro.settings import Settings
@@ -150,8 +150,8 @@ def _compose(
     }
     unscored = settings.scores == "none"
     tried = []
-    for entry in history:
-        value, score = shown(form, specs, entry.candidate.values), number(entry, settings.scores)
+    for entry, score in zip(history, numbers(history, settings.scores), strict=True):
+        value = shown(form, specs, entry.candidate.values)
         tried.append(words("entry", {"value": value, "score": score, "label": common["label"]}, unscored=unscored))
     between = "\n\n" if any("\n" in line for line in tried) else "\n"
     past = common | {"history": between.join(tried)}
