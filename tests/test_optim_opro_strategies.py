@@ -278,16 +278,38 @@ def test_the_mark_stands_where_the_text_does(position: str, qa: bool, shown: str
     assert shown in prompt_of("text", style="paper", position=position, include_qa=qa, exemplars=4)
 
 
-def test_a_long_history_is_shortened_from_the_worst() -> None:
+def long_view() -> FakeView:
     view = golden_view("text")
     for i in range(40):
         made = view.baseline.changed(instruction=f"Attempt {i} {'word ' * 60}\n\n{{{{question}}}}")
         said = Feedback(score=i / 40)
         view = view.evaluated(made, [Outcome(candidate=made.id, example="e0", feedback=said)])
-    run_sync(OPRO(samples=1, max_prompt_tokens=900).ask(view, 1))  # type: ignore[arg-type]
-    told = "\n".join(str(m.content) for m in view.llm.requests[0].messages)
-    assert "Attempt 39" in told and "Attempt 20 " not in told
+    return view
+
+
+def told_by(view: FakeView, **options: Any) -> tuple[str, str]:
+    """The meta-prompt, and why its proposal was made."""
+    view.llm = ScriptedLLM([{"suggestion": {"instruction": "Add up both."}}])
+    (proposal,) = run_sync(OPRO(samples=1, **options).ask(view, 1))  # type: ignore[arg-type]
+    return "\n".join(str(m.content) for m in view.llm.requests[0].messages), proposal.why
+
+
+def test_what_is_too_long_loses_its_examples_and_then_the_worst_of_its_history_and_says_so() -> None:
+    whole, why = told_by(long_view(), max_prompt_tokens=20_000)
+    assert "How much is" in whole and "shown" not in why
+    size = len(whole.encode()) // 3
+    told, why = told_by(long_view(), max_prompt_tokens=size - 10)
+    assert told.count("Attempt") == whole.count("Attempt"), "an example goes before any of the history"
+    assert "(2 of 3 examples shown)" in why
+    told, why = told_by(long_view(), max_prompt_tokens=900)
+    assert "Attempt 39" in told and "Attempt 20 " not in told and "How much is" not in told
     assert len(told.encode()) / 3 <= 900
+    assert re.search(r"\(0 of 3 examples and \d of 20 shown\)", why)
+
+
+def test_the_styles_of_the_paper_are_not_shortened_unless_that_is_asked_for() -> None:
+    assert [OPRO(style=name).prompt_limit for name in STYLES] == [3000, 3000, None, None, None]
+    assert OPRO(style="paper", max_prompt_tokens=500).prompt_limit == 500
 
 
 def test_a_run_that_has_scored_nothing_yet_is_asked_about_all_the_same() -> None:

@@ -41,6 +41,8 @@ class Plan:
     messages: tuple[Message, ...]
     temperature: float
     seeds: tuple[int, ...]
+    cut: str
+    """What was left out of the meta-prompt for its length."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -131,10 +133,10 @@ class OPRO(Settings):
             asked = tuple(specs) if self.focus == "all" else (specs[(self._step * self.samples + i) % len(specs)],)
             names = tuple(spec.name for spec in asked)
             if names not in made:
-                made[names] = tuple(build(view, self, asked, random.Random(drawing)))
+                made[names] = build(view, self, asked, random.Random(drawing))
             more = retries if retries is not None else _LIST_RETRIES if form_of(asked) == "list" else 0
             seeds = tuple(rng.randrange(2**31 - 1) for _ in range(more + 1))
-            plans.append(Plan(i, asked, made[names], warmth, seeds))
+            plans.append(Plan(i, asked, made[names].messages, warmth, seeds, made[names].cut))
         return plans
 
     async def _all_drawn(self, view: View, plans: Sequence[Plan], known: Collection[str]) -> list[Suggestion]:
@@ -165,7 +167,8 @@ class OPRO(Settings):
             if key(made.values, view.parameters) in known:
                 faults.append(f"{said}: the same as an earlier candidate")
                 continue
-            return Suggestion(values, f"step {self._step}, {said}", tuple(faults))
+            cut = f" ({plan.cut})" if plan.cut else ""
+            return Suggestion(values, f"step {self._step}, {said}{cut}", tuple(faults))
         return Suggestion({}, "", tuple(faults))
 
     async def _answer(self, view: View, plan: Plan, attempt: int) -> str:

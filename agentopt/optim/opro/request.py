@@ -6,6 +6,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from agentopt._builtin import without_front_matter
@@ -22,7 +23,7 @@ from agentopt.optim.opro.positions import position_of
 from agentopt.optim.opro.settings import Settings
 from agentopt.optim.opro.styles import STYLES
 
-__all__ = ["build", "check_words", "input_text"]
+__all__ = ["MetaPrompt", "build", "check_words", "input_text"]
 
 _INPUT = 200  # tokens of an example's input
 _FAILING = ("accumulative_most_frequent", "current_most_frequent")
@@ -64,10 +65,19 @@ def check_words(settings: Settings, specs: Sequence[ParameterSpec], prompt: Call
     Words(prompt(STYLES[settings.style].file), form_of(specs), settings.style).need("entry")
 
 
-def build(view: View, settings: Settings, specs: Sequence[ParameterSpec], rng: random.Random) -> list[Message]:
-    """The messages of one meta-prompt about some parameters.
+@dataclass(frozen=True, slots=True)
+class MetaPrompt:
+    """A meta-prompt, and what was left out of it for its length; "" where nothing was."""
 
-    As long as it is estimated above ``max_prompt_tokens``, an exemplar, then the worst of the history is left out.
+    messages: tuple[Message, ...]
+    cut: str = ""
+
+
+def build(view: View, settings: Settings, specs: Sequence[ParameterSpec], rng: random.Random) -> MetaPrompt:
+    """The meta-prompt about some parameters.
+
+    As long as it is estimated above the limit, first an exemplar, then, when none is left, the worst of the history is
+    left out; the best stays.
 
     Args:
         view: the run.
@@ -84,16 +94,22 @@ def build(view: View, settings: Settings, specs: Sequence[ParameterSpec], rng: r
     if len(specs) < len(view.parameters):
         found = same_values(found, lambda values: key({s.name: values[s.name] for s in specs}, view.parameters))
     size, threshold = (0, None) if style.whole_history else (settings.history, settings.threshold)
-    best = choose(found, size, threshold=threshold, order="ascending", rng=rng)
-    picked = _exemplars(view, settings, specs, best, rng)
+    whole = best = choose(found, size, threshold=threshold, order="ascending", rng=rng)
+    drawn = picked = _exemplars(view, settings, specs, best, rng)
+    limit = settings.prompt_limit
     shuffle = rng.getrandbits(32)
     while True:
         shown_now = choose(best, 0, threshold=None, order=settings.order, rng=random.Random(shuffle))
         messages = _compose(view, settings, form, specs, shown_now, picked, measure)
-        size = size_of(messages)
-        if size <= settings.max_prompt_tokens or (len(best) < 2 and not picked):
-            return messages
-        best, picked = (best, picked[:-1]) if picked and len(best) < 5 else (best[1:], picked)
+        if limit is None or size_of(messages) <= limit or (len(best) < 2 and not picked):
+            return MetaPrompt(tuple(messages), _cut(len(best), len(whole), len(picked), len(drawn)))
+        best, picked = (best, picked[:-1]) if picked else (best[1:], picked)
+
+
+def _cut(best: int, whole: int, picked: int, drawn: int) -> str:
+    said = [f"{picked} of {drawn} examples"] if picked < drawn else []
+    said += [f"{best} of {whole}"] if best < whole else []
+    return " and ".join(said) + " shown" if said else ""
 
 
 def _exemplars(
