@@ -461,3 +461,24 @@ def test_an_interrupt_before_a_run_has_begun_leaves_nothing_to_resume(
     told = "`agentopt resume cut` goes on" if began else "nothing was begun"
     assert capsys.readouterr().err == f"interrupted: {told}\n"
     assert Path("runs/cut").exists() is began
+
+
+@pytest.mark.parametrize("said", ["agentopt.toml", "environment"])
+def test_every_command_looks_for_runs_where_they_are_made(
+    cli: Cli, new_workspace: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    if said == "environment":
+        monkeypatch.setenv("AGENTOPT_RUNS_DIR", "elsewhere")
+    else:
+        settings = new_workspace / "agentopt.toml"
+        settings.write_text(settings.read_text().replace("[run]", '[run]\nruns_dir = "elsewhere"'))
+    assert cli("eval", "--limit", "4", "--budget", "calls=2", "-q", "--name", "first")[0] == 4
+    assert cli("eval", "--limit", "4", "-q", "--name", "second")[0] == 0
+    assert [path.name for path in (new_workspace / "elsewhere").glob("*/run.sqlite")] == ["run.sqlite"] * 2
+    assert cli("resume", "first", "--add-budget", "calls=2", "-q")[0] == 0
+    for command in ("show first", "runs", "compare first second", "report first", "replay first"):
+        code, out, err = cli(*command.split())
+        assert (code, "first" in out + err) == (0, True), (command, out, err)
+    assert cli("rescore", "first", "-q")[0] == 0
+    assert cli("show", "first", "--runs-dir", "runs")[0] == 2, "what is given goes before what is said"
+    assert not (new_workspace / "runs").exists()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import agentopt
 from agentopt import Example, Feedback, Parameter, Task, graph
 from agentopt._aio import run_sync
 from agentopt.errors import UnknownName, UsageError
@@ -116,11 +119,49 @@ def test_a_run_without_an_eval_has_raw_measures_only() -> None:
         compare_runs("other", "high", measure="brief")
 
 
+def test_all_examples_are_no_test_of_what_was_searched_on_some_of_them() -> None:
+    agentopt.optimize(answer, task=task(), optimizer="random", steps=2, name="found", progress=False)
+    run("before", "low")
+    run("after", "high")
+    (over_all,) = compare_all(["before", "after"], split="all")[0]
+    assert (over_all.n, over_all.claim, (over_all.low or 0) > 0) == (60, None, True)
+    assert "no verdict: among all examples are those" in over_all.sentence
+    assert any(
+        "of these 60 examples were searched or chosen on, and the values of after may" in n for n in over_all.notes
+    )
+    by_split = compare_all(["before", "after"])[0]
+    assert [(v.split, v.claim is None) for v in by_split] == [("test", False), ("validation", True), ("search", True)]
+    run("again", "low")
+    claimed = compare_runs("before", "again")  # values that the search began with, and did not make
+    assert (claimed.split, claimed.claim is None) == ("all", False)
+
+
+def test_a_run_that_searched_and_is_gone_may_have_made_any_values() -> None:
+    agentopt.optimize(answer, task=task(), optimizer="random", steps=2, name="found", progress=False)
+    shutil.rmtree("runs/found")
+    run("before", "low")
+    run("again", "low")
+    found = compare_runs("before", "again", split="all")
+    assert found.claim is None
+    assert any("may be of found (" in note for note in found.notes)
+
+
+def test_all_examples_are_a_test_of_evals_whose_protocol_they_are() -> None:
+    run("high", "high")
+    run("plain", "low", None)
+    run("widened", "low", replace(PINNED, split="test"))
+    for other in ("plain", "widened"):
+        found = compare_runs(other, "high", split="all")
+        assert (found.n, found.claim) == (60, None)
+        assert f"on all examples a verdict is for evals whose protocol is all, and {other} is none" in found.notes
+        assert compare_runs(other, "high").split == "test"
+
+
 def test_clusters_count_whichever_of_the_runs_has_them() -> None:
     run("plain", "low", None)
     run("high", "high")
     for names in (("plain", "high"), ("high", "plain")):
-        found = compare_runs(*names, split="all")
+        found = compare_runs(*names, split="test")
         assert found.claim is not None and found.claim.test == "permutation by cluster", names
 
 

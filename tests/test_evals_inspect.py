@@ -200,10 +200,11 @@ def test_logs_are_compared_by_the_clusters_of_their_runs(
     from agentopt.export.inspect_read import import_log
 
     monkeypatch.chdir(tmp_path)
-    pinned = Eval(task="numbers", graph="guesses", name="numbers_all", group=pair) if named == "by the eval" else None
+    by_eval = named == "by the eval"
+    pinned = Eval(task="numbers", graph="guesses", name="numbers_all", group=pair if by_eval else None)
     folders = []
     for name, scorer in (("a", worse), ("b", lucky)):
-        task = numbers(lambda n: f"pair {n // 2}" if n < 16 and pinned is None else None)
+        task = numbers(lambda n: f"pair {n // 2}" if n < 16 and not by_eval else None)
         task = Task("numbers", task.examples, scorer)
         done = run_sync(evaluate_async(guesses, task=task, split="all", pinned=pinned, name=name, progress=False))
         assert done.summary.n_clusters == 16

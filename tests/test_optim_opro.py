@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,27 @@ def test_one_meta_prompt_serves_as_many_asks_as_it_takes() -> None:
     words = iter(["nine", "ten", "eleven", "twelve", "13", "14", "15", "16"])
     ask(optimizer, view.next(), 3)
     assert view.llm.calls == 16
+
+
+def test_corrected_code_and_another_choice_are_not_the_same_as_before() -> None:
+    program = "def area(r):\n    for i in r:\n        X = i ** 2\n    return X"
+    others = [
+        program.replace(" ** ", " * "),
+        program.replace("    return", "        return"),
+        program.replace("X", "x"),
+    ]
+    parameters = [
+        Parameter(program, name="area", kind="code"),
+        Parameter("a", name="way", kind="choice", choices=("a", "A")),
+    ]
+    answers = [{"area": text, "way": "a"} for text in others] + [
+        {"area": program, "way": "A"}, {"area": program.replace("\n", "  \n") + "  ", "way": "a"},
+    ]  # fmt: skip
+    view = window(parameters, [{"suggestion": answer} for answer in answers])
+    view.parameters = {name: replace(spec, check=None) for name, spec in view.parameters.items()}  # without a sandbox
+    out = ask(OPRO(samples=5, starts=0), view)
+    assert [(v["area"], v["way"]) for v in new(out, view)] == [(t, "a") for t in others] + [(program, "A")]
+    assert "sample 5: the same as an earlier candidate" in reasons(out)
 
 
 @pytest.mark.parametrize(("model", "ahead", "most"), [

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from agentopt._aio import run_sync
 from agentopt.core import Parameter
 from agentopt.core.values import Candidate, Feedback, Outcome
-from agentopt.optim.base import Scored
+from agentopt.optim.base import ParameterSpec, Scored
 from agentopt.optim.opro import OPRO, Settings
 from agentopt.optim.opro.exemplars import POLICIES, Pool, pool
-from agentopt.optim.opro.history import Entry, choose, entries, measure_of, number
+from agentopt.optim.opro.history import Entry, choose, entries, measure_of, numbers
 from agentopt.optim.opro.polish import fault, key, polish
 from agentopt.optim.opro.styles import STYLES
 from agentopt.testing import FakeView, ScriptedLLM
@@ -72,7 +72,19 @@ def test_the_threshold_works_after_the_best_were_taken() -> None:
     ],
 )  # fmt: skip
 def test_how_a_score_is_shown(score: float, value: float | None, shown_as: Any, text: str) -> None:
-    assert number(entry(score, value), shown_as) == text
+    assert numbers([entry(score, value)], shown_as) == [text]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([0.31, 0.74], ["0.31", "0.74"]), ([0.2], ["0.2"]), ([3.14159, 2.71828], ["3.142", "2.718"]),
+        ([512.34, 512.11], ["512", "512"]), ([51.7, 1720.2, 98.3], ["52", "1720", "98"]),
+        ([1720.2, 0.4, 0.2], ["1720", "0.4", "0.2"]), ([-0.5, -0.25], ["-0.5", "-0.25"]), ([12.0, 12.0], ["12", "12"]),
+    ],
+)  # fmt: skip
+def test_a_measure_is_whole_only_where_that_tells_the_candidates_apart(values: list[float], told: list[str]) -> None:
+    assert numbers([entry(0.5, value) for value in values], 100) == told
 
 
 def outcomes(candidate: Candidate, scored: dict[str, float | None], **more: Any) -> tuple[Outcome, ...]:
@@ -174,7 +186,8 @@ def test_failures_are_counted_over_candidates_and_the_worlds_faults_are_none() -
 def test_polishing_and_filtering_bear_any_text(text: str) -> None:
     once = polish(text)
     assert isinstance(fault(once, max_chars=500, digits=False, quotes="refuse", scripts={"LATIN"}), str)
-    assert key({"p": text}) == key({"p": f"  {text} "}) == key({"p": once}) or "**" in once
+    same = [key({"p": said}, {"p": ParameterSpec("p", "text", "")}) for said in (text, f"  {text} ", once)]
+    assert len(set(same)) == 1 or "**" in once
 
 
 @pytest.mark.parametrize("text", ["INSPECT it.", "The INSTRUCTION is clear.", "<b>Bold</b>"])
@@ -265,16 +278,38 @@ def test_the_mark_stands_where_the_text_does(position: str, qa: bool, shown: str
     assert shown in prompt_of("text", style="paper", position=position, include_qa=qa, exemplars=4)
 
 
-def test_a_long_history_is_shortened_from_the_worst() -> None:
+def long_view() -> FakeView:
     view = golden_view("text")
     for i in range(40):
         made = view.baseline.changed(instruction=f"Attempt {i} {'word ' * 60}\n\n{{{{question}}}}")
         said = Feedback(score=i / 40)
         view = view.evaluated(made, [Outcome(candidate=made.id, example="e0", feedback=said)])
-    run_sync(OPRO(samples=1, max_prompt_tokens=900).ask(view, 1))  # type: ignore[arg-type]
-    told = "\n".join(str(m.content) for m in view.llm.requests[0].messages)
-    assert "Attempt 39" in told and "Attempt 20 " not in told
+    return view
+
+
+def told_by(view: FakeView, **options: Any) -> tuple[str, str]:
+    """The meta-prompt, and why its proposal was made."""
+    view.llm = ScriptedLLM([{"suggestion": {"instruction": "Add up both."}}])
+    (proposal,) = run_sync(OPRO(samples=1, **options).ask(view, 1))  # type: ignore[arg-type]
+    return "\n".join(str(m.content) for m in view.llm.requests[0].messages), proposal.why
+
+
+def test_what_is_too_long_loses_its_examples_and_then_the_worst_of_its_history_and_says_so() -> None:
+    whole, why = told_by(long_view(), max_prompt_tokens=20_000)
+    assert "How much is" in whole and "shown" not in why
+    size = len(whole.encode()) // 3
+    told, why = told_by(long_view(), max_prompt_tokens=size - 10)
+    assert told.count("Attempt") == whole.count("Attempt"), "an example goes before any of the history"
+    assert "(2 of 3 examples shown)" in why
+    told, why = told_by(long_view(), max_prompt_tokens=900)
+    assert "Attempt 39" in told and "Attempt 20 " not in told and "How much is" not in told
     assert len(told.encode()) / 3 <= 900
+    assert re.search(r"\(0 of 3 examples and \d of 20 shown\)", why)
+
+
+def test_the_styles_of_the_paper_are_not_shortened_unless_that_is_asked_for() -> None:
+    assert [OPRO(style=name).prompt_limit for name in STYLES] == [3000, 3000, None, None, None]
+    assert OPRO(style="paper", max_prompt_tokens=500).prompt_limit == 500
 
 
 def test_a_run_that_has_scored_nothing_yet_is_asked_about_all_the_same() -> None:

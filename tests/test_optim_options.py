@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agentopt.errors import UnknownName, UsageError
+from agentopt.optim.base import ChecksParameters, ParameterSpec
 from agentopt.optim.registry import BUILTIN, make
+from agentopt.workspace import prompt_text
 
 TEXTS = ("opro", "optoprime", "sfs", "random", "paraphrase")
 """Those whose model writes texts."""
@@ -66,3 +70,34 @@ def test_what_is_out_of_range_says_what_it_may_be(name: str, options: dict[str, 
 @pytest.mark.parametrize("name", sorted(BUILTIN))
 def test_the_defaults_pass(name: str) -> None:
     assert make(name).name == name
+
+
+# -- options and parameters ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [["optimize"], ["optimize", "--dry-run"]])
+def test_a_style_without_words_for_the_parameters_is_refused_before_anything_is_paid(
+    command: list[str], cli: Callable[..., tuple[int, str, str]], new_workspace: Path
+) -> None:
+    code, _, err = cli(
+        *command, "line", "--task", "linear_regression", "--optimizer", "opro", "--optimizer-arg", "style=tags"
+    )
+    assert code == 2
+    assert "style=tags has no part '=== numbers_entry'" in err
+    assert not (new_workspace / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "value"),
+    [("random", "code", "x"), ("paraphrase", "json", {}), ("optoprime", "demos", []), ("sfs", "demos", []),
+     ("opro", "demos", []), ("demos", "text", "x")],
+)  # fmt: skip
+def test_an_optimizer_that_can_change_no_parameter_is_refused(name: str, kind: str, value: Any) -> None:
+    made = make(name)
+    assert isinstance(made, ChecksParameters)
+    with pytest.raises(UsageError, match=f"optimizer {name}"):
+        made.check_parameters({"it": ParameterSpec("it", kind, value)}, prompt_text)
+    other = "demos" if name == "demos" else "text"
+    made.check_parameters(
+        {"it": ParameterSpec("it", kind, value), "more": ParameterSpec("more", other, "x")}, prompt_text
+    )

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import random
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import agentopt
 from agentopt import Override, Trace, UsageError, load_graph, load_task, parameters
 from agentopt.errors import ConstraintError, NodeError
+from agentopt.optim.base import ParameterSpec
+from agentopt.optim.operators import jitter, uniform
+from agentopt.run.files import open_run
 from agentopt.workspace.loader import load_file
 from agentopt.workspace.resolve import find
 
@@ -108,3 +114,29 @@ def test_an_output_that_is_no_tour_has_no_marks(output: Any) -> None:
 def test_too_many_points_are_refused() -> None:
     with pytest.raises(UsageError, match="from 3 to 60"):
         load_task("tsp", n=61)
+
+
+def test_random_search_draws_tours_and_turns_stretches_of_the_best_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options: Any = {"steps": 12, "proposals": 4, "patience": 12, "budget": "evaluations=200", "progress": False}
+    agentopt.optimize("tour", task="tsp", optimizer="random", name="drawn", **options)
+    with open_run("drawn") as run:
+        tried = [tuple(scored.candidate.values["tour"]) for scored in run.candidates()]
+        means = [scored.mean or 0.0 for scored in run.candidates()]
+    assert len(set(tried)) > 30, "orders that are new"
+    assert all(sorted(tour) == list(range(10)) and tour[0] == 0 for tour in tried)
+    assert max(means) > means[0]
+
+
+def test_a_list_of_which_no_other_order_is_admitted_stays() -> None:
+    def only(value: Any) -> Any:
+        if value != [1, 2, 3]:
+            raise ConstraintError("this order and no other")
+        return value
+
+    spec = ParameterSpec("fixed", "json", [1, 2, 3], check=only)
+    assert uniform(spec, random.Random(1)) == jitter(spec, [1, 2, 3], random.Random(1)) == [1, 2, 3]
+    other = ParameterSpec("schema", "json", [{"a": 1}, {"b": 2}])
+    assert uniform(other, random.Random(1)) == jitter(other, other.value, random.Random(1)) == other.value

@@ -15,6 +15,7 @@ import typer
 from agentopt._lines import lines
 from agentopt._text import short
 from agentopt.cli.console import print_json, wide
+from agentopt.cli.place import RunsDir
 from agentopt.errors import UsageError
 
 __all__ = ["Change", "apply", "changes"]
@@ -60,7 +61,7 @@ def apply(
     unshown: Annotated[
         bool, typer.Option("--unproven", help="Also write what no test has shown to be better than the baseline.")
     ] = False,
-    runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of the runs.")] = "runs",
+    runs_dir: RunsDir = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write the best prompts and functions of a run back into their files, after showing the diff.

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from agentopt.cli.console import print_json
+from agentopt.cli.place import RunsDir
 
 __all__ = ["app"]
 
@@ -22,7 +23,7 @@ def _path(runs_dir: str) -> Path:
 
 @app.command()
 def stats(
-    runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of the runs, outside a workspace.")] = "runs",
+    runs_dir: RunsDir = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """How many answers there are, and how large they are."""
@@ -42,7 +43,7 @@ def stats(
 
 @app.command()
 def clear(
-    runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of the runs, outside a workspace.")] = "runs",
+    runs_dir: RunsDir = "",
 ) -> None:
     """Forget every answer. Runs keep theirs: they are journaled in the run itself."""
     from agentopt.errors import StoreError

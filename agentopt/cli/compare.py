@@ -11,6 +11,7 @@ import typer
 
 from agentopt._text import number, short
 from agentopt.cli.console import print_json, print_table
+from agentopt.cli.place import RunsDir
 from agentopt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,14 +42,14 @@ def compare(
     ] = "score",
     alpha: Annotated[float, typer.Option("--alpha", min=0.0, max=1.0, help="Level of the test.")] = 0.05,
     examples: Annotated[bool, typer.Option("--examples", help="Show the examples whose scores differ.")] = False,
-    runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of the runs.")] = "runs",
+    runs_dir: RunsDir = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare evaluations and optimizations, example by example: the first with each of the others.
 
-    A verdict is given on test examples, and on all of an eval whose protocol is all, by an exact paired test; with
-    several others it is adjusted for their number (Holm). Exit code 2: the runs cannot be compared (other tasks, no
-    common examples).
+    A verdict is given on test examples, and on all of evals whose protocol is all where no search of them made what is
+    compared, by an exact paired test; with several others it is adjusted for their number (Holm). Exit code 2: the runs
+    cannot be compared (other tasks, no common examples).
     """
     from agentopt.run.versus import compare_all
 

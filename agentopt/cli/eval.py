@@ -13,7 +13,7 @@ from agentopt.cli.outcome import interrupted
 from agentopt.cli.progress import Progress
 from agentopt.cli.scores import GATE_NOT_MET, code_of_evaluation, evaluated
 from agentopt.errors import UsageError
-from agentopt.run.config import RunConfig
+from agentopt.run.config import RunConfig, runs_folder
 
 if TYPE_CHECKING:
     from agentopt.evaluate import Eval
@@ -187,7 +187,7 @@ def _again(run: str, given: dict[str, Any], gate: float | None, quiet: bool, opt
     from agentopt.run.files import find_run, open_run
     from agentopt.run.result import Evaluation
 
-    runs_dir = str(given.get("runs_dir") or _runs_dir())
+    runs_dir = str(given.get("runs_dir") or runs_folder())
     folder = find_run(run, runs_dir, kind="evaluate")
     with open_run(folder) as opened:
         if opened.started["kind"] != "evaluate":
@@ -210,12 +210,6 @@ def _of_eval(given: dict[str, Any], started: dict[str, Any]) -> dict[str, Any]:
     if "other_graph" in given:
         rest["graph"] = given["other_graph"]
     return rest
-
-
-def _runs_dir() -> str:
-    from agentopt.workspace import run_defaults
-
-    return str(run_defaults(RunConfig.model_fields).get("runs_dir", "runs"))
 
 
 def _same(config: RunConfig, started: dict[str, Any], given: dict[str, Any], name: str) -> None:

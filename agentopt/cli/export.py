@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from agentopt.cli.console import RUN
+from agentopt.cli.place import RunsDir
 
 __all__ = ["export"]
 
@@ -15,7 +16,7 @@ __all__ = ["export"]
 def export(
     run: Annotated[str, typer.Argument(help=RUN)],
     file: Annotated[Path, typer.Argument(help="Where to; .eval or .json: a log of inspect-ai.")],
-    runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of the runs.")] = "runs",
+    runs_dir: RunsDir = "",
 ) -> None:
     """Write an evaluation as a log of inspect-ai, which `inspect view` shows. Needs `agentopt[inspect]`."""
     from agentopt.export.inspect_log import write_log

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from agentopt.cli.console import print_json
+from agentopt.cli.place import RunsDir
 from agentopt.errors import UsageError
 
 __all__ = ["leaderboard"]
@@ -23,7 +24,7 @@ def leaderboard(
         list[Path] | None,
         typer.Option("--out", help="Write to this file, Markdown or HTML by its ending (.md, .html). Repeatable."),
     ] = None,
-    runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of the runs.")] = "runs",
+    runs_dir: RunsDir = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Put the runs of an eval side by side: as Markdown on stdout, or as files.

@@ -50,8 +50,7 @@ def _forecast(config: RunConfig, *, as_json: bool) -> None:
     from agentopt.run.forecast import forecast
 
     plan = setup.plan(config)
-    setup.optimizer_of(config)
-    setup.preflight(plan)
+    setup.preflight(plan, setup.optimizer_of(config))
     stack = Stack(Ledger(config.budget), clients=plan.clients, prices=setup.prices(config))
     setup.check_models(plan, stack)  # what a run would refuse is refused here
     baseline = plan.target.baseline()

@@ -71,7 +71,9 @@ def interrupted(runs_dir: str | Path, run: str | None = None, told: str | None =
         yield
     except KeyboardInterrupt:
         name = run or (newest if (newest := _newest(runs_dir)) != before else None)
-        where = "" if str(runs_dir) == "runs" else f" --runs-dir {runs_dir}"
+        from agentopt.run.config import runs_folder
+
+        where = "" if str(runs_dir) == runs_folder() else f" --runs-dir {runs_dir}"
         message = (told or f"`agentopt resume {name}{where}` goes on") if name else "nothing was begun"
         typer.echo(f"interrupted: {message}", err=True)
         raise typer.Exit(INTERRUPTED) from None

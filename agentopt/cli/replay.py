@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from agentopt.cli.console import RUN, print_json
+from agentopt.cli.place import RunsDir
 from agentopt.errors import UsageError
 
 __all__ = ["DIVERGED", "replay"]
@@ -31,7 +32,7 @@ def replay(
     write_code: Annotated[
         Path | None, typer.Option("--write-code", metavar="DIR", help="Only write the run's own files there.")
     ] = None,
-    runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of the runs.")] = "runs",
+    runs_dir: RunsDir = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Execute a run again, offline, against its own log, and name the first difference.

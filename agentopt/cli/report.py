@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from agentopt.cli.console import RUN
+from agentopt.cli.place import RunsDir
 
 __all__ = ["report"]
 
@@ -19,7 +20,7 @@ def report(
         Path | None, typer.Option("--out", help="The file; report.html in the run's folder if none.")
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
-    runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of the runs.")] = "runs",
+    runs_dir: RunsDir = "",
 ) -> None:
     """Write the report of a run as one HTML page that needs neither network nor other files."""
     from agentopt.report import write_report

@@ -10,6 +10,7 @@ import typer
 from agentopt._text import number
 from agentopt.cli.console import RUN
 from agentopt.cli.outcome import interrupted
+from agentopt.cli.place import RunsDir
 from agentopt.cli.progress import Progress
 from agentopt.cli.scores import code_of_evaluation, evaluated
 
@@ -23,7 +24,7 @@ def rescore(
     run: Annotated[str, typer.Argument(help=RUN)] = "last",
     name: Annotated[str | None, typer.Option("--name", help="Name of the new run's folder.")] = None,
     examples: Annotated[bool, typer.Option("--examples", help="Show every example.")] = False,
-    runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of the runs.")] = "runs",
+    runs_dir: RunsDir = "",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; progress goes to stderr.")] = False,
 ) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from agentopt.cli.console import RUN
 from agentopt.cli.outcome import code_of, finished, interrupted
+from agentopt.cli.place import RunsDir
 from agentopt.cli.progress import Progress
 from agentopt.cli.scores import code_of_evaluation, evaluated
 from agentopt.cli.synthesized import code_of_synthesis, synthesized
@@ -32,7 +33,7 @@ def resume(
         int | None,
         typer.Option("--max-connections", "-j", min=1, help="In flight at once, from here on; else as it was begun."),
     ] = None,
-    runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of the runs.")] = "runs",
+    runs_dir: RunsDir = "",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; progress goes to stderr.")] = False,
 ) -> None:

@@ -13,6 +13,7 @@ import typer
 from agentopt.cli.console import print_json
 from agentopt.cli.drawing import FORMATS, draw
 from agentopt.cli.flags import pairs
+from agentopt.cli.place import RunsDir
 from agentopt.errors import AgentOptError, NodeError, UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def run(
         str | None, typer.Option("--graph", "-g", metavar="|".join(FORMATS), help="Draw the traced graph too.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write the picture to this file.")] = None,
-    runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of the runs.")] = "runs",
+    runs_dir: RunsDir = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print output and graph as JSON.")] = False,
 ) -> None:
     """Run a graph on one input, and print its answer. Nothing is stored."""

@@ -10,12 +10,13 @@ import typer
 
 from agentopt._text import number, short
 from agentopt.cli.console import print_json, print_table
+from agentopt.cli.place import RunsDir
 
 __all__ = ["runs"]
 
 
 def runs(
-    runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of the runs.")] = "runs",
+    runs_dir: RunsDir = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List runs, oldest first. Scores are those of the search split; the claim is that of the test split."""

@@ -12,6 +12,7 @@ from agentopt.cli.console import RUN, print_json, print_table
 from agentopt.cli.drawing import FORMATS, draw, outline
 from agentopt.cli.measures import print_eval
 from agentopt.cli.outcome import as_record
+from agentopt.cli.place import RunsDir
 from agentopt.cli.scores import evaluated
 from agentopt.cli.synthesized import synthesized
 from agentopt.errors import UnknownName, UsageError
@@ -32,7 +33,7 @@ def show(
     out: Annotated[Path | None, typer.Option("--out", help="Write the picture to this file.")] = None,
     candidate: Annotated[str, typer.Option("--candidate", help="best, baseline, or the beginning of an id.")] = "best",
     example: Annotated[str | None, typer.Option("--example", help="Of which example; default the first.")] = None,
-    runs_dir: Annotated[str, typer.Option("--runs-dir", help="Folder of the runs.")] = "runs",
+    runs_dir: RunsDir = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show a run: its result, its steps, what changed, and the traced graph of an example."""

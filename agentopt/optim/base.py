@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import JsonValue
 
 from agentopt.core.values import Budget, Candidate, Outcome, Proposal
 from agentopt.llm.types import Request, Response
 
-__all__ = ["Optimizer", "OptimizerLLM", "ParameterSpec", "Scored", "View"]
+__all__ = ["ChecksParameters", "Optimizer", "OptimizerLLM", "ParameterSpec", "Scored", "View"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,4 +130,18 @@ class Optimizer(Protocol):
 
     def load(self, state: Mapping[str, JsonValue]) -> None:
         """Take a state that ``state`` gave."""
+        ...
+
+
+@runtime_checkable
+class ChecksParameters(Protocol):
+    """An optimizer that says, before anything is paid, whether it can search. A part that an optimizer may lack."""
+
+    def check_parameters(self, parameters: Mapping[str, ParameterSpec], prompt: Callable[[str], str]) -> None:
+        """Raise ``UsageError`` when it can change none of the parameters, or not with its options.
+
+        Args:
+            parameters: the search space, by name.
+            prompt: the text of a prompt file by name, as ``View.prompt``.
+        """
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import JsonValue
@@ -22,6 +22,11 @@ _DRAWS = 8
 """Draws of one proposal before a repetition is let through (the run then turns it down)."""
 
 Demo = dict[str, JsonValue]
+
+_NO_DEMOS = (
+    "optimizer demos: the graph has no parameter of kind demos; `demonstrations()` of agentopt.workspace makes one "
+    "(graphs/few_shot.py shows how)"
+)
 
 
 class DemoSearch:
@@ -70,6 +75,11 @@ class DemoSearch:
         self.threshold, self.sources = threshold, chosen
         self._drawn = 0
 
+    def check_parameters(self, parameters: Mapping[str, ParameterSpec], prompt: Callable[[str], str]) -> None:
+        """Refuse a search without demonstrations."""
+        if not any(spec.kind == "demos" for spec in parameters.values()):
+            raise UsageError(_NO_DEMOS)
+
     async def ask(self, view: View, n: int) -> list[Proposal]:
         """Up to ``n`` sets of demonstrations; fewer where nothing is solved and nothing has a target.
 
@@ -78,10 +88,7 @@ class DemoSearch:
         """
         specs = tunable(view, ("demos",))
         if not specs:
-            raise UsageError(
-                "optimizer demos: the graph has no parameter of kind demos; `demonstrations()` of agentopt.workspace "
-                "makes one (graphs/few_shot.py shows how)"
-            )
+            raise UsageError(_NO_DEMOS)
         solved = {spec.name: bootstrapped(view, spec, self.threshold) for spec in specs}
         given = {spec.name: labelled(view, spec) for spec in specs}
         known = {scored.candidate.id for scored in view.archive}

@@ -8,13 +8,17 @@ from collections.abc import Collection, Mapping
 
 from pydantic import JsonValue
 
+from agentopt.errors import ConstraintError
 from agentopt.llm.types import Message
 from agentopt.optim.base import ParameterSpec, View
 from agentopt.optim.frame import marks, split
 from agentopt.optim.meta import fill, section
 from agentopt.optim.suggest import Sampling, Suggestion, suggest
 
-__all__ = ["jitter", "movable", "rewrite", "tunable", "uniform"]
+__all__ = ["jitter", "movable", "permutable", "rewrite", "shuffled", "tunable", "uniform"]
+
+_TRIES = 100
+"""So many orders of a list are tried, until its parameter admits one."""
 
 
 def tunable(view: View, kinds: Collection[str]) -> list[ParameterSpec]:
@@ -22,12 +26,62 @@ def tunable(view: View, kinds: Collection[str]) -> list[ParameterSpec]:
     return [spec for spec in view.parameters.values() if spec.kind in kinds]
 
 
+def permutable(spec: ParameterSpec) -> bool:
+    """Whether the parameter is a JSON list of numbers or words, such as a tour: one whose items may change places.
+
+    >>> permutable(ParameterSpec(name="tour", kind="json", value=[0, 1, 2]))
+    True
+    >>> permutable(ParameterSpec(name="schema", kind="json", value=[{"a": 1}, {"b": 2}]))
+    False
+    """
+    value = spec.value
+    if spec.kind != "json" or not isinstance(value, list):
+        return False
+    return len(value) > 1 and all(isinstance(item, int | float | str) for item in value)
+
+
+def shuffled(spec: ParameterSpec, rng: random.Random) -> JsonValue:
+    """The items of a list in another order; its first item stays first where that is admitted.
+
+    A list of which no order is admitted after 100 tries stays as it is.
+    """
+    value = spec.value
+    if not isinstance(value, list):
+        return value
+    for attempt in range(_TRIES):
+        keep = 1 if attempt < _TRIES // 2 else 0
+        found = _admitted(spec, value[:keep] + rng.sample(value[keep:], len(value) - keep))
+        if found is not None:
+            return found
+    return value
+
+
+def _reversed(spec: ParameterSpec, value: list[JsonValue], rng: random.Random) -> JsonValue:
+    """The list with a stretch turned round, as 2-opt does with a tour; as it is where none such is admitted."""
+    for _ in range(_TRIES):
+        start, end = sorted(rng.sample(range(len(value) + 1), 2))
+        if end - start > 1:
+            found = _admitted(spec, value[:start] + value[start:end][::-1] + value[end:])
+            if found is not None:
+                return found
+    return value
+
+
+def _admitted(spec: ParameterSpec, value: JsonValue) -> JsonValue:
+    """The value as the parameter takes it; None where it does not."""
+    try:
+        checked: JsonValue = spec.check(value) if spec.check is not None else value
+    except ConstraintError:
+        return None
+    return checked
+
+
 def uniform(spec: ParameterSpec, rng: random.Random) -> JsonValue:
     """A value drawn without looking at any result.
 
     Numbers: uniform within the bounds; without two bounds, normal around the starting value with a spread of 0.1 to 10
     times its size (at least 1). Choices: uniform. Demos: a random non-empty subset of the pool (without one, of those
-    that it began with) in random order. Others: unchanged.
+    that it began with) in random order. A JSON list of numbers or words: its items in another order. Others: unchanged.
     """
     if spec.kind == "number":
         start = float(spec.value) if isinstance(spec.value, int | float) else 0.0
@@ -40,7 +94,7 @@ def uniform(spec: ParameterSpec, rng: random.Random) -> JsonValue:
         return rng.choice(list(spec.choices)) if spec.choices else spec.value
     if spec.kind == "demos" and (pool := _pool(spec)):
         return rng.sample(pool, rng.randint(1, len(pool)))
-    return spec.value
+    return shuffled(spec, rng) if permutable(spec) else spec.value
 
 
 def movable(spec: ParameterSpec, value: JsonValue) -> bool:
@@ -58,7 +112,7 @@ def movable(spec: ParameterSpec, value: JsonValue) -> bool:
 
 def jitter(spec: ParameterSpec, value: JsonValue, rng: random.Random, scale: float = 0.1) -> JsonValue:
     """A value near the given one: a normal step for a number, another choice, two demos swapped, one dropped, or one
-    of the pool put in.
+    of the pool put in, a stretch of a JSON list of numbers or words turned round.
 
     Args:
         spec: the parameter.
@@ -89,6 +143,8 @@ def jitter(spec: ParameterSpec, value: JsonValue, rng: random.Random, scale: flo
         else:
             del items[i]
         return items
+    if permutable(spec) and isinstance(value, list) and len(value) > 1:
+        return _reversed(spec, value, rng)
     return value
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from agentopt.core.constraints import KINDS
 from agentopt.errors import UnknownName, UsageError
+from agentopt.optim.base import ParameterSpec
 from agentopt.optim.invariants import known
 
-__all__ = ["check_flag", "check_kinds", "check_number", "check_off"]
+__all__ = ["check_change", "check_flag", "check_kinds", "check_number", "check_off"]
 
 
 def check_number(
@@ -56,6 +57,21 @@ def check_kinds(optimizer: str, kinds: Any) -> None:
             raise UnknownName(f"kind of parameter for {optimizer}", kind, KINDS, f"there are {', '.join(KINDS)}")
     if not kinds:
         raise UsageError(f"{optimizer}: kinds is empty: nothing would be tuned")
+
+
+def check_change(optimizer: str, parameters: Mapping[str, ParameterSpec], kinds: Collection[str]) -> None:
+    """Refuse a search whose parameters are all of kinds that an optimizer does not change.
+
+    Raises:
+        UsageError: they are.
+    """
+    if any(spec.kind in kinds for spec in parameters.values()):
+        return
+    there = ", ".join(f"{spec.name} ({spec.kind})" for spec in parameters.values())
+    raise UsageError(
+        f"optimizer {optimizer} changes parameters of kind {', '.join(kinds)}, and the search has none: it has "
+        f"{there}; take another optimizer, or other parameters"
+    )
 
 
 def check_off(optimizer: str, off: Any) -> None:

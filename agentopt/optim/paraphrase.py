@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from pydantic import JsonValue
@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from agentopt.core.values import Outcome, Proposal
 from agentopt.optim.base import ParameterSpec, View
 from agentopt.optim.operators import jitter, movable, rewrite, tunable
-from agentopt.optim.options import check_number, check_off
+from agentopt.optim.options import check_change, check_number, check_off
 from agentopt.optim.suggest import Sampling, Suggestion, settle
 
 __all__ = ["ParaphraseBest"]
@@ -47,6 +47,10 @@ class ParaphraseBest:
         check_off("paraphrase", off)
         self.scale, self.temperature, self.max_tokens, self.off = scale, temperature, max_tokens, off
         self._turn = 0
+
+    def check_parameters(self, parameters: Mapping[str, ParameterSpec], prompt: Callable[[str], str]) -> None:
+        """Refuse a search without a parameter that it changes."""
+        check_change(self.name, parameters, _KINDS)
 
     async def ask(self, view: View, n: int) -> list[Proposal]:
         """Up to ``n`` neighbours of the incumbent, the parameters in turn; one model call for each reworded text."""

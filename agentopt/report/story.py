@@ -17,7 +17,7 @@ from agentopt.evaluate.summary import pair
 from agentopt.llm.types import model_identity
 from agentopt.report.clean import clean
 from agentopt.report.diff import changes
-from agentopt.run.config import said_with
+from agentopt.run.config import runs_folder, said_with
 from agentopt.run.files import RunFile
 from agentopt.run.stored import stored_examples
 
@@ -244,7 +244,7 @@ def warnings(run: RunFile, outcomes: list[Outcome], escapes: list[tuple[str, str
 
 def commands(run: RunFile) -> list[tuple[str, str]]:
     """What can be done with the run, each with its command."""
-    where = run.dir.name + ("" if run.config.runs_dir == "runs" else f" --runs-dir {run.config.runs_dir}")
+    where = run.dir.name + ("" if run.config.runs_dir == runs_folder() else f" --runs-dir {run.config.runs_dir}")
     listed = []
     if run.state.claim is None and run.started["kind"] == "optimize":
         budget = " --add-budget calls=200" if run.status == "budget" else ""

@@ -101,7 +101,7 @@ async def optimize_async(
     config, given = configured(graph, task, {**options})
     plan = setup.plan(config, given.get("graph"), given.get("task"), metric, given["clients"])
     optimizer = given.get("optimizer") or setup.optimizer_of(config)
-    setup.preflight(plan)
+    setup.preflight(plan, optimizer)
     folder = new_folder(config)
     with begun(folder), Store(folder) as store:
         subscribe(store, on_event, progress)

@@ -15,8 +15,9 @@ from pydantic import BeforeValidator, Field, JsonValue, field_serializer
 
 from agentopt.core.values import Budget, Frozen
 from agentopt.llm.types import without_key
+from agentopt.workspace.settings import run_defaults
 
-__all__ = ["RunConfig", "said_with"]
+__all__ = ["RunConfig", "runs_folder", "said_with"]
 
 
 def _several(value: Any) -> Any:
@@ -128,3 +129,11 @@ class RunConfig(Frozen):
     @field_serializer("prices", when_used="json")
     def _written_prices(self, prices: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
         return {without_key(model): price for model, price in prices.items()}
+
+
+def runs_folder() -> str:
+    """Where runs are made when nothing is said: ``AGENTOPT_RUNS_DIR``, ``runs_dir`` under ``[run]``, or ``runs``.
+
+    Raises ``UsageError`` when ``[run]`` has a field that does not exist.
+    """
+    return str(run_defaults(RunConfig.model_fields).get("runs_dir", RunConfig.model_fields["runs_dir"].default))

@@ -22,7 +22,7 @@ from agentopt.llm.ledger import Ledger
 from agentopt.llm.prices import Price, per_token
 from agentopt.llm.stack import Stack
 from agentopt.llm.types import Client, Request
-from agentopt.optim.base import Optimizer
+from agentopt.optim.base import ChecksParameters, Optimizer
 from agentopt.optim.invariants import known
 from agentopt.optim.overlap import strings
 from agentopt.optim.registry import BUILTIN, make
@@ -103,14 +103,16 @@ def task_of(config: RunConfig, task: Any = None, metric: Callable[..., Any] | No
     raise UsageError(f"task is {type(task).__name__}: give a name, a Task, or a list of examples with metric=...")
 
 
-def preflight(plan: Plan) -> None:
+def preflight(plan: Plan, optimizer: Optimizer) -> None:
     """Refuse what cannot work before anything is made.
 
-    That is: examples that the graph cannot be called with, no parameter to search, an invariant that does not exist, a
-    frozen text in no parameter, a budget that is too small.
+    That is: examples that the graph cannot be called with, no parameter to search, or none that the optimizer changes,
+    an invariant that does not exist, a frozen text in no parameter, a budget that is too small.
     """
     check_inputs(plan)
     values = plan.target.baseline().values
+    if isinstance(optimizer, ChecksParameters):
+        optimizer.check_parameters(plan.target.specs, prompt_text)
     known(plan.config.invariants_off)
     if "constraint" in plan.config.invariants_off:
         raise UsageError("what a parameter admits is part of the program: change the parameter, not invariants_off")

@@ -1,7 +1,8 @@
 """Runs side by side: a paired comparison on the examples that both have scores of.
 
-Examples are the same when their inputs are; ids are names. A verdict is given on test examples only, with a label when
-they had been used before, and the comparison is itself written down as a use.
+Examples are the same when their inputs are; ids are names. A verdict is given on test examples only, and on all of
+evals whose protocol is all, where no search of these examples made what is compared; with a label when they had been
+used before. The comparison is itself written down as a use.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from agentopt.evaluate.summary import counted
 from agentopt.run.bymeasure import mirrored, range_of, read, the_measure
 from agentopt.run.files import RunFile, open_run
 from agentopt.run.finals import labelled, named, scored_again, user
-from agentopt.run.setup import split_ledger
 from agentopt.run.stored import stored_examples
+from agentopt.run.whole import ledgers_of, no_test_on_all
 
 __all__ = ["Change", "Side", "Versus", "compare_all", "compare_runs"]
 
@@ -76,7 +77,8 @@ class Versus:
     """Lower end of the interval of the difference."""
     high: float | None
     claim: Claim | None
-    """``b`` as the candidate, ``a`` as the baseline; None on search and validation examples: nothing is claimed."""
+    """``b`` as the candidate, ``a`` as the baseline; None where nothing is claimed: on search and validation examples,
+    and on all examples that are no test."""
     notes: tuple[str, ...]
     """What speaks against reading it as it stands."""
     only_a: int = 0
@@ -100,7 +102,8 @@ class Versus:
             return f"{self.claim.sentence}; Holm over {self.together} comparisons: {told_p(self.adjusted)}"
         if self.claim is not None:
             return self.claim.sentence
-        why = f"no verdict: {self.split} examples are those that candidates are made and chosen by, not a test"
+        are = "among all examples" if self.split == "all" else f"{self.split} examples"
+        why = f"no verdict: {are} are those that candidates are made and chosen by, not a test"
         if self.mean_a is None or self.mean_b is None or self.difference is None:
             return f"no example was scored for both; {why}"
         return (
@@ -120,8 +123,9 @@ def compare_runs(
     Args:
         a, b: a run (path, name, beginning of a name, ``last``): the candidate that it evaluated, or the best that it
             found. ``NAME@baseline`` is where an optimization began.
-        split: test, validation, search, or all of two evaluations; default: all, where both were made by an eval on
-            all, else the first of these that both have outcomes of.
+        split: test, validation, search, or all of two evaluations; default: all, where that is a test (both were made
+            by an eval whose protocol is all, and no search of its examples made what they are of), else the first of
+            these that both have outcomes of.
         measure: compare by this in the place of the score: a measure of the runs' eval, or ``parts.NAME``,
             ``metrics.NAME``, ``answered``.
         runs_dir: folder of the runs.
@@ -230,14 +234,17 @@ def _compared(
         read_as = the_measure(measure, files)
         found = [read(m, outcomes, scale[0]) for m, outcomes in zip(read_as, found, strict=True)]
         scale, lower = range_of(read_as[0], [o for outcomes in found for o in outcomes]), read_as[0].lower_is_better
-    for name, pairs, outcomes, alone in _common(sides, files, found, split):
+    no_test = no_test_on_all(files) if _evaluations(files) else None
+    for name, pairs, outcomes, alone in _common(sides, files, found, _splits(files, split, no_test)):
         told = [_mirror(o, scale) for o in outcomes] if lower else outcomes
         made = compare(told, "a", "b", alpha=alpha, score_range=scale, clusters=_clusters(files, pairs))
         made = mirrored(made, scale) if lower else made
-        claim = _labelled(made, files, [e for e, _ in pairs], everybody) if name in ("test", "all") else None
+        is_test = name == "test" or (name == "all" and no_test is None)
+        claim = _labelled(made, files, [e for e, _ in pairs], everybody) if is_test else None
+        notes = _notes(sides, files, name, pairs) + ([no_test] if name == "all" and no_test is not None else [])
         yield Versus(
             *sides, name, made.n, made.mean_a, made.mean_b, made.difference, made.low, made.high, claim,
-            tuple(_notes(sides, files, name, pairs)), *alone, made.n_excluded,
+            tuple(notes), *alone, made.n_excluded,
             tuple(_changes(outcomes, pairs, scale)), measure=measure,
         )  # fmt: skip
 
@@ -257,25 +264,28 @@ def _mirror(outcome: Outcome, scale: tuple[float, float]) -> Outcome:
     return outcome.model_copy(update={"feedback": Feedback(score=scale[0] + scale[1] - outcome.score)})
 
 
-def _splits(files: Files, split: str | None) -> tuple[str, ...]:
-    """Which splits are looked at; ``all`` is one, of evaluations whose protocol it is."""
-    whole = all(file.started["kind"] == "evaluate" for file in files)
-    if split == "all" and not whole:
+def _evaluations(files: Files) -> bool:
+    return all(file.started["kind"] == "evaluate" for file in files)
+
+
+def _splits(files: Files, split: str | None, no_test: str | None) -> tuple[str, ...]:
+    """Which splits are looked at; ``all`` is one, of evaluations, and goes before the others where it is a test."""
+    if split == "all" and not _evaluations(files):
         raise UsageError("--split all is for evaluations: an optimization has made its candidates from some of them")
+    if split in (None, "test") and all("imported" in file.started for file in files):
+        return ("all",)  # another program's log knows no splits of ours: all of it is said to be test
     if split is not None:
         return (split,)
-    imported = any("imported" in file.started for file in files)  # another program's log knows no splits of ours
-    pinned = all("eval" in file.started and file.started["split"] == "all" for file in files)
-    return ("all",) if whole and (imported or pinned) else _SPLITS
+    return ("all",) if _evaluations(files) and no_test is None else _SPLITS
 
 
 def _common(
-    sides: tuple[Side, Side], files: Files, found: Sequence[Sequence[Outcome]], split: str | None
+    sides: tuple[Side, Side], files: Files, found: Sequence[Sequence[Outcome]], splits: Sequence[str]
 ) -> Iterator[tuple[str, Pairs, list[Outcome], tuple[int, int]]]:
     """Each split with examples that both have outcomes of: these, their outcomes under ``a`` and ``b``, and how many
     examples only one of the two has. ``found`` are the outcomes of either side."""
     any_common = False
-    for name in _splits(files, split):
+    for name in splits:
         mine = [[o for o in outcomes if name in (o.split, "all")] for outcomes in found]
         if not all(mine):
             continue
@@ -301,7 +311,7 @@ def _common(
         f"{side.run} has outcomes on {', '.join(sorted({o.split for o in outcomes})) or 'no split'}"
         for side, outcomes in zip(sides, found, strict=True)
     )
-    where = f" in the {split} split" if split else ""
+    where = f" in the {splits[0]} split" if len(splits) == 1 else ""
     raise UsageError(f"the runs have no common examples{where}: none has the same input in both ({had})")
 
 
@@ -350,11 +360,9 @@ def _labelled(claim: Claim, files: Files, examples: Sequence[Example], everybody
     if one_run and made is not None:  # this is that claim, and its use is written already
         return claim.model_copy(update={"touches": made.touches, "touched_examples": made.touched_examples})
     name = " and ".join(sorted(everybody))
-    places = [file.config.model_copy(update={"runs_dir": str(file.dir.parent)}) for file in files]
-    ledgers = {ledger.path.resolve(): ledger for ledger in map(split_ledger, places)}
     split, inputs = digest(sorted(e.content for e in examples)), [digest(e.input) for e in examples]
     earlier: list[Touch] = []
-    for ledger in ledgers.values():
+    for ledger in ledgers_of(files):
         earlier += ledger.touch(split, name, "compare", examples=inputs)
     # the evaluations that are compared are part of this use; so is a test of one run that has not come to its claim
     own = {run for users in everybody.values() for run in users}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -22,6 +22,7 @@ from agentopt.optim.forest.words import Words
 from agentopt.optim.forest.writer import UNCHANGED, Asked, Writer
 from agentopt.optim.meta import size_of
 from agentopt.optim.operators import tunable
+from agentopt.optim.options import check_change
 from agentopt.optim.suggest import Suggestion
 
 __all__ = ["Machine", "Step"]
@@ -66,6 +67,10 @@ class Machine(Settings):
     _asked: int = field(default=0, init=False, repr=False)
     _made: int = field(default=0, init=False, repr=False)
     _order: list[int] = field(default_factory=list, init=False, repr=False)
+
+    def check_parameters(self, parameters: Mapping[str, ParameterSpec], prompt: Callable[[str], str]) -> None:
+        """Refuse a search without a parameter that it changes."""
+        check_change(self.name, parameters, self.kinds)
 
     async def ask(self, view: View, n: int) -> list[Proposal]:
         """Up to ``n`` candidates: seeds as long as there are any to make, then children of the nodes picked.

@@ -13,7 +13,7 @@ from agentopt.core.values import Candidate, Outcome
 from agentopt.optim.base import Scored, View
 from agentopt.optim.meta import show
 
-__all__ = ["ESTIMATES", "ORDERS", "Entry", "Measure", "choose", "entries", "measure_of", "number", "same_values"]
+__all__ = ["ESTIMATES", "ORDERS", "Entry", "Measure", "choose", "entries", "measure_of", "numbers", "same_values"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +119,33 @@ def choose(
     return ORDERS[order]([e for e in kept if threshold is None or e.score >= threshold], rng)
 
 
-def number(entry: Entry, scores: int | str) -> str:
-    """The score, or the measure's value, as it is shown; "" for ``none``.
+def numbers(shown: Sequence[Entry], scores: int | str) -> list[str]:
+    """The score of each, or the measure's value, as they are shown beside each other; "" for ``none``.
 
-    Buckets make whole numbers of scores between 0 and 1: ``round(score * buckets)``. A measure is rounded to a whole
-    number, and scores outside of 0 to 1 to 6 digits.
+    Buckets make whole numbers of scores between 0 and 1: ``round(score * buckets)``; scores outside of 0 to 1 have 6
+    digits. Values of a measure are whole numbers, as in the paper, where all have three digits or more, or where some
+    have two and whole numbers tell apart what differs; else they have 4 digits.
+
+    >>> def told(*values):
+    ...     return numbers([Entry(Candidate(values={}), 0.0, (), value) for value in values], 100)
+    >>> told(498.6, 52.3), told(498.6, 0.2, 0.4), told(0.7, 0.25)
+    (['499', '52'], ['498.6', '0.2', '0.4'], ['0.7', '0.25'])
     """
+    sizes = [abs(entry.value) for entry in shown if entry.value is not None]
+    values = {entry.value for entry in shown if entry.value is not None}
+    distinct = len({round(v) for v in values}) >= len({f"{v:.4g}" for v in values})
+    whole = min(sizes, default=0.0) >= 100 or (max(sizes, default=0.0) >= 10 and distinct)
+    return [_number(entry, scores, whole) for entry in shown]
+
+
+def _number(entry: Entry, scores: int | str, whole: bool) -> str:
     if scores == "none":
         return ""
     value = entry.score if entry.value is None else entry.value
     if scores == "infinite":
         return f"{value:.3f}"
     if entry.value is not None:
-        return str(round(value))
+        return str(round(value)) if whole or abs(value) >= 1000 else f"{value:.4g}"
     return str(round(value * int(scores))) if 0 <= value <= 1 else show(value)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -19,10 +19,11 @@ from agentopt.optim.meta import parse_object, usable_text
 from agentopt.optim.operators import tunable
 from agentopt.optim.opro.forms import form_of, read
 from agentopt.optim.opro.polish import fault, key, polish, scripts_of
-from agentopt.optim.opro.request import build, input_text
+from agentopt.optim.opro.request import build, check_words, input_text
 from agentopt.optim.opro.schedule import SCHEDULES
 from agentopt.optim.opro.settings import Settings
 from agentopt.optim.opro.starts import STARTS, given, random_start
+from agentopt.optim.options import check_change
 from agentopt.optim.suggest import Suggestion, answer_schema, read_values, settle
 
 __all__ = ["OPRO"]
@@ -40,6 +41,8 @@ class Plan:
     messages: tuple[Message, ...]
     temperature: float
     seeds: tuple[int, ...]
+    cut: str
+    """What was left out of the meta-prompt for its length."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -65,6 +68,13 @@ class OPRO(Settings):
     _started: bool = field(default=False, init=False, repr=False)
     _waiting: list[Proposal] = field(default_factory=list, init=False, repr=False)
 
+    def check_parameters(self, parameters: Mapping[str, ParameterSpec], prompt: Callable[[str], str]) -> None:
+        """Refuse a search without a parameter that it tunes, or whose parameters the style has no words for."""
+        check_change(self.name, parameters, self.kinds)
+        specs = [spec for spec in parameters.values() if spec.kind in self.kinds]
+        for asked in [specs] if self.focus == "all" else [[spec] for spec in specs]:
+            check_words(self, asked, prompt)
+
     async def ask(self, view: View, n: int) -> list[Proposal]:
         """Up to ``n`` candidates: starting points, what is left of the last meta-prompt, or a new one's."""
         specs = tunable(view, self.kinds)
@@ -73,8 +83,10 @@ class OPRO(Settings):
         if not self._started:
             self._started = True
             self._waiting = self._starting_points(view, specs)
-        known = {key(scored.candidate.values) for scored in view.archive}
-        self._waiting = [p for p in self._waiting if p.rejected or key(p.candidate.values) not in known]
+        known = {key(scored.candidate.values, view.parameters) for scored in view.archive}
+        self._waiting = [
+            p for p in self._waiting if p.rejected or key(p.candidate.values, view.parameters) not in known
+        ]
         if self._waiting:
             return self._hand_out(n)
         plans = self._plans(view, specs)
@@ -121,10 +133,10 @@ class OPRO(Settings):
             asked = tuple(specs) if self.focus == "all" else (specs[(self._step * self.samples + i) % len(specs)],)
             names = tuple(spec.name for spec in asked)
             if names not in made:
-                made[names] = tuple(build(view, self, asked, random.Random(drawing)))
+                made[names] = build(view, self, asked, random.Random(drawing))
             more = retries if retries is not None else _LIST_RETRIES if form_of(asked) == "list" else 0
             seeds = tuple(rng.randrange(2**31 - 1) for _ in range(more + 1))
-            plans.append(Plan(i, asked, made[names], warmth, seeds))
+            plans.append(Plan(i, asked, made[names].messages, warmth, seeds, made[names].cut))
         return plans
 
     async def _all_drawn(self, view: View, plans: Sequence[Plan], known: Collection[str]) -> list[Suggestion]:
@@ -152,10 +164,11 @@ class OPRO(Settings):
             except (BudgetExhausted, LLMError) as error:
                 return Suggestion({}, "", (*faults, f"{said}: {error}"), error)
             made = view.best.candidate.change(values)
-            if key(made.values) in known:
+            if key(made.values, view.parameters) in known:
                 faults.append(f"{said}: the same as an earlier candidate")
                 continue
-            return Suggestion(values, f"step {self._step}, {said}", tuple(faults))
+            cut = f" ({plan.cut})" if plan.cut else ""
+            return Suggestion(values, f"step {self._step}, {said}{cut}", tuple(faults))
         return Suggestion({}, "", tuple(faults))
 
     async def _answer(self, view: View, plan: Plan, attempt: int) -> str:
@@ -249,7 +262,7 @@ def _without_repeats(found: Sequence[Suggestion], view: View) -> list[Suggestion
     seen: set[str] = set()
     out = []
     for suggestion in found:
-        name = key(view.best.candidate.change(suggestion.values).values)
+        name = key(view.best.candidate.change(suggestion.values).values, view.parameters)
         if suggestion.values and name in seen:
             suggestion = replace(suggestion, values={}, rejected=(*suggestion.rejected, _REPEAT.format(suggestion.why)))
         seen.add(name)

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pydantic import JsonValue
 
 from agentopt.core.values import canonical
+from agentopt.optim.base import ParameterSpec
 from agentopt.optim.opro.positions import MARKS
 
 __all__ = ["QUOTES", "SCRIPTS", "fault", "key", "polish", "scripts_of"]
@@ -34,15 +35,26 @@ def polish(text: str, quotes: str = "straight") -> str:
     return text[:1].upper() + text[1:]
 
 
-def key(values: Mapping[str, JsonValue]) -> str:
+def key(values: Mapping[str, JsonValue], parameters: Mapping[str, ParameterSpec]) -> str:
     """What two candidates share that are the same for OPRO: polished texts, whatever their case and spaces.
 
-    >>> key({"a": "Think **hard**"}) == key({"a": "think  hard"})
+    In code every character counts but blanks at the ends of lines; all other values are the same when they are equal.
+
+    >>> of = {"a": ParameterSpec("a", "text", ""), "f": ParameterSpec("f", "code", "")}
+    >>> key({"a": "Think **hard**"}, of) == key({"a": "think  hard"}, of)
     True
+    >>> key({"f": "x ** 2"}, of) == key({"f": "x  2"}, of)
+    False
     """
-    return canonical(
-        {k: " ".join(polish(v).split()).casefold() if isinstance(v, str) else v for k, v in values.items()}
-    )
+    return canonical({name: _comparable(value, parameters[name].kind) for name, value in values.items()})
+
+
+def _comparable(value: JsonValue, kind: str) -> JsonValue:
+    if not isinstance(value, str):
+        return value
+    if kind == "text":
+        return " ".join(polish(value).split()).casefold()
+    return "\n".join(line.rstrip() for line in value.strip("\n").split("\n")) if kind == "code" else value
 
 
 def scripts_of(texts: Iterable[str]) -> Counter[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from agentopt._builtin import without_front_matter
@@ -16,13 +17,13 @@ from agentopt.optim.frame import marks, split
 from agentopt.optim.meta import bounds, clip, fill, section, show, size_of
 from agentopt.optim.opro.exemplars import POLICIES, pool
 from agentopt.optim.opro.forms import form_of, shown
-from agentopt.optim.opro.history import Entry, Measure, choose, entries, measure_of, number, same_values
+from agentopt.optim.opro.history import Entry, Measure, choose, entries, measure_of, numbers, same_values
 from agentopt.optim.opro.polish import key
 from agentopt.optim.opro.positions import position_of
 from agentopt.optim.opro.settings import Settings
 from agentopt.optim.opro.styles import STYLES
 
-__all__ = ["build", "input_text"]
+__all__ = ["MetaPrompt", "build", "check_words", "input_text"]
 
 _INPUT = 200  # tokens of an example's input
 _FAILING = ("accumulative_most_frequent", "current_most_frequent")
@@ -47,17 +48,36 @@ class Words:
                 if known in self._parts:
                     return fill(self._parts[known], values)
         if needed:
+            self.need(part)
+        return ""
+
+    def need(self, part: str) -> None:
+        """Raise ``UsageError`` when the file has no such part for this form."""
+        if part not in self._parts and f"{self._form}_{part}" not in self._parts:
             raise UsageError(
                 f"opro: the prompt of style={self._style} has no part '=== {self._form}_{part}': it is not made for "
                 f"parameters of this form ({self._form}); use style=full, short or paper"
             )
-        return ""
 
 
-def build(view: View, settings: Settings, specs: Sequence[ParameterSpec], rng: random.Random) -> list[Message]:
-    """The messages of one meta-prompt about some parameters.
+def check_words(settings: Settings, specs: Sequence[ParameterSpec], prompt: Callable[[str], str]) -> None:
+    """Raise ``UsageError`` when the style has no words for parameters of this form."""
+    Words(prompt(STYLES[settings.style].file), form_of(specs), settings.style).need("entry")
 
-    As long as it is estimated above ``max_prompt_tokens``, an exemplar, then the worst of the history is left out.
+
+@dataclass(frozen=True, slots=True)
+class MetaPrompt:
+    """A meta-prompt, and what was left out of it for its length; "" where nothing was."""
+
+    messages: tuple[Message, ...]
+    cut: str = ""
+
+
+def build(view: View, settings: Settings, specs: Sequence[ParameterSpec], rng: random.Random) -> MetaPrompt:
+    """The meta-prompt about some parameters.
+
+    As long as it is estimated above the limit, first an exemplar, then, when none is left, the worst of the history is
+    left out; the best stays.
 
     Args:
         view: the run.
@@ -72,18 +92,24 @@ def build(view: View, settings: Settings, specs: Sequence[ParameterSpec], rng: r
     measure = measure_of(view, settings.measure)
     found = entries(view, settings.estimate, measure)
     if len(specs) < len(view.parameters):
-        found = same_values(found, lambda values: key({spec.name: values[spec.name] for spec in specs}))
+        found = same_values(found, lambda values: key({s.name: values[s.name] for s in specs}, view.parameters))
     size, threshold = (0, None) if style.whole_history else (settings.history, settings.threshold)
-    best = choose(found, size, threshold=threshold, order="ascending", rng=rng)
-    picked = _exemplars(view, settings, specs, best, rng)
+    whole = best = choose(found, size, threshold=threshold, order="ascending", rng=rng)
+    drawn = picked = _exemplars(view, settings, specs, best, rng)
+    limit = settings.prompt_limit
     shuffle = rng.getrandbits(32)
     while True:
         shown_now = choose(best, 0, threshold=None, order=settings.order, rng=random.Random(shuffle))
         messages = _compose(view, settings, form, specs, shown_now, picked, measure)
-        size = size_of(messages)
-        if size <= settings.max_prompt_tokens or (len(best) < 2 and not picked):
-            return messages
-        best, picked = (best, picked[:-1]) if picked and len(best) < 5 else (best[1:], picked)
+        if limit is None or size_of(messages) <= limit or (len(best) < 2 and not picked):
+            return MetaPrompt(tuple(messages), _cut(len(best), len(whole), len(picked), len(drawn)))
+        best, picked = (best, picked[:-1]) if picked else (best[1:], picked)
+
+
+def _cut(best: int, whole: int, picked: int, drawn: int) -> str:
+    said = [f"{picked} of {drawn} examples"] if picked < drawn else []
+    said += [f"{best} of {whole}"] if best < whole else []
+    return " and ".join(said) + " shown" if said else ""
 
 
 def _exemplars(
@@ -140,8 +166,8 @@ def _compose(
     }
     unscored = settings.scores == "none"
     tried = []
-    for entry in history:
-        value, score = shown(form, specs, entry.candidate.values), number(entry, settings.scores)
+    for entry, score in zip(history, numbers(history, settings.scores), strict=True):
+        value = shown(form, specs, entry.candidate.values)
         tried.append(words("entry", {"value": value, "score": score, "label": common["label"]}, unscored=unscored))
     between = "\n\n" if any("\n" in line for line in tried) else "\n"
     past = common | {"history": between.join(tried)}

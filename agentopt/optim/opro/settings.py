@@ -87,8 +87,9 @@ class Settings:
     """Length of the schedule in steps of OPRO."""
     max_tokens: int = 512
     """Cap of an answer."""
-    max_prompt_tokens: int = 3000
-    """Examples, then the worst of the history are left out until the meta-prompt is estimated below this. (Ours.)"""
+    max_prompt_tokens: int | None = None
+    """Examples, then the worst of the history are left out until the meta-prompt is estimated below this; the proposals
+    then say how many were shown. None: 3000 in our styles, and no limit in the paper's. (Ours.)"""
     max_chars: int = 500
     """Longer texts are refused, placeholders not counted."""
     digits: bool = True
@@ -157,6 +158,11 @@ class Settings:
             raise UsageError(f"opro: style={self.style} has no JSON form; use answer=text, or style=full")
         if isinstance(self.start_values, str) or not isinstance(self.start_values, Sequence):
             raise UsageError(f"opro: start_values={self.start_values!r}; it must be a list of values")
+
+    @property
+    def prompt_limit(self) -> int | None:
+        """Tokens that a meta-prompt may have; None where there is no limit."""
+        return STYLES[self.style].max_prompt_tokens if self.max_prompt_tokens is None else self.max_prompt_tokens
 
     @property
     def json(self) -> bool:

@@ -8,16 +8,14 @@ from dataclasses import replace
 
 from pydantic import JsonValue
 
-from agentopt.errors import ConstraintError
 from agentopt.optim.base import ParameterSpec
-from agentopt.optim.operators import uniform
+from agentopt.optim.operators import shuffled, uniform
 from agentopt.optim.opro.settings import Settings
 
 __all__ = ["STARTS", "given", "random_start"]
 
 STARTS = 5
 """Random starting points where no text is tuned (section 3 of the paper)."""
-_TRIES = 100
 
 
 def given(settings: Settings, specs: Sequence[ParameterSpec]) -> list[dict[str, JsonValue]]:
@@ -43,12 +41,5 @@ def _drawn(settings: Settings, spec: ParameterSpec, rng: random.Random) -> JsonV
         high = spec.high if settings.start_high is None else settings.start_high
         return uniform(replace(spec, low=low, high=high), rng)
     if spec.kind == "json" and isinstance(spec.value, list):
-        for attempt in range(_TRIES):
-            keep = 1 if attempt < _TRIES // 2 else 0
-            value = spec.value[:keep] + rng.sample(spec.value[keep:], len(spec.value) - keep)
-            try:
-                checked: JsonValue = spec.check(value) if spec.check is not None else value
-            except ConstraintError:
-                continue
-            return checked
+        return shuffled(spec, rng)
     return uniform(spec, rng)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from pydantic import JsonValue
@@ -14,7 +14,7 @@ from agentopt.llm.types import Message
 from agentopt.optim.base import ParameterSpec, Scored, View
 from agentopt.optim.meta import fill, section, show, size_of
 from agentopt.optim.operators import tunable
-from agentopt.optim.options import check_flag, check_kinds, check_number, check_off
+from agentopt.optim.options import check_change, check_flag, check_kinds, check_number, check_off
 from agentopt.optim.optoprime.memory import choose, ladder, outcome_of, remember
 from agentopt.optim.optoprime.report import Caps, Run, report
 from agentopt.optim.suggest import Sampling, settle, suggest
@@ -88,6 +88,10 @@ class OptoPrimeOptimizer:
         self.insist = insist
         self.reasoning, self.mask_graph, self.kinds, self.off = reasoning, mask_graph, tuple(kinds), tuple(off)
         self._turn = 0
+
+    def check_parameters(self, parameters: Mapping[str, ParameterSpec], prompt: Callable[[str], str]) -> None:
+        """Refuse a search without a parameter that it changes."""
+        check_change(self.name, parameters, self.kinds)
 
     async def ask(self, view: View, n: int) -> list[Proposal]:
         """Up to ``n`` proposals, from ``n`` requests sent side by side (and a repair for each where needed)."""
