@@ -10,6 +10,7 @@ from typing import Any
 from agentopt.core.values import Feedback
 from agentopt.errors import UsageError
 from agentopt.evaluate.answers import Unreadable
+from agentopt.evaluate.denials import denied_after, denied_before
 from agentopt.evaluate.reading import MOST, plain, without_thoughts
 from agentopt.evaluate.scorers import right, short, type_of, wrong
 from agentopt.evaluate.task import Example
@@ -19,6 +20,7 @@ __all__ = ["brackets", "word_list"]
 _BRACKETS = "()[]{}<>"
 _FOREIGN = str.maketrans("⟨⟩〈〉（）［］｛｝＜＞", "<><>()[]{}<>")
 _RUN = re.compile(r"[()\[\]{}<>][()\[\]{}<>\s,]*")
+_REMARK = re.compile(r"\(\s?\w[^()\[\]{}<>]*\)$")
 _TAG = re.compile(r"</?(?:answer|think|b|i|code|pre|p|br)\s*/?>", re.IGNORECASE)
 _MARK = re.compile(r"\banswer\b[^\n:()\[\]{}<>]*?(?:\bis\b\s*:?|:|=)[ \t]*(?P<rest>[^\n]*)", re.IGNORECASE)
 _BOXED = re.compile(r"\\boxed\s*\{(?P<rest>[^\n]*)\}")
@@ -29,7 +31,7 @@ class brackets:
     """The brackets that the reply gives are the target's, in its order and no others; spaces and commas do not count.
 
     The brackets of the last mark count ("Answer: ...", ``\\\\boxed{...}``), else the last run of brackets that ends a
-    line. A longer sequence that contains the target is wrong.
+    line. A longer sequence that contains the target is wrong, and so are brackets that the reply denies.
 
     >>> e = Example(input="Complete: ( [ {", target="} ] )")
     >>> [brackets()(e, t).score for t in ("}])", "Answer: } ] )", "( [ { } ] )", "} )")]
@@ -72,7 +74,7 @@ class brackets:
             if not _only_brackets(content):
                 lines = [line for line in text[last.end() :].splitlines() if line.strip(" \t$\\")]
                 content = lines[0] if lines and not content else content
-            return self._final_run(content)
+            return self._final_run(content, led=text[max(0, last.start() - 200) : last.start("rest")])
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         if lines and _only_brackets(lines[-1]):
             return self._final_run(lines[-1])
@@ -81,14 +83,18 @@ class brackets:
             return bare[0]
         raise Unreadable(f"{short(lines[-1] if lines else '', 60)} gives no brackets")
 
-    def _final_run(self, content: str) -> str:
-        content = content.strip().rstrip(".\"'“”!;$ ").strip()
+    def _final_run(self, content: str, led: str = "") -> str:
+        """The brackets with which a text ends, before a remark "(three brackets)"; ``led`` is what leads to it."""
+        content = _REMARK.sub("", content.strip().rstrip(".\"'“”!;$ ").strip())
         if re.search(r"\bor\b", content, re.IGNORECASE):
             raise Unreadable(f"{short(content, 60)} offers alternatives")
         runs = list(_RUN.finditer(content))
         if not runs:
             raise Unreadable(f"{short(content, 60)} gives no brackets")
         last = runs[-1]
+        after = content[last.start() + len(last.group().rstrip(", \t")) :]
+        if denied_before(led + content[: last.start()]) or denied_after(after):
+            raise Unreadable(f"{short(content, 60)} denies its brackets")
         if content[last.end() :].strip() and len(runs) > 1:
             raise Unreadable(f"{short(content, 60)} does not end with its brackets")
         return _only_brackets(last.group())
