@@ -85,6 +85,12 @@ def pairs(new_workspace: Path) -> Path:
 # -- the type ---------------------------------------------------------------------------------------------------------
 
 
+def test_a_temperature_that_is_written_as_a_whole_number_is_the_same_protocol() -> None:
+    whole, decimal = (Eval("solve", "sums", name="one", temperature=t) for t in (0, 0.0))
+    assert repr(whole.pinned["temperature"]) == "0.0"
+    assert whole.hash == decimal.hash
+
+
 def test_an_eval_is_found_by_name_with_its_own_name_and_words(pairs: Path) -> None:
     found = load_eval("pairs_pinned")
     assert (found.name, found.version, found.about) == ("pairs_pinned", 3, "Sums in both orders.")

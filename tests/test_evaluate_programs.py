@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentopt.errors import UsageError
+from agentopt.errors import MissingDependency, UsageError
 from agentopt.evaluate import Example, Task, iterations_to_solve, mean_similarity, pass_any, pass_at_k, solved_within
 from agentopt.evaluate.diversity import (
     cosine,
@@ -26,7 +26,7 @@ from agentopt.evaluate.diversity import (
     token_similarity,
 )  # fmt: skip
 from agentopt.evaluate.passrates import any_by
-from agentopt.evaluate.programs import Checked, Verdict, needs_runner, passes, program_of, use_runner
+from agentopt.evaluate.programs import Checked, Verdict, check_packages, needs_runner, passes, program_of, use_runner
 from agentopt.evaluate.scoring import ScorerError
 from agentopt.evaluate.verifiers import Verifier, verifier
 
@@ -251,3 +251,13 @@ def test_what_stands_before_the_function_is_put_back() -> None:
 )
 def test_programs_are_found_in_answers(answer: str, program: str) -> None:
     assert program_of(answer, entry_point="f", prompt="def f(x):\n") == program
+
+
+def test_packages_that_programs_are_promised_are_looked_for_before_anything_is_paid() -> None:
+    def scorer(example: Example, output: str) -> float:
+        return 1.0
+
+    check_packages(scorer)
+    scorer.program_packages = {"math": "agentopt", "no_such_solver": "agentopt[evals]"}  # type: ignore[attr-defined]
+    with pytest.raises(MissingDependency, match=r"may use no_such_solver, .* `pip install 'agentopt\[evals\]'` first"):
+        check_packages(scorer)

@@ -7,14 +7,16 @@ Nothing in this module executes a program. ``ProgramRunner`` is the seam: a run 
 from __future__ import annotations
 
 import builtins
+import importlib.util
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Literal, Protocol
 
 from agentopt._code import defines, find_code
 from agentopt.core.values import Feedback, Frozen
+from agentopt.errors import MissingDependency
 from agentopt.evaluate.scoring import ScorerError
 from agentopt.evaluate.task import Example
 
@@ -24,6 +26,7 @@ __all__ = [
     "Checked",
     "ProgramRunner",
     "Verdict",
+    "check_packages",
     "current_runner",
     "needs_runner",
     "passes",
@@ -181,6 +184,22 @@ def needs_runner(scorer: Callable[..., Any]) -> bool:
 def preloads(scorer: Callable[..., Any]) -> tuple[str, ...]:
     """The modules that the programs of a scorer are likely to import; the sandbox of a run has them ready."""
     return tuple(getattr(scorer, PRELOADS, ()))
+
+
+def check_packages(scorer: Callable[..., Any]) -> None:
+    """Check that what the programs of a scorer are told they may use is installed: its ``program_packages``, with the
+    requirement that brings each.
+
+    Raises:
+        MissingDependency: something is not; an answer that uses it could not be judged.
+    """
+    promised: Mapping[str, str] = getattr(scorer, "program_packages", {})
+    if missing := [name for name in promised if importlib.util.find_spec(name) is None]:
+        brings = " ".join(f"'{needed}'" for needed in dict.fromkeys(promised[name] for name in missing))
+        raise MissingDependency(
+            f"programs are told that they may use {', '.join(missing)}, not installed here: "
+            f"`pip install {brings}` first"
+        )
 
 
 def program_seconds(scorer: Callable[..., Any]) -> float | None:

@@ -191,6 +191,8 @@ class Eval:
             raise UsageError(f"eval {self.name!r}: split {self.split!r} is none of {', '.join(get_args(SplitChoice))}")
         if self.repeats < 1 or self.max_tokens < 1 or (self.limit is not None and self.limit < 1):
             raise UsageError(f"eval {self.name!r}: repeats, max_tokens and limit are 1 or more")
+        if self.temperature is not None:  # 0 is 0.0, also in the hash
+            object.__setattr__(self, "temperature", float(self.temperature))
         for many in ("measures", "guesses", "published", "notes"):
             object.__setattr__(self, many, tuple(getattr(self, many)))
         names = [measure.name for measure in self.measures]

@@ -7,7 +7,14 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agentopt.core import Parameter
-from agentopt.evaluate.programs import needs_runner, preloads, program_seconds, runner_modules, use_runner
+from agentopt.evaluate.programs import (
+    check_packages,
+    needs_runner,
+    preloads,
+    program_seconds,
+    runner_modules,
+    use_runner,
+)
 from agentopt.evaluate.sandboxed import LIMITS as PROGRAM_LIMITS
 from agentopt.evaluate.sandboxed import SandboxRunner
 from agentopt.evaluate.scoring import Scorer
@@ -42,7 +49,7 @@ def code_place(plan: Plan, store: Store | None = None) -> Iterator[None]:
 
     Raises:
         UsageError: the isolation is not to be had, or a function needs what cannot come along.
-        MissingDependency: a module that the scorer needs is not installed.
+        MissingDependency: what the scorer or the programs need is not installed.
     """
     config, trained = plan.config, [p for p in plan.target.parameters.values() if p.kind == "code"]
     with ExitStack() as stack:
@@ -70,6 +77,7 @@ def program_place(config: RunConfig, scorer: Scorer, store: Store | None = None)
 
 def program_sandbox(config: RunConfig, scorer: Scorer) -> ServedSandbox:
     """A sandbox with what the programs of a scorer need. Raises as ``code_place`` does."""
+    check_packages(scorer)
     return open_sandbox(
         config.sandbox, require=runner_modules(scorer), preload=preloads(scorer),
         limits=PROGRAM_LIMITS, weak=config.allow_weak_sandbox,

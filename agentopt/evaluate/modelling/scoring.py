@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 from agentopt.core.values import Feedback
 from agentopt.errors import UsageError
 from agentopt.evaluate.modelling.answers import Reading
+from agentopt.evaluate.modelling.endings import PROMISED
 from agentopt.evaluate.modelling.judged import read_by_model
 from agentopt.evaluate.modelling.lines import LabelledLines
 from agentopt.evaluate.modelling.official import official_program
@@ -68,6 +69,7 @@ class all_figures:
     seconds: float = SECONDS
     needs_program_runner: ClassVar[bool] = True
     program_preloads: ClassVar[tuple[str, ...]] = PRELOADED
+    program_packages: ClassVar[Mapping[str, str]] = PROMISED
 
     def __post_init__(self) -> None:
         if self.protocol not in ("json", "official") or self.reader not in ("lines", "model"):
@@ -145,6 +147,7 @@ class optimal_value:
     seconds: float = SECONDS
     needs_program_runner: ClassVar[bool] = True
     program_preloads: ClassVar[tuple[str, ...]] = PRELOADED
+    program_packages: ClassVar[Mapping[str, str]] = PROMISED
 
     def __post_init__(self) -> None:
         tolerance(self.tolerance)
