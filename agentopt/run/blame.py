@@ -47,8 +47,9 @@ def unscored(said: ScorerError, candidate: Candidate) -> Status:
     """Whose fault it is that a scorer gave no score.
 
     A scorer that raises, or returns what is no score, is taken to be at fault where it does so on the baseline, or on
-    values that a person gave to an evaluation. Of a search's candidate it is the output that the scorer cannot take, or a candidate would choose the examples that count. This
-    looks at nothing that was measured before, so that it does not depend on the order in which cells end.
+    values that a person gave to an evaluation. Of a search's candidate it is the output that the scorer cannot take, or
+    a candidate would choose the examples that count. This looks at nothing that was measured before, so that it does
+    not depend on the order in which cells end.
     """
     if not isinstance(said, Unscorable) or candidate.origin in ("baseline", "given"):
         return "infra_error"
