@@ -98,7 +98,7 @@ def apply(
             {
                 "run": str(folder),
                 "claim": record.get("claim"),
-                "improved": not unproven(record),
+                "improved": bool(record.get("improved")),
                 "changes": listed,
                 "written": [c.name for c in written],
             }
