@@ -19,6 +19,7 @@ from agentopt.errors import StoreError
 from agentopt.evaluate.summary import cell_score
 from agentopt.report.clean import as_text, clean
 from agentopt.run.files import RunFile
+from agentopt.run.stored import stored_examples
 
 __all__ = ["Evidence", "gather"]
 
@@ -87,13 +88,13 @@ def _examples(run: RunFile, notes: list[str]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for split in SPLITS:
         try:
-            listed = json.loads(run.store.blob(run.started["splits"][split]["examples"]))
+            listed = stored_examples(run.store, run.started, split).values()
         except StoreError as error:
             notes.append(
                 f"inputs and targets of the {split} examples are not in this page: {error}; intervals take each alone"
             )
             continue
-        found += [{"id": e["id"], "split": split, "input": e["input"], "target": e.get("target")} for e in listed]
+        found += [{"id": e.id, "split": split, "input": e.input, "target": e.target} for e in listed]
     return found
 
 

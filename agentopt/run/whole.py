@@ -61,7 +61,7 @@ def _protocol_is_all(file: RunFile) -> bool:
 
 def _inputs(file: RunFile) -> set[str]:
     """The examples' inputs as the ledger knows them."""
-    examples = stored_examples(file.store, file.started, "search", "validation", "test")
+    examples = stored_examples(file.store, file.started)
     return {digest(e.input) for e in examples.values()}
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import json
 from typing import Any
 
 from agentopt.core.values import canonical
 from agentopt.evaluate import Example
 from agentopt.run.replay.divergence import Divergence
 from agentopt.run.setup import Plan
+from agentopt.run.stored import stored_examples
 from agentopt.store import Store
 
 __all__ = ["example_difference"]
@@ -19,7 +19,7 @@ _NAMES = ("search", "validation", "test")
 
 def example_difference(store: Store, begun: dict[str, Any], plan: Plan) -> Divergence | None:
     """The first example of the run that the task does not give any more, or that lies in another split."""
-    then = {n: [Example(**e) for e in json.loads(store.blob(begun["splits"][n]["examples"]))] for n in _NAMES}
+    then = {n: list(stored_examples(store, begun, n).values()) for n in _NAMES}
     now = {n: list(plan.splits[n]) for n in _NAMES}
     had, has = ([e for part in side.values() for e in part] for side in (then, now))
     kept, known = {_key(e) for e in has}, {_key(e) for e in had}
